@@ -1,0 +1,1 @@
+//! How an event gets there: sign, guard, send, classify, retry.

@@ -1,0 +1,1 @@
+//! What happens now: the timer, the runner and its permits.

@@ -1,0 +1,1 @@
+//! The doors: HTTP API, configuration, and the wiring of the house.

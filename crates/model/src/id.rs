@@ -1,0 +1,240 @@
+//! One type for each identity, so that a delivery's id can never stand where a run's belongs.
+//!
+//! Ids that the gateway makes itself are UUIDv7: ordered by time, which keeps the store's inserts at the end of
+//! their trees. They are written with a prefix (`run_…`) so that a person sees what an id names. A job's id is a
+//! plain non-empty text, because OpenClaw's jobs bring their own (contract §1.1).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::time::UnixMs;
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum IdError {
+    /// The text lacks the kind's prefix, or what follows is not a UUID.
+    #[error("`{value}` is not a {kind} id: expected `{prefix}` and a UUID")]
+    Malformed {
+        /// What kind of id was expected, in words.
+        kind: &'static str,
+        /// The prefix of that kind.
+        prefix: &'static str,
+        /// The text that was given.
+        value: String,
+    },
+    /// A job id is empty, too long, or holds a character that could not stand in a path.
+    #[error("`{0}` is not a job id: expected 1 to 200 characters without blanks, `/` or `\\`")]
+    Job(String),
+}
+
+macro_rules! uuid_ids {
+    ($($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh id, ordered by `now`.
+            pub fn new(now: UnixMs) -> Self {
+                Self(uuid_v7(now))
+            }
+
+            /// The id with these sixteen bytes, as the store keeps it.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The id's sixteen bytes, as the store keeps it.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.as_simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.strip_prefix($prefix)
+                    .and_then(|rest| Uuid::try_parse(rest).ok())
+                    .map(Self)
+                    .ok_or_else(|| IdError::Malformed { kind: $kind, prefix: $prefix, value: text.to_owned() })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+uuid_ids! {
+    /// One delivery: the carrying of one event to one target.
+    DeliveryId, "dlv_", "delivery";
+    /// One event, for ever; it travels as `webhook-id`.
+    EventId, "evt_", "event";
+    /// One holding of a delivery by a worker; the fence of invariant 5.
+    LeaseId, "lea_", "lease";
+    /// One life of a gateway process.
+    OwnerId, "own_", "owner";
+    /// One run of a job.
+    RunId, "run_", "run";
+}
+
+fn uuid_v7(now: UnixMs) -> Uuid {
+    let ms = u64::try_from(now.as_millis()).unwrap_or(0);
+    let subsec_nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, ms / 1000, subsec_nanos))
+}
+
+/// A job's identity: a random UUIDv4 where the gateway makes it, any short text where it was brought along.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+impl JobId {
+    /// A fresh random id, of the form OpenClaw gives.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fits = !text.is_empty()
+            && text.len() <= 200
+            && !text.contains(|c: char| c == '/' || c == '\\' || c.is_whitespace() || c.is_control());
+        if fits { Ok(Self(text.to_owned())) } else { Err(IdError::Job(text.to_owned())) }
+    }
+}
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An agent's name in its normal form (contract §4.1): lower case, safe characters, at most 64.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AgentId(String);
+
+impl AgentId {
+    /// The agent that a job without `agentId` runs as.
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+
+    /// Brings `text` to the normal form; what is left empty is `main`.
+    pub fn normalise(text: &str) -> Self {
+        let mapped: String = text
+            .trim()
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+            .collect();
+        let cut: String = mapped.trim_matches('-').chars().take(64).collect();
+        let cut = cut.trim_end_matches('-');
+        if cut.is_empty() { Self::main() } else { Self(cut.to_owned()) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::normalise(&String::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_time_and_come_back_from_text() {
+        let early = RunId::new(UnixMs::from_millis(1_000));
+        let late = RunId::new(UnixMs::from_millis(2_000));
+        assert!(early < late);
+        assert_eq!(early.to_string().parse::<RunId>().unwrap(), early);
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused_by_name() {
+        let delivery = DeliveryId::new(UnixMs::from_millis(1_000)).to_string();
+        let error = delivery.parse::<RunId>().unwrap_err();
+        assert_eq!(error.to_string(), format!("`{delivery}` is not a run id: expected `run_` and a UUID"));
+    }
+
+    #[test]
+    fn job_ids_bring_their_own_text_but_no_path() {
+        assert!("job-1".parse::<JobId>().is_ok());
+        for bad in ["", "a/b", "a\\b", "a b", "a\nb"] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn agent_ids_take_the_normal_form() {
+        assert_eq!(AgentId::normalise("  Sales Team! ").as_str(), "sales-team");
+        assert_eq!(AgentId::normalise("--").as_str(), "main");
+        assert_eq!(AgentId::normalise(&"x".repeat(90)).as_str().len(), 64);
+    }
+}

@@ -1,0 +1,303 @@
+//! A run: one execution of a job, and what came of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, JobId, RunId};
+use crate::session::SessionRef;
+use crate::time::UnixMs;
+
+/// What made a run happen. One code path serves them all; this is a recorded fact, not a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// The schedule, on time.
+    Schedule,
+    /// The schedule, late: one run that stands for all the occurrences that were missed.
+    CatchUp,
+    /// A person or a program asked for it; the schedule does not move.
+    Manual,
+}
+
+impl Trigger {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::CatchUp => "catchUp",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunState {
+    /// Accepted and durable, waiting for a free slot.
+    Queued,
+    /// Claimed by a living gateway.
+    Running,
+    /// Over; the outcome is stored.
+    Finished,
+}
+
+impl RunState {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// How the execution ended (contract §2.1). Delivery is another fact (invariant 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunStatus {
+    /// The work was done.
+    Ok,
+    /// The work failed.
+    Error,
+    /// The work was not begun, for a stated reason.
+    Skipped,
+}
+
+impl RunStatus {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The class of a failed run: OpenClaw's `errorReason` values (contract §1.6), and `interrupted`, which is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorReason {
+    /// The provider refused the credentials.
+    Auth,
+    /// The provider could not read the request.
+    Format,
+    /// The provider asked to slow down.
+    RateLimit,
+    /// The provider has no capacity at the moment.
+    Overloaded,
+    /// The account is out of credit.
+    Billing,
+    /// The provider failed on its side.
+    ServerError,
+    /// The run was longer than its limit.
+    Timeout,
+    /// The input is longer than the model can take.
+    ContextOverflow,
+    /// There is no such model, or none is configured.
+    ModelNotFound,
+    /// The model ended its turn without a word.
+    EmptyResponse,
+    /// The gateway ended while the run was under way; the run is not repeated.
+    Interrupted,
+    /// The network between the gateway and the provider failed.
+    Network,
+    /// A command ended with an exit code other than 0, or by a signal.
+    Exit,
+    /// A command could not be started.
+    Launch,
+    /// None of the above.
+    Unknown,
+}
+
+impl ErrorReason {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Format => "format",
+            Self::RateLimit => "rate_limit",
+            Self::Overloaded => "overloaded",
+            Self::Billing => "billing",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::ContextOverflow => "context_overflow",
+            Self::ModelNotFound => "model_not_found",
+            Self::EmptyResponse => "empty_response",
+            Self::Interrupted => "interrupted",
+            Self::Network => "network",
+            Self::Exit => "exit",
+            Self::Launch => "launch",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a run did not end well: a class for programs and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunError {
+    /// The class.
+    pub reason: ErrorReason,
+    /// What happened, without secrets and without a provider's raw answer.
+    pub message: String,
+}
+
+/// Tokens that a turn used, in OpenClaw's spelling (contract §2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Both together, as the provider counts.
+    pub total_tokens: u64,
+}
+
+/// What a run noted on its way (contract §1.6).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    /// The notes in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The notes one by one.
+    pub entries: Vec<Diagnostic>,
+}
+
+/// One note of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnostic {
+    /// When it was taken.
+    pub ts: UnixMs,
+    /// Which part of the run took it, for example `agent-run` or `exec`.
+    pub source: String,
+    /// `info`, `warn` or `error`.
+    pub severity: Severity,
+    /// The note.
+    pub message: String,
+    /// The exit code of a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Whether the output was cut at its limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+}
+
+/// How grave a note is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+/// What came of an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOutcome {
+    /// How it ended.
+    pub status: RunStatus,
+    /// Why it did not end well; present exactly where the status is `error`, and on some skips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+    /// The output, whole: of a failed run too, as far as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What was noted on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
+    /// The model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The provider of that model, by its name in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Tokens used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+impl RunOutcome {
+    /// A good end with this output.
+    pub fn ok(summary: impl Into<String>) -> Self {
+        Self { summary: Some(summary.into()), ..Self::empty(RunStatus::Ok) }
+    }
+
+    /// A bad end.
+    pub fn error(reason: ErrorReason, message: impl Into<String>) -> Self {
+        let error = RunError { reason, message: message.into() };
+        Self { error: Some(error), ..Self::empty(RunStatus::Error) }
+    }
+
+    fn empty(status: RunStatus) -> Self {
+        Self {
+            status,
+            error: None,
+            summary: None,
+            diagnostics: None,
+            model: None,
+            provider: None,
+            usage: None,
+        }
+    }
+}
+
+/// One execution of a job, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The run's identity.
+    pub id: RunId,
+    /// The job it executes.
+    pub job_id: JobId,
+    /// The job's name at that time.
+    pub job_name: String,
+    /// The agent it runs as.
+    pub agent_id: AgentId,
+    /// What made it happen.
+    pub trigger: Trigger,
+    /// The due instant it stands for; none for a manual run.
+    pub scheduled_at: Option<UnixMs>,
+    /// When it was accepted.
+    pub queued_at: UnixMs,
+    /// The session it runs in.
+    pub session: SessionRef,
+    /// Where it stands.
+    pub progress: RunProgress,
+}
+
+/// Where a run stands, with what is known at that point and not before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunProgress {
+    /// Waiting for a slot.
+    Queued,
+    /// Under way.
+    Running {
+        /// When the slot was taken.
+        started_at: UnixMs,
+    },
+    /// Over.
+    Finished {
+        /// When the slot was taken; a run that was skipped has none.
+        started_at: UnixMs,
+        /// When it ended.
+        ended_at: UnixMs,
+        /// What came of it.
+        outcome: Box<RunOutcome>,
+    },
+}
+
+impl RunProgress {
+    /// The state without its facts.
+    pub fn state(&self) -> RunState {
+        match self {
+            Self::Queued => RunState::Queued,
+            Self::Running { .. } => RunState::Running,
+            Self::Finished { .. } => RunState::Finished,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! When is a job due? Pure functions of a schedule and an instant.

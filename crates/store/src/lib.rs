@@ -1,0 +1,1 @@
+//! What is durably so: the store's verbs and its engines.
