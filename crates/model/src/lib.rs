@@ -3,12 +3,15 @@
 //!
 //! This crate knows no clock, no async, no SQL and no HTTP. Instants come in as arguments; what leaves is values.
 
+mod attempt;
 mod id;
 mod run;
 mod schedule;
 mod session;
 mod time;
+mod webhook_url;
 
+pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
 pub use id::{AgentId, DeliveryId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
@@ -17,3 +20,4 @@ pub use run::{
 pub use schedule::Schedule;
 pub use session::{Role, SessionId, SessionRef, TranscriptEntry};
 pub use time::{MAX_DATE_MS, UnixMs};
+pub use webhook_url::{MASK, WebhookUrl, WebhookUrlError};
