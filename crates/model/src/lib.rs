@@ -4,6 +4,7 @@
 //! This crate knows no clock, no async, no SQL and no HTTP. Instants come in as arguments; what leaves is values.
 
 mod attempt;
+mod duration;
 mod id;
 mod run;
 mod schedule;
@@ -12,6 +13,7 @@ mod time;
 mod webhook_url;
 
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
+pub use duration::{DurationError, format_duration, parse_duration};
 pub use id::{AgentId, DeliveryId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
