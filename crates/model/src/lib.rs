@@ -3,18 +3,39 @@
 //!
 //! This crate knows no clock, no async, no SQL and no HTTP. Instants come in as arguments; what leaves is values.
 
+mod at;
 mod attempt;
+mod completion;
+mod definition;
+mod delivery_settings;
 mod duration;
+mod event;
+mod fields;
 mod id;
+mod job;
+mod job_error;
+mod outbox;
+mod patch;
+mod payload;
 mod run;
 mod schedule;
 mod session;
 mod time;
 mod webhook_url;
 
+pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
+pub use completion::{CompletionStatus, DeliveryStatus};
+pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use event::{Finished, SCHEMA_VERSION};
 pub use id::{AgentId, DeliveryId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
+pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
+pub use job_error::JobError;
+pub use outbox::{
+    Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
+};
+pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
     Severity, Trigger, Usage,

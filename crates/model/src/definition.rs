@@ -1,0 +1,288 @@
+//! Reading a job's definition: OpenClaw's leniency first (contract §1.7), then the strict reading, then the rules
+//! that hold between fields.
+
+use serde_json::{Map, Value, json};
+
+use crate::at::parse_at;
+use crate::delivery_settings::{DeliveryMode, DeliverySettings};
+use crate::fields::Fields;
+use crate::id::AgentId;
+use crate::job::{JobDefinition, SessionTarget, WakeMode};
+use crate::job_error::JobError;
+use crate::payload::Payload;
+use crate::schedule::Schedule;
+use crate::time::{MAX_DATE_MS, UnixMs};
+
+/// Fields of OpenClaw's jobs that this version does not act on.
+const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "sessionKey", "trigger"];
+/// Fields that a read of a job shows and the gateway writes alone; written back, they change nothing.
+const READ_ONLY: &[&str] =
+    &["configRevision", "createdAtMs", "effectiveAgentId", "id", "state", "status", "updatedAtMs"];
+/// Legacy fields at the top that belong into the payload (contract §1.7).
+const PAYLOAD_FIELDS: &[&str] =
+    &["message", "text", "model", "thinking", "timeoutSeconds", "allowUnsafeExternalContent"];
+/// Legacy fields at the top that belong into the delivery.
+const DELIVERY_FIELDS: &[(&str, &str)] =
+    &[("channel", "channel"), ("provider", "channel"), ("to", "to"), ("bestEffortDeliver", "bestEffort")];
+/// The longest name that is taken.
+const LONGEST_NAME: usize = 200;
+
+impl JobDefinition {
+    /// Reads the definition of a new job. `now` is the anchor of an interval that names none.
+    pub fn parse(value: Value, now: UnixMs) -> Result<Self, JobError> {
+        let value = hoist_legacy(unwrap_envelope(value))?;
+        Self::read(value, now)
+    }
+
+    /// Reads a definition as the store wrote it.
+    pub fn from_stored_json(value: Value) -> Result<Self, JobError> {
+        Self::read(value, UnixMs::EPOCH)
+    }
+
+    pub(crate) fn read(value: Value, now: UnixMs) -> Result<Self, JobError> {
+        let mut fields = Fields::open("", value)?;
+        let schedule_value =
+            fields.value("schedule").ok_or(JobError::Missing { field: "schedule".to_owned() })?;
+        let schedule = parse_schedule(schedule_value, now)?;
+        let payload_value =
+            fields.value("payload").ok_or(JobError::Missing { field: "payload".to_owned() })?;
+        let payload = Payload::parse(payload_value)?;
+        let name = match fields.text("name")? {
+            Some(name) => name.trim().to_owned(),
+            None => infer_name(&payload, &schedule),
+        };
+        let session_target = parse_target(fields.text("sessionTarget")?.as_deref(), &payload)?;
+        let delivery = fields.value("delivery").map(DeliverySettings::parse).transpose()?.unwrap_or_default();
+        let definition = Self {
+            name,
+            display_name: fields.text("displayName")?.map(|text| text.trim().to_owned()),
+            description: fields.text("description")?.map(|text| text.trim().to_owned()),
+            enabled: fields.flag("enabled")?.unwrap_or(true),
+            delete_after_run: fields.flag("deleteAfterRun")?.unwrap_or(schedule.is_one_shot()),
+            agent_id: fields.text("agentId")?.map(|text| AgentId::normalise(&text)),
+            wake_mode: parse_wake_mode(fields.text("wakeMode")?.as_deref())?,
+            schedule,
+            session_target,
+            payload,
+            delivery,
+        };
+        fields.close(LATER)?;
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// The rules between fields (contract §1.3, §1.4).
+    fn check(&self) -> Result<(), JobError> {
+        if self.name.chars().count() > LONGEST_NAME {
+            let why = format!(
+                "a name has at most {LONGEST_NAME} characters, this one has {}",
+                self.name.chars().count()
+            );
+            return Err(JobError::invalid("name", why));
+        }
+        match (self.session_target, &self.payload) {
+            (SessionTarget::Main, Payload::SystemEvent { .. })
+            | (SessionTarget::Isolated, Payload::AgentTurn(_) | Payload::Command(_)) => {}
+            (SessionTarget::Main, payload) => {
+                return Err(pairing("main", payload, "main cron jobs require payload.kind=\"systemEvent\""));
+            }
+            (SessionTarget::Isolated, payload) => {
+                let rule =
+                    "isolated/current/session cron jobs require payload.kind=\"agentTurn\" or \"command\"";
+                return Err(pairing("isolated", payload, rule));
+            }
+        }
+        if self.session_target == SessionTarget::Main {
+            if matches!(self.delivery.mode, DeliveryMode::Announce(_)) {
+                let why = "cron channel delivery config is only supported for sessionTarget=\"isolated\"";
+                return Err(JobError::invalid("delivery.mode", why));
+            }
+            if self.agent_id.as_ref().is_some_and(|agent| *agent != AgentId::main()) {
+                let why = "a main job runs in the default agent's session; use sessionTarget `isolated` for another agent";
+                return Err(JobError::invalid("agentId", why));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pairing(target: &str, payload: &Payload, rule: &'static str) -> JobError {
+    JobError::Pairing { target: target.to_owned(), payload: payload.kind(), rule }
+}
+
+/// `{data: {…}}` and `{job: {…}}` are taken for what is in them.
+fn unwrap_envelope(value: Value) -> Value {
+    match value {
+        Value::Object(mut outer) if outer.len() == 1 => match (outer.remove("data"), outer.remove("job")) {
+            (Some(inner @ Value::Object(_)), None) | (None, Some(inner @ Value::Object(_))) => inner,
+            (Some(other), None) => json!({ "data": other }),
+            (None, Some(other)) => json!({ "job": other }),
+            _ => Value::Object(outer),
+        },
+        other => other,
+    }
+}
+
+/// Moves what older clients write at the top into the payload and the delivery, and drops what a read added.
+fn hoist_legacy(value: Value) -> Result<Value, JobError> {
+    let Value::Object(mut top) = value else { return Ok(value) };
+    for key in READ_ONLY {
+        top.remove(*key);
+    }
+    top.remove("isolation");
+    move_into(&mut top, "payload", PAYLOAD_FIELDS.iter().map(|key| (*key, *key)))?;
+    if let Some(deliver) = top.remove("deliver") {
+        let mode = if deliver == Value::Bool(true) { "announce" } else { "none" };
+        top.entry("delivery").or_insert_with(|| json!({ "mode": mode }));
+    }
+    let given = DELIVERY_FIELDS.iter().any(|(key, _)| top.contains_key(*key));
+    move_into(&mut top, "delivery", DELIVERY_FIELDS.iter().copied())?;
+    if let (true, Some(Value::Object(delivery))) = (given, top.get_mut("delivery")) {
+        delivery.entry("mode").or_insert_with(|| json!("announce"));
+    }
+    Ok(Value::Object(top))
+}
+
+fn move_into<'a>(
+    top: &mut Map<String, Value>,
+    into: &'static str,
+    keys: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), JobError> {
+    for (from, to) in keys {
+        let Some(value) = top.remove(from) else { continue };
+        match top.entry(into).or_insert_with(|| Value::Object(Map::new())) {
+            Value::Object(inner) => {
+                inner.entry(to).or_insert(value);
+            }
+            other => {
+                let other = other.take();
+                return Fields::open(into, other).map(|_| ());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a schedule, with the leniency of contract §1.2.
+pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, JobError> {
+    let mut fields = Fields::open("schedule", value)?;
+    let kind = fields.text("kind")?.map(|kind| kind.trim().to_lowercase());
+    let at = fields.value("at").or(fields.value("atMs"));
+    let every_ms = fields.count("everyMs")?;
+    let expr = fields.text("expr")?.or(fields.text("cron")?);
+    let kind = match kind.as_deref() {
+        Some(kind) => kind,
+        None if at.is_some() => "at",
+        None if every_ms.is_some() => "every",
+        None if expr.is_some() => "cron",
+        None => return Err(JobError::Missing { field: "schedule.kind".to_owned() }),
+    };
+    let schedule = match kind {
+        "at" => Schedule::At { at: parse_instant(&fields, at)? },
+        "every" => {
+            let every_ms = every_ms.ok_or(JobError::Missing { field: "schedule.everyMs".to_owned() })?;
+            let anchor_ms = fields.count("anchorMs")?;
+            parse_every(every_ms, anchor_ms, now)?
+        }
+        "cron" => Schedule::Cron {
+            expr: expr.ok_or(JobError::Missing { field: "schedule.expr".to_owned() })?.trim().to_owned(),
+            tz: fields.text("tz")?.map(|tz| tz.trim().to_owned()),
+            stagger_ms: parse_stagger(fields.value("staggerMs").as_ref())?,
+        },
+        "on-exit" | "stream" | "event" => {
+            let why = format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run");
+            return Err(JobError::invalid("schedule.kind", why));
+        }
+        other => {
+            return Err(JobError::invalid("schedule.kind", format!("`{other}` is not at, every or cron")));
+        }
+    };
+    fields.close(&[])?;
+    Ok(schedule)
+}
+
+fn parse_instant(fields: &Fields, at: Option<Value>) -> Result<UnixMs, JobError> {
+    match at {
+        None => Err(JobError::Missing { field: "schedule.at".to_owned() }),
+        Some(Value::String(text)) => parse_at(&text),
+        Some(Value::Number(number)) => parse_at(&number.to_string()),
+        Some(other) => Err(fields.wrong_type("at", "an ISO-8601 timestamp", &other)),
+    }
+}
+
+fn parse_every(every_ms: u64, anchor_ms: Option<u64>, now: UnixMs) -> Result<Schedule, JobError> {
+    let bound = MAX_DATE_MS.unsigned_abs();
+    if !(1..=bound).contains(&every_ms) {
+        let why = format!("`{every_ms}` is not an interval: expected 1 to {bound} milliseconds");
+        return Err(JobError::invalid("schedule.everyMs", why));
+    }
+    let anchor_ms = match anchor_ms.map(i64::try_from) {
+        None => now,
+        Some(Ok(ms)) if ms <= MAX_DATE_MS => UnixMs::from_millis(ms),
+        Some(_) => {
+            return Err(JobError::invalid(
+                "schedule.anchorMs",
+                "the anchor lies beyond what a date can hold",
+            ));
+        }
+    };
+    Ok(Schedule::Every { every_ms, anchor_ms })
+}
+
+/// A number or a numeric text, rounded down; a negative one is 0 (contract §1.2).
+fn parse_stagger(value: Option<&Value>) -> Result<Option<u64>, JobError> {
+    let number = match value {
+        None => return Ok(None),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above and below")]
+    match number.map(f64::floor) {
+        Some(ms) if ms < 0.0 => Ok(Some(0)),
+        Some(ms) if ms <= 8.64e15 => Ok(Some(ms as u64)),
+        _ => Err(JobError::invalid("schedule.staggerMs", "expected a number of milliseconds of at least 0")),
+    }
+}
+
+fn parse_target(given: Option<&str>, payload: &Payload) -> Result<SessionTarget, JobError> {
+    match given.map(str::trim) {
+        None => Ok(match payload {
+            Payload::SystemEvent { .. } => SessionTarget::Main,
+            Payload::AgentTurn(_) | Payload::Command(_) => SessionTarget::Isolated,
+        }),
+        Some("main") => Ok(SessionTarget::Main),
+        Some("isolated") => Ok(SessionTarget::Isolated),
+        Some(other) if other == "current" || other.starts_with("session:") => {
+            let why = format!(
+                "`{other}` is a target of OpenClaw that this version of clawhook does not serve; use isolated"
+            );
+            Err(JobError::invalid("sessionTarget", why))
+        }
+        Some(other) => Err(JobError::invalid("sessionTarget", format!("`{other}` is not main or isolated"))),
+    }
+}
+
+fn parse_wake_mode(given: Option<&str>) -> Result<WakeMode, JobError> {
+    match given {
+        None | Some("now") => Ok(WakeMode::Now),
+        Some("next-heartbeat") => Ok(WakeMode::NextHeartbeat),
+        Some(other) => Err(JobError::invalid("wakeMode", format!("`{other}` is not now or next-heartbeat"))),
+    }
+}
+
+/// The name of a job that was given none (contract §1.7).
+fn infer_name(payload: &Payload, schedule: &Schedule) -> String {
+    let first_line =
+        payload.naming_text().and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
+    match (first_line, schedule) {
+        (Some(line), _) if line.chars().count() > 60 => {
+            let cut: String = line.chars().take(59).collect();
+            format!("{}…", cut.trim_end())
+        }
+        (Some(line), _) => line.to_owned(),
+        (None, Schedule::Cron { expr, .. }) => format!("Cron: {expr}"),
+        (None, Schedule::Every { every_ms, .. }) => format!("Every: {every_ms}ms"),
+        (None, Schedule::At { .. }) => "One-shot".to_owned(),
+    }
+}

@@ -1,0 +1,307 @@
+//! A job: what its owner wants (the definition), and what the gateway keeps beside it (the state).
+//!
+//! The two are apart because the gateway writes only its own state, never a user's field (invariant 13).
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::completion::{CompletionStatus, DeliveryStatus};
+use crate::delivery_settings::{DeliveryMode, DeliverySettings};
+use crate::id::{AgentId, JobId, RunId};
+use crate::outbox::SuppressionReason;
+use crate::payload::Payload;
+use crate::run::{ErrorReason, RunStatus};
+use crate::schedule::Schedule;
+use crate::time::UnixMs;
+
+/// A job as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its identity.
+    pub id: JobId,
+    /// What its owner wants.
+    pub definition: JobDefinition,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last edited, or last ended a run.
+    pub updated_at: UnixMs,
+    /// What the gateway keeps of it.
+    pub state: JobState,
+}
+
+/// What the owner of a job wants (contract §1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobDefinition {
+    /// Its name.
+    pub name: String,
+    /// A label for people, where the name is not enough.
+    pub display_name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether it is to be run when due.
+    pub enabled: bool,
+    /// Whether a one-shot goes once it has completed.
+    pub delete_after_run: bool,
+    /// The agent it runs as; none is the default agent.
+    pub agent_id: Option<AgentId>,
+    /// When it is due.
+    pub schedule: Schedule,
+    /// Which session it runs in.
+    pub session_target: SessionTarget,
+    /// When the main session is woken.
+    pub wake_mode: WakeMode,
+    /// What it does.
+    pub payload: Payload,
+    /// Where its result goes.
+    pub delivery: DeliverySettings,
+}
+
+/// Which session a job runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionTarget {
+    /// The agent's main session.
+    Main,
+    /// A fresh session for each run.
+    Isolated,
+}
+
+impl SessionTarget {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
+/// When a system event wakes the main session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeMode {
+    /// At once.
+    Now,
+    /// With the next heartbeat.
+    NextHeartbeat,
+}
+
+impl WakeMode {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextHeartbeat => "next-heartbeat",
+        }
+    }
+}
+
+/// What the gateway keeps of a job (contract §1.6).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobState {
+    /// The next due instant; none while disabled, or once a one-shot is used up.
+    pub next_run_at: Option<UnixMs>,
+    /// When the run that is under way began.
+    pub running_at: Option<UnixMs>,
+    /// The last run that ended.
+    pub last_run: Option<LastRun>,
+    /// Failed runs in a row; only execution counts, never delivery.
+    pub consecutive_errors: u32,
+}
+
+/// What is known of a job's last run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRun {
+    /// The run.
+    pub run_id: RunId,
+    /// When it began.
+    pub started_at: UnixMs,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// How the execution ended.
+    pub status: RunStatus,
+    /// Why it failed, in words.
+    pub error: Option<String>,
+    /// Why it failed, as a class.
+    pub error_reason: Option<ErrorReason>,
+    /// How the delivery stands.
+    pub delivery_status: DeliveryStatus,
+    /// Why it is not delivered, in words.
+    pub delivery_error: Option<String>,
+    /// Why nothing was sent, on purpose.
+    pub suppression: Option<SuppressionReason>,
+    /// Both facts together.
+    pub completion: CompletionStatus,
+}
+
+impl JobDefinition {
+    /// The agent it runs as.
+    pub fn agent(&self) -> AgentId {
+        self.agent_id.clone().unwrap_or_else(AgentId::main)
+    }
+
+    /// The definition as JSON with every secret in it: for the store alone.
+    pub fn to_stored_json(&self) -> Value {
+        Value::Object(self.members(false))
+    }
+
+    /// A digest of the definition, as OpenClaw's `configRevision`: two reads that agree in it saw the same job.
+    pub fn revision(&self) -> String {
+        use base64::Engine as _;
+        let digest = Sha256::digest(Value::Object(self.members(false)).to_string().as_bytes());
+        format!("sha256:{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
+    }
+
+    fn members(&self, mask: bool) -> Map<String, Value> {
+        let mut out = Map::new();
+        let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+        put("name", json!(self.name));
+        if let Some(display_name) = &self.display_name {
+            put("displayName", json!(display_name));
+        }
+        if let Some(description) = &self.description {
+            put("description", json!(description));
+        }
+        put("enabled", json!(self.enabled));
+        if self.delete_after_run {
+            put("deleteAfterRun", json!(true));
+        } else if self.schedule.is_one_shot() {
+            put("deleteAfterRun", json!(false));
+        }
+        if let Some(agent_id) = &self.agent_id {
+            put("agentId", json!(agent_id));
+        }
+        put("schedule", json!(self.schedule));
+        put("sessionTarget", json!(self.session_target.as_str()));
+        put("wakeMode", json!(self.wake_mode.as_str()));
+        put("payload", self.payload.to_json(mask));
+        put("delivery", self.delivery.to_json(mask));
+        out
+    }
+}
+
+impl Job {
+    /// The job as events carry it: the definition and the part of the state that OpenClaw sends.
+    pub fn snapshot_json(&self) -> Value {
+        let mut out = self.shown_members();
+        let mut state = Map::new();
+        put_instant(&mut state, "nextRunAtMs", self.state.next_run_at);
+        put_instant(&mut state, "runningAtMs", self.state.running_at);
+        out.insert("state".to_owned(), Value::Object(state));
+        Value::Object(out)
+    }
+
+    /// The job as lists and answers show it: secrets masked, the state's facts repeated beside it as
+    /// OpenClaw's newer clients read them (contract §1.1), `status` as a person reads it.
+    pub fn to_json(&self) -> Value {
+        let mut out = self.shown_members();
+        out.insert("state".to_owned(), Value::Object(self.state.members()));
+        out.insert("configRevision".to_owned(), json!(self.definition.revision()));
+        out.insert("effectiveAgentId".to_owned(), json!(self.definition.agent()));
+        out.insert("status".to_owned(), json!(self.headline()));
+        put_instant(&mut out, "nextRunAtMs", self.state.next_run_at);
+        if let Some(last) = &self.state.last_run {
+            out.insert("lastRunAtMs".to_owned(), json!(last.started_at));
+            out.insert("lastRunStatus".to_owned(), json!(last.status));
+            out.insert("lastCompletionStatus".to_owned(), json!(last.completion));
+            last.delivery_members(&mut out);
+            if let Some(error) = &last.error {
+                out.insert("lastRunError".to_owned(), json!(error));
+            }
+        }
+        let (label, detail) = self.definition.delivery.preview();
+        out.insert("deliveryPreview".to_owned(), json!({ "label": label, "detail": detail }));
+        Value::Object(out)
+    }
+
+    /// One word for people. It is `ok` only where the last run completed: a required delivery that has not arrived
+    /// shows as `ok (not delivered)` or `ok (delivering)`, never as plain `ok` (invariant 7).
+    pub fn headline(&self) -> &'static str {
+        if self.state.running_at.is_some() {
+            return "running";
+        }
+        if !self.definition.enabled {
+            return "disabled";
+        }
+        match &self.state.last_run {
+            None => "idle",
+            Some(last) => last.headline(),
+        }
+    }
+
+    /// What a person should know about a job that was just saved.
+    pub fn notes(&self) -> Vec<String> {
+        match &self.definition.delivery.mode {
+            DeliveryMode::None => {
+                vec!["delivery.mode is none: results stay in the run history and are sent nowhere".to_owned()]
+            }
+            DeliveryMode::Announce(_) => vec![
+                "delivery.mode announce is stored, but this version has no chat channels: results will show as not delivered"
+                    .to_owned(),
+            ],
+            DeliveryMode::Webhook(_) => Vec::new(),
+        }
+    }
+
+    fn shown_members(&self) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("id".to_owned(), json!(self.id));
+        out.append(&mut self.definition.members(true));
+        out.insert("createdAtMs".to_owned(), json!(self.created_at));
+        out.insert("updatedAtMs".to_owned(), json!(self.updated_at));
+        out
+    }
+}
+
+impl JobState {
+    fn members(&self) -> Map<String, Value> {
+        let mut out = Map::new();
+        put_instant(&mut out, "nextRunAtMs", self.next_run_at);
+        put_instant(&mut out, "runningAtMs", self.running_at);
+        if let Some(last) = &self.last_run {
+            out.insert("lastRunAtMs".to_owned(), json!(last.started_at));
+            out.insert("lastRunId".to_owned(), json!(last.run_id));
+            out.insert("lastRunStatus".to_owned(), json!(last.status));
+            out.insert("lastStatus".to_owned(), json!(last.status));
+            out.insert("lastDurationMs".to_owned(), json!(last.duration_ms));
+            if let Some(error) = &last.error {
+                out.insert("lastError".to_owned(), json!(error));
+            }
+            if let Some(reason) = last.error_reason {
+                out.insert("lastErrorReason".to_owned(), json!(reason));
+            }
+            last.delivery_members(&mut out);
+            out.insert("consecutiveErrors".to_owned(), json!(self.consecutive_errors));
+        }
+        out
+    }
+}
+
+impl LastRun {
+    fn headline(&self) -> &'static str {
+        match (self.status, self.completion) {
+            (RunStatus::Ok, CompletionStatus::Succeeded) => "ok",
+            (RunStatus::Ok, CompletionStatus::Failed) => "ok (not delivered)",
+            (RunStatus::Ok, CompletionStatus::Unknown) => "ok (delivering)",
+            (RunStatus::Error, _) => "error",
+            (RunStatus::Skipped, _) => "skipped",
+        }
+    }
+
+    fn delivery_members(&self, out: &mut Map<String, Value>) {
+        if let Some(delivered) = self.delivery_status.delivered() {
+            out.insert("lastDelivered".to_owned(), json!(delivered));
+        }
+        out.insert("lastDeliveryStatus".to_owned(), json!(self.delivery_status));
+        if let Some(error) = &self.delivery_error {
+            out.insert("lastDeliveryError".to_owned(), json!(error));
+        }
+        if let Some(reason) = self.suppression {
+            out.insert("deliverySuppressionReason".to_owned(), json!(reason));
+        }
+    }
+}
+
+fn put_instant(out: &mut Map<String, Value>, key: &str, instant: Option<UnixMs>) {
+    if let Some(instant) = instant {
+        out.insert(key.to_owned(), json!(instant));
+    }
+}

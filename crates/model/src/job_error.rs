@@ -1,0 +1,87 @@
+//! Why a job is refused.
+
+use thiserror::Error;
+
+use crate::webhook_url::WebhookUrlError;
+
+/// Why a job's JSON is no job. The message carries the value; what to do is in [`JobError::hint`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum JobError {
+    /// A field that no job has.
+    #[error("unknown field `{field}`")]
+    UnknownField {
+        /// Its full name.
+        field: String,
+        /// The known field it resembles most.
+        near: Option<String>,
+    },
+    /// A field that OpenClaw knows and this version does not act on.
+    #[error("`{field}` is a field of OpenClaw that this version of clawhook does not act on")]
+    NotServed {
+        /// Its full name.
+        field: String,
+    },
+    /// A field that is needed and absent or blank.
+    #[error("`{field}` is required")]
+    Missing {
+        /// Its full name.
+        field: String,
+    },
+    /// A value of the wrong JSON type.
+    #[error("`{field}` must be {expected}, not {got}")]
+    Type {
+        /// Its full name.
+        field: String,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// A value outside what is allowed.
+    #[error("`{field}`: {why}")]
+    Invalid {
+        /// Its full name.
+        field: String,
+        /// What is wrong with the value, with the value in it.
+        why: String,
+    },
+    /// A session target with a payload that cannot run there (contract §1.3).
+    #[error("sessionTarget `{target}` cannot run payload.kind `{payload}`: {rule}")]
+    Pairing {
+        /// The target as given.
+        target: String,
+        /// The payload's kind.
+        payload: &'static str,
+        /// OpenClaw's sentence for the rule.
+        rule: &'static str,
+    },
+    /// The webhook's URL.
+    #[error("`{field}`: {error}")]
+    Url {
+        /// Its full name.
+        field: String,
+        /// What is wrong with it.
+        error: WebhookUrlError,
+    },
+}
+
+impl JobError {
+    /// What to do about it, where that is not plain from the message.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownField { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::NotServed { field } => Some(format!("leave `{field}` out; the job runs without it")),
+            Self::Pairing { .. } => {
+                Some("use main with systemEvent, and isolated with agentTurn or command".to_owned())
+            }
+            Self::Missing { field } if field == "delivery.to" => {
+                Some("give the URL that the event is to be posted to".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), why: why.into() }
+    }
+}

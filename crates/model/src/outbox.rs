@@ -1,0 +1,216 @@
+//! The outbox's nouns: what is to be carried where, and how it stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings};
+use crate::id::{DeliveryId, EventId, JobId, RunId};
+use crate::run::{RunOutcome, RunStatus};
+use crate::time::UnixMs;
+use crate::webhook_url::WebhookUrl;
+
+/// Where a delivery stands:
+/// `pending -> leased -> delivered | waiting -> leased … | dead | cancelled`; `suppressed` is born settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Accepted, not tried yet.
+    Pending,
+    /// A worker holds it and is trying.
+    Leased,
+    /// A try failed; the next one has its time.
+    Waiting,
+    /// It arrived: the receiver answered 2xx.
+    Delivered,
+    /// It was given up, for a stated reason; it can be retried by hand.
+    Dead,
+    /// A person ended it.
+    Cancelled,
+    /// It was not to be sent, for a stated reason.
+    Suppressed,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Leased,
+        Self::Waiting,
+        Self::Delivered,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Suppressed,
+    ];
+
+    /// Whether nothing more happens by itself.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Delivered | Self::Dead | Self::Cancelled | Self::Suppressed)
+    }
+
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Leased => "leased",
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
+
+/// Why a result was not sent, on purpose (contract §4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SuppressionReason {
+    /// The run succeeded and said nothing.
+    Empty,
+    /// The run succeeded and said `NO_REPLY`.
+    Silent,
+}
+
+impl SuppressionReason {
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// Why this outcome is not sent, if it is not: only a success can be silent. A failure is always sent, whatever
+    /// it printed.
+    pub fn of(outcome: &RunOutcome) -> Option<Self> {
+        if outcome.status != RunStatus::Ok {
+            return None;
+        }
+        let text = outcome.summary.as_deref().unwrap_or_default().trim();
+        if text.is_empty() {
+            Some(Self::Empty)
+        } else if text.eq_ignore_ascii_case("NO_REPLY") {
+            Some(Self::Silent)
+        } else {
+            None
+        }
+    }
+}
+
+/// Where an event is carried to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A signed POST to this address.
+    Webhook(WebhookUrl),
+    /// A message to this place.
+    Announce(AnnounceTarget),
+}
+
+impl Target {
+    /// The target for people, secrets masked.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Webhook(url) => url.to_string(),
+            Self::Announce(target) => {
+                let channel = target.channel.as_deref().unwrap_or("last");
+                let to = target.to.as_deref().map(|to| format!(":{to}")).unwrap_or_default();
+                format!("announce:{channel}{to}")
+            }
+        }
+    }
+}
+
+/// What a finished run asks of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryPlan {
+    /// Where to.
+    pub target: Target,
+    /// How it begins.
+    pub begin: DeliveryBegin,
+}
+
+/// How a delivery is born.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryBegin {
+    /// To be sent at once.
+    Pending,
+    /// Settled: not to be sent.
+    Suppressed(SuppressionReason),
+    /// Settled: cannot be sent, for this reason.
+    Dead(String),
+}
+
+/// What a run with this outcome, of a job with these settings, asks of the outbox.
+pub fn plan_deliveries(settings: &DeliverySettings, outcome: &RunOutcome) -> Vec<DeliveryPlan> {
+    let suppressed = SuppressionReason::of(outcome).map(DeliveryBegin::Suppressed);
+    match &settings.mode {
+        DeliveryMode::None => Vec::new(),
+        DeliveryMode::Webhook(url) => {
+            let begin = suppressed.unwrap_or(DeliveryBegin::Pending);
+            vec![DeliveryPlan { target: Target::Webhook(url.clone()), begin }]
+        }
+        DeliveryMode::Announce(target) => {
+            let no_channel =
+                || DeliveryBegin::Dead("this version of clawhook has no chat channels".to_owned());
+            let begin = suppressed.unwrap_or_else(no_channel);
+            vec![DeliveryPlan { target: Target::Announce(target.clone()), begin }]
+        }
+    }
+}
+
+/// One delivery: an event on its way to one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its identity.
+    pub id: DeliveryId,
+    /// The event it carries.
+    pub event_id: EventId,
+    /// The run that brought the event.
+    pub run_id: RunId,
+    /// The job of that run.
+    pub job_id: JobId,
+    /// Where to.
+    pub target: Target,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub created_at: UnixMs,
+    /// When the next attempt is due, where one is.
+    pub next_at: Option<UnixMs>,
+    /// When it was settled.
+    pub settled_at: Option<UnixMs>,
+    /// Why it stands where it stands: the last failure, the reason it is dead or suppressed.
+    pub reason: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::ErrorReason;
+
+    fn webhook() -> DeliverySettings {
+        let url = "https://example.com/hook".parse().unwrap();
+        DeliverySettings { mode: DeliveryMode::Webhook(url), best_effort: false }
+    }
+
+    fn begin(outcome: &RunOutcome) -> DeliveryBegin {
+        plan_deliveries(&webhook(), outcome).remove(0).begin
+    }
+
+    #[test]
+    fn only_an_empty_or_no_reply_success_is_suppressed() {
+        assert_eq!(begin(&RunOutcome::ok("  \n")), DeliveryBegin::Suppressed(SuppressionReason::Empty));
+        assert_eq!(
+            begin(&RunOutcome::ok(" no_reply ")),
+            DeliveryBegin::Suppressed(SuppressionReason::Silent)
+        );
+        assert_eq!(begin(&RunOutcome::ok("NO_REPLY, but this matters")), DeliveryBegin::Pending);
+        assert_eq!(begin(&RunOutcome::error(ErrorReason::Timeout, "too long")), DeliveryBegin::Pending);
+    }
+
+    #[test]
+    fn without_delivery_nothing_is_planned() {
+        assert!(plan_deliveries(&DeliverySettings::default(), &RunOutcome::ok("x")).is_empty());
+    }
+}

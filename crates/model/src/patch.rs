@@ -1,0 +1,95 @@
+//! Editing a job (contract §1.8): omitted keeps, `null` clears, an unknown field is an error, and the result is read
+//! by the very rules that a new job is read by.
+
+use serde_json::{Map, Value, json};
+
+use crate::job::JobDefinition;
+use crate::job_error::JobError;
+use crate::schedule::Schedule;
+use crate::time::UnixMs;
+use crate::webhook_url::MASK;
+
+impl JobDefinition {
+    /// The definition with `patch` applied, or why it cannot be. `now` is the anchor of a new interval that
+    /// names none.
+    pub fn patched(&self, patch: Value, now: UnixMs) -> Result<Self, JobError> {
+        let Value::Object(patch) = patch else {
+            return Err(JobError::Type {
+                field: "the patch".to_owned(),
+                expected: "an object",
+                got: "something else".to_owned(),
+            });
+        };
+        let Value::Object(mut merged) = self.to_stored_json() else {
+            unreachable!("a definition is an object")
+        };
+        for (key, value) in patch {
+            let old = merged.remove(&key);
+            let new = match key.as_str() {
+                "schedule" => self.keep_stagger(value),
+                "payload" => merge_payload(old, value),
+                "delivery" => self.merge_delivery(old, value),
+                _ => value,
+            };
+            merged.insert(key, new);
+        }
+        Self::read(Value::Object(merged), now)
+    }
+
+    /// A cron expression that replaces another keeps its stagger.
+    fn keep_stagger(&self, mut new: Value) -> Value {
+        let Schedule::Cron { stagger_ms: Some(old), .. } = self.schedule else { return new };
+        if let Some(schedule) = new.as_object_mut() {
+            let is_cron =
+                schedule.get("kind").is_none_or(|kind| kind == "cron") && schedule.contains_key("expr");
+            if is_cron {
+                schedule.entry("staggerMs").or_insert(json!(old));
+            }
+        }
+        new
+    }
+
+    /// Another mode starts afresh but for `bestEffort`; the same mode merges. The masked URL, written back as it was
+    /// read, keeps the stored one.
+    fn merge_delivery(&self, old: Option<Value>, new: Value) -> Value {
+        let Value::Object(mut new) = new else { return new };
+        if new.get("to").is_some_and(|to| *to == self.delivery.to_json(true)["to"]) {
+            new.insert("to".to_owned(), self.delivery.to_json(false)["to"].take());
+        }
+        let Some(Value::Object(mut merged)) = old else { return Value::Object(new) };
+        let changes_mode = new.get("mode").is_some_and(|mode| Some(mode) != merged.get("mode"));
+        if changes_mode {
+            merged.retain(|key, _| key == "bestEffort");
+        }
+        merged.append(&mut new);
+        Value::Object(merged)
+    }
+}
+
+/// The same kind merges field by field; another kind must be complete. A variable that is written back masked keeps
+/// its stored value.
+fn merge_payload(old: Option<Value>, new: Value) -> Value {
+    let (Some(Value::Object(old)), Value::Object(mut new)) = (old, new.clone()) else { return new };
+    let same_kind = match (new.get("kind").and_then(Value::as_str), old.get("kind").and_then(Value::as_str)) {
+        (Some(new), Some(old)) => new.trim().eq_ignore_ascii_case(old),
+        _ => true,
+    };
+    if !same_kind {
+        return Value::Object(new);
+    }
+    if let (Some(Value::Object(env)), Some(Value::Object(stored))) = (new.get_mut("env"), old.get("env")) {
+        unmask(env, stored);
+    }
+    let mut merged = old;
+    new.remove("kind");
+    merged.append(&mut new);
+    Value::Object(merged)
+}
+
+fn unmask(env: &mut Map<String, Value>, stored: &Map<String, Value>) {
+    for (name, value) in env.iter_mut() {
+        if let (true, Some(kept)) = (value == MASK, stored.get(name)) {
+            *value = kept.clone();
+        }
+    }
+}

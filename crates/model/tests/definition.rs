@@ -1,0 +1,202 @@
+//! What is taken for a job, what is refused and how, and what an edit does: through the public door.
+
+use clawhook_model::{DeliveryMode, JobDefinition, JobError, Payload, Schedule, SessionTarget, UnixMs};
+use serde_json::{Value, json};
+
+const NOW: UnixMs = UnixMs::from_millis(1_771_372_800_000);
+
+fn parse(value: Value) -> Result<JobDefinition, JobError> {
+    JobDefinition::parse(value, NOW)
+}
+
+fn daily_summary() -> Value {
+    json!({
+        "name": "daily-summary",
+        "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "America/New_York" },
+        "payload": { "kind": "agentTurn", "message": "整理今日重點與待辦，輸出精簡摘要。", "timeoutSeconds": 120 },
+        "delivery": { "mode": "webhook", "to": "https://example.com/openclaw/webhook" },
+        "sessionTarget": "isolated",
+        "enabled": true
+    })
+}
+
+fn minimal() -> Value {
+    json!({ "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" } })
+}
+
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Value), message: &str, hint: Option<&str>) {
+    let mut job = daily_summary();
+    change(&mut job);
+    let error = parse(job).expect_err("the job is refused");
+    assert_eq!(error.to_string(), message);
+    assert_eq!(error.hint().as_deref(), hint);
+}
+
+#[test]
+fn the_source_documents_job_is_taken_as_it_stands() {
+    let job = parse(daily_summary()).unwrap();
+    assert_eq!(job.name, "daily-summary");
+    assert!(matches!(&job.payload, Payload::AgentTurn(turn) if turn.timeout_ms == Some(120_000)));
+    assert!(
+        matches!(&job.delivery.mode, DeliveryMode::Webhook(url) if url.origin() == "https://example.com")
+    );
+}
+
+#[test]
+fn what_is_stored_reads_back_the_same() {
+    let command = json!({
+        "schedule": { "kind": "at", "at": "2026-03-01" },
+        "payload": { "kind": "command", "argv": ["sh", "-c", "true"], "env": { "KEY": "s3cret" }, "timeoutSeconds": 1.5 },
+        "delivery": { "mode": "webhook", "to": "https://example.com/?token=s3cret", "bestEffort": true }
+    });
+    for given in [daily_summary(), minimal(), command] {
+        let job = parse(given).unwrap();
+        assert_eq!(JobDefinition::from_stored_json(job.to_stored_json()).unwrap(), job);
+    }
+}
+
+#[test]
+fn an_unknown_field_is_named_with_the_near_one() {
+    let near = |field: &str| Some(format!("did you mean `{field}`?"));
+    refused(
+        |job| job["payload"]["mesage"] = json!("x"),
+        "unknown field `payload.mesage`",
+        near("payload.message").as_deref(),
+    );
+    refused(|job| job["Schedul"] = json!({}), "unknown field `Schedul`", near("schedule").as_deref());
+    refused(|job| job["colour"] = json!("red"), "unknown field `colour`", None);
+}
+
+#[test]
+fn a_field_of_openclaw_that_does_nothing_here_is_refused_as_such() {
+    refused(
+        |job| job["payload"]["thinking"] = json!("high"),
+        "`payload.thinking` is a field of OpenClaw that this version of clawhook does not act on",
+        Some("leave `payload.thinking` out; the job runs without it"),
+    );
+}
+
+#[test]
+fn target_and_payload_must_pair() {
+    let hint = Some("use main with systemEvent, and isolated with agentTurn or command");
+    refused(
+        |job| job["sessionTarget"] = json!("main"),
+        "sessionTarget `main` cannot run payload.kind `agentTurn`: main cron jobs require payload.kind=\"systemEvent\"",
+        hint,
+    );
+    refused(
+        |job| job["payload"] = json!({ "kind": "systemEvent", "text": "x" }),
+        "sessionTarget `isolated` cannot run payload.kind `systemEvent`: isolated/current/session cron jobs require payload.kind=\"agentTurn\" or \"command\"",
+        hint,
+    );
+}
+
+#[test]
+fn a_webhook_needs_a_url_that_can_be_posted_to() {
+    refused(
+        |job| job["delivery"] = json!({ "mode": "webhook" }),
+        "`delivery.to` is required",
+        Some("give the URL that the event is to be posted to"),
+    );
+    refused(
+        |job| job["delivery"]["to"] = json!("ftp://example.com"),
+        "`delivery.to`: the scheme of `ftp://example.com/` is `ftp`, and a webhook needs https (or http)",
+        None,
+    );
+}
+
+#[test]
+fn wrong_types_are_named_with_what_was_given() {
+    refused(
+        |job| job["payload"]["timeoutSeconds"] = json!(-1),
+        "`payload.timeoutSeconds` must be a number of seconds of at least 0, not -1",
+        None,
+    );
+    refused(
+        |job| job["enabled"] = json!("maybe"),
+        "`enabled` must be true or false, not the text `maybe`",
+        None,
+    );
+    refused(
+        |job| job["schedule"] = json!({ "kind": "every", "everyMs": 0 }),
+        "`schedule.everyMs`: `0` is not an interval: expected 1 to 8640000000000000 milliseconds",
+        None,
+    );
+}
+
+#[test]
+fn older_clients_shapes_are_brought_to_the_new_one() {
+    let job = parse(json!({ "job": {
+        "schedule": { "cron": "0 9 * * *" },
+        "message": "  first line\nsecond",
+        "deliver": true, "channel": "Slack", "to": "C1"
+    }}))
+    .unwrap();
+    assert_eq!(job.name, "first line");
+    assert!(matches!(&job.schedule, Schedule::Cron { expr, .. } if expr == "0 9 * * *"));
+    assert_eq!(job.session_target, SessionTarget::Isolated);
+    assert!(
+        matches!(&job.delivery.mode, DeliveryMode::Announce(to) if to.channel.as_deref() == Some("slack"))
+    );
+}
+
+#[test]
+fn an_interval_is_anchored_at_its_creation_and_a_one_shot_goes_after_its_run() {
+    assert_eq!(parse(minimal()).unwrap().schedule, Schedule::Every { every_ms: 60_000, anchor_ms: NOW });
+    let mut at = minimal();
+    at["schedule"] = json!({ "atMs": 1_771_372_900_000_i64 });
+    assert!(parse(at.clone()).unwrap().delete_after_run);
+    at["deleteAfterRun"] = json!(false);
+    assert!(!parse(at).unwrap().delete_after_run);
+}
+
+#[test]
+fn an_edit_keeps_what_it_omits_and_clears_what_is_null() {
+    let job = parse(daily_summary()).unwrap();
+    let edited =
+        job.patched(json!({ "payload": { "timeoutSeconds": null }, "description": "d" }), NOW).unwrap();
+    let Payload::AgentTurn(turn) = &edited.payload else { panic!("another kind") };
+    assert_eq!((turn.message.as_str(), turn.timeout_ms), ("整理今日重點與待辦，輸出精簡摘要。", None));
+    assert_eq!(edited.description.as_deref(), Some("d"));
+    let cleared = edited.patched(json!({ "description": null }), NOW).unwrap();
+    assert_eq!(cleared.description, None);
+    assert_eq!(cleared.delivery, job.delivery);
+}
+
+#[test]
+fn an_edit_is_all_or_nothing_and_names_what_is_unknown() {
+    let job = parse(daily_summary()).unwrap();
+    let error = job.patched(json!({ "name": "x", "delivry": {} }), NOW).unwrap_err();
+    assert_eq!(error.to_string(), "unknown field `delivry`");
+    assert_eq!(error.hint().as_deref(), Some("did you mean `delivery`?"));
+    let error = job.patched(json!({ "payload": { "kind": "systemEvent" } }), NOW).unwrap_err();
+    assert_eq!(error.to_string(), "`payload.text` is required");
+}
+
+#[test]
+fn i12_masked_values_written_back_keep_the_stored_ones() {
+    let job = parse(json!({
+        "schedule": { "kind": "every", "everyMs": 1000 },
+        "payload": { "kind": "command", "argv": ["true"], "env": { "A": "s3cret", "B": "b" } },
+        "delivery": { "mode": "webhook", "to": "https://example.com/x?token=s3cret" }
+    }))
+    .unwrap();
+    let patch = json!({
+        "payload": { "env": { "A": "***", "C": "c" } },
+        "delivery": { "to": "https://example.com/x?token=***" }
+    });
+    let edited = job.patched(patch, NOW).unwrap();
+    assert_eq!(edited.delivery, job.delivery);
+    let Payload::Command(command) = &edited.payload else { panic!("another kind") };
+    assert_eq!(command.env.get("A").map(String::as_str), Some("s3cret"));
+    assert_eq!(command.env.get("C").map(String::as_str), Some("c"));
+    assert_eq!(command.env.len(), 2, "the variables are replaced as a whole");
+}
+
+#[test]
+fn another_delivery_mode_starts_afresh() {
+    let job = parse(daily_summary()).unwrap();
+    let edited = job.patched(json!({ "delivery": { "mode": "none" } }), NOW).unwrap();
+    assert_eq!(edited.delivery.mode, DeliveryMode::None);
+}
