@@ -1,1 +1,149 @@
-//! What is durably so: the store's verbs and its engines.
+//! What is durably so.
+//!
+//! The cast: the [`Store`] is the one place where jobs, the ledger of occurrences, runs, events, deliveries and
+//! attempts are kept. Its verbs are the domain's, and each is one transaction: claiming an occurrence writes its
+//! record, starts its run and moves the job's next instant together; finishing a run writes the run, its event and
+//! all its deliveries together. A verb that returns has been committed and synced, except where it says otherwise.
+//!
+//! Who owns what: the engine writes the ledger and runs; the delivery service writes deliveries and attempts; the
+//! doors write jobs. What one of them must tell another flows through here: a commit that gives others something to
+//! do raises a [`Topic`], and whoever [subscribed](Store::subscribe) looks for work.
+//!
+//! Every transition is a compare-and-set. A caller whose claim or lease is gone learns so from the result
+//! ([`Claimed::Lost`], [`RunFinished::Fenced`], [`Settled::LeaseLost`]) and changes nothing.
+//!
+//! Not guaranteed: that a lease survives its owner. On the embedded store a lease is void as soon as its owner's
+//! process is gone, and taking one is not synced to the disk: after a power cut the delivery is simply free again.
+//!
+//! This crate knows no HTTP, no agents and no schedules' maths.
+
+mod error;
+mod failpoint;
+mod jobs;
+mod ledger;
+mod outbox;
+mod runs;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, RunId, TranscriptEntry, UnixMs};
+use tokio::sync::watch;
+
+pub use error::StoreError;
+pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated};
+pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
+pub use outbox::{
+    Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, LeaseRequest,
+    LeasedDelivery, SettleAttempt, Settled, Verdict,
+};
+pub use runs::{
+    AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
+    RunRecord, RunStarted, Start,
+};
+
+/// What a commit can give others to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// A job's next instant may have changed, or a run was queued.
+    Schedule,
+    /// A delivery is to be sent.
+    Outbox,
+    /// A run ended or a delivery was settled.
+    Settled,
+}
+
+/// The durable state of one gateway, or of several that share it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// A counter that moves whenever a commit raises `topic`.
+    fn subscribe(&self, topic: Topic) -> watch::Receiver<u64>;
+
+    /// The fault of the last write, if it failed; `None` while all is well.
+    fn fault(&self) -> Option<StoreError>;
+
+    // Jobs.
+
+    /// Adds a job.
+    async fn insert_job(&self, job: Job) -> Result<(), StoreError>;
+
+    /// Replaces a job's definition and its next instant, if the definition is still `before`.
+    async fn update_job(
+        &self,
+        id: &JobId,
+        before: &JobDefinition,
+        after: JobDefinition,
+        next_run_at: Option<UnixMs>,
+        now: UnixMs,
+    ) -> Result<JobUpdated, StoreError>;
+
+    /// Removes a job; its history and what waits in the outbox stay. False where there is none.
+    async fn remove_job(&self, id: &JobId) -> Result<bool, StoreError>;
+
+    /// One job.
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+
+    /// A page of jobs.
+    async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError>;
+
+    // The ledger.
+
+    /// The enabled jobs of `lane` that are due at `now`, the longest waiting first.
+    async fn due_jobs(&self, lane: Lane, now: UnixMs, limit: usize) -> Result<Vec<Job>, StoreError>;
+
+    /// The earliest next instant of the enabled jobs of `lane`.
+    async fn next_due(&self, lane: Lane) -> Result<Option<UnixMs>, StoreError>;
+
+    /// Writes what was decided for due occurrences, each if its job still waits for the very instant.
+    async fn claim(&self, claims: Vec<Claim>, now: UnixMs) -> Result<Vec<Claimed>, StoreError>;
+
+    /// A job's occurrences, the newest first.
+    async fn occurrences(&self, job: &JobId, limit: usize) -> Result<Vec<Occurrence>, StoreError>;
+
+    // Runs.
+
+    /// Adds a run that was asked for by hand, begun at once or queued.
+    async fn start_run(&self, run: NewRun, start: Start, now: UnixMs) -> Result<RunStarted, StoreError>;
+
+    /// Begins queued runs of `lane`, the longest waiting first.
+    async fn claim_queued(&self, lane: Lane, limit: usize, now: UnixMs)
+    -> Result<Vec<QueuedRun>, StoreError>;
+
+    /// Ends a run: its outcome, its event, its deliveries and its transcript become durable together.
+    async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError>;
+
+    /// Makes this process the owner of what dead ones left: their leases are void (each leaves an attempt of class
+    /// `interrupted`), and the runs they had begun are returned, to be finished.
+    async fn recover(&self, now: UnixMs) -> Result<Vec<InterruptedRun>, StoreError>;
+
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError>;
+
+    /// A page of runs, the newest first.
+    async fn runs(&self, filter: RunFilter) -> Result<RunPage, StoreError>;
+
+    /// What was said in a run.
+    async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError>;
+
+    // The outbox.
+
+    /// Leases deliveries that are due, the longest waiting first. The lease is committed, but not synced.
+    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError>;
+
+    /// Records an attempt and what follows from it, if the lease still holds.
+    async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError>;
+
+    /// When the next delivery is due, or the next lease ends.
+    async fn next_delivery_due(&self) -> Result<Option<UnixMs>, StoreError>;
+
+    /// Makes a delivery that is not delivered due at once, with its whole retry schedule before it.
+    async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError>;
+
+    /// One delivery with its attempts.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryWithAttempts>, StoreError>;
+
+    /// A page of deliveries, the newest first.
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError>;
+
+    /// How much of what there is.
+    async fn counts(&self, now: UnixMs) -> Result<Counts, StoreError>;
+}

@@ -1,0 +1,52 @@
+//! Asking for jobs.
+
+use clawhook_model::Job;
+
+/// Which jobs, and in what order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Only jobs that are enabled (`true`) or disabled (`false`).
+    pub enabled: Option<bool>,
+    /// Only jobs whose id, name, display name, description or agent holds this text, whatever its case.
+    pub text: Option<String>,
+    /// The order.
+    pub sort: JobSort,
+    /// Whether the order is turned round.
+    pub descending: bool,
+    /// How many are passed over.
+    pub offset: usize,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// What jobs are ordered by; ties by id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JobSort {
+    /// The next instant; jobs without one come last.
+    #[default]
+    NextRunAt,
+    /// The last change.
+    UpdatedAt,
+    /// The name, whatever its case.
+    Name,
+}
+
+/// A page of jobs.
+#[derive(Debug, Clone)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// How many match in all.
+    pub total: usize,
+}
+
+/// What came of an edit.
+#[derive(Debug, Clone)]
+pub enum JobUpdated {
+    /// It is stored; this is the job now.
+    Done(Box<Job>),
+    /// Somebody else edited the job in the meantime.
+    Changed,
+    /// There is no such job.
+    NotFound,
+}

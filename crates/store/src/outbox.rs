@@ -1,0 +1,151 @@
+//! Leasing, settling and reading deliveries.
+
+use bytes::Bytes;
+use clawhook_model::{
+    Attempt, Delivery, DeliveryId, DeliveryState, EventId, JobId, LeaseId, RunId, Target, UnixMs,
+};
+
+/// What a worker asks for.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// The present.
+    pub now: UnixMs,
+    /// When the lease ends by itself. It must outlive the whole request budget (invariant 5).
+    pub until: UnixMs,
+    /// How many at most.
+    pub limit: usize,
+    /// Origins that have as many requests under way as they may.
+    pub busy_origins: Vec<String>,
+}
+
+/// A delivery in a worker's hands.
+#[derive(Debug, Clone)]
+pub struct LeasedDelivery {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The fence.
+    pub lease: LeaseId,
+    /// The event's identity, sent as `webhook-id`.
+    pub event_id: EventId,
+    /// The event's bytes, sent as they are.
+    pub body: Bytes,
+    /// Where to.
+    pub target: Target,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// How many steps of the retry schedule are used up.
+    pub retries_used: u32,
+}
+
+/// What follows from an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It arrived.
+    Delivered,
+    /// It is tried again.
+    RetryAt {
+        /// When.
+        at: UnixMs,
+        /// Whether a step of the retry schedule is used up; a fault of our own side uses none.
+        uses_retry: bool,
+    },
+    /// It is given up.
+    Dead,
+}
+
+/// An attempt and what follows from it.
+#[derive(Debug, Clone)]
+pub struct SettleAttempt {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The fence.
+    pub lease: LeaseId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Why it stands where it stands, for lists.
+    pub reason: Option<String>,
+    /// The present.
+    pub now: UnixMs,
+}
+
+/// What came of settling an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is durable.
+    Done,
+    /// The lease is gone; nothing was changed.
+    LeaseLost,
+}
+
+/// What came of asking for another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryRetried {
+    /// It is due now.
+    Due,
+    /// A worker is trying at this moment.
+    UnderWay,
+    /// It has arrived already.
+    AlreadyDelivered,
+    /// It was not to be sent.
+    Suppressed,
+    /// It has no address that this version can send to.
+    NoSender,
+    /// There is no such delivery.
+    NotFound,
+}
+
+/// Which deliveries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only deliveries of this job.
+    pub job_id: Option<JobId>,
+    /// Only deliveries of this run.
+    pub run_id: Option<RunId>,
+    /// Only deliveries in one of these states; empty is all.
+    pub states: Vec<DeliveryState>,
+    /// How many are passed over.
+    pub offset: usize,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of deliveries.
+#[derive(Debug, Clone)]
+pub struct DeliveryPage {
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// How many match in all.
+    pub total: usize,
+}
+
+/// A delivery with the story of its attempts.
+#[derive(Debug, Clone)]
+pub struct DeliveryWithAttempts {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Its attempts, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How much of what there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Jobs.
+    pub jobs: u64,
+    /// Jobs that are enabled.
+    pub jobs_enabled: u64,
+    /// The earliest next instant of all.
+    pub next_run_at: Option<UnixMs>,
+    /// Runs that wait for a slot.
+    pub runs_queued: u64,
+    /// Runs under way.
+    pub runs_running: u64,
+    /// Deliveries that wait for a worker or for their time, or are being tried.
+    pub deliveries_open: u64,
+    /// Deliveries that were given up.
+    pub deliveries_dead: u64,
+    /// When the longest overdue delivery was due; none where nothing is overdue.
+    pub oldest_due_delivery_at: Option<UnixMs>,
+}

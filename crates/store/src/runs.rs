@@ -1,0 +1,200 @@
+//! Starting, finishing and reading runs.
+
+use bytes::Bytes;
+use clawhook_model::{
+    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, Job, JobId, Lane,
+    Run, RunId, RunOutcome, RunStatus, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
+};
+
+/// A run that is to be.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its identity.
+    pub id: RunId,
+    /// Its job.
+    pub job_id: JobId,
+    /// The job's name.
+    pub job_name: String,
+    /// The agent it runs as.
+    pub agent_id: AgentId,
+    /// What makes it happen.
+    pub trigger: Trigger,
+    /// The due instant it stands for.
+    pub scheduled_at: Option<UnixMs>,
+    /// Its session.
+    pub session: SessionRef,
+    /// Where it waits.
+    pub lane: Lane,
+    /// Whether its delivery may fail without the run counting as failed.
+    pub best_effort: bool,
+}
+
+/// How a run that was asked for by hand begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At once: the caller holds a slot.
+    Now,
+    /// When a slot is free.
+    Queued,
+}
+
+/// What came of asking for a run.
+#[derive(Debug, Clone)]
+pub enum RunStarted {
+    /// It is durable, begun or queued as asked. With it comes the job as it is now.
+    Done(Box<Job>),
+    /// The job has a run that is queued or under way.
+    AlreadyRunning(RunId),
+    /// There is no such job.
+    NotFound,
+}
+
+/// A run that was queued and is now begun.
+#[derive(Debug, Clone)]
+pub struct QueuedRun {
+    /// The run.
+    pub run: Run,
+    /// Its job as it is now; none where it was removed in the meantime.
+    pub job: Option<Job>,
+}
+
+/// A run that a dead process had begun.
+#[derive(Debug, Clone)]
+pub struct InterruptedRun {
+    /// The run.
+    pub run: Run,
+    /// Its job as it is now; none where it was removed in the meantime.
+    pub job: Option<Job>,
+}
+
+/// Everything that is committed when a run ends.
+#[derive(Debug, Clone)]
+pub struct FinishRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Its job.
+    pub job_id: JobId,
+    /// Its session.
+    pub session: SessionRef,
+    /// The agent it ran as.
+    pub agent_id: AgentId,
+    /// When it ended.
+    pub ended_at: UnixMs,
+    /// What came of it.
+    pub outcome: RunOutcome,
+    /// The event's identity.
+    pub event_id: EventId,
+    /// The event's bytes.
+    pub event: Bytes,
+    /// What is to be carried where.
+    pub deliveries: Vec<NewDelivery>,
+    /// What was said.
+    pub transcript: Vec<TranscriptEntry>,
+    /// What becomes of the job.
+    pub after: AfterRun,
+}
+
+/// A delivery that is to be.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Its identity.
+    pub id: DeliveryId,
+    /// Where to, and how it begins.
+    pub plan: DeliveryPlan,
+}
+
+/// What becomes of a job after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterRun {
+    /// It stays.
+    Keep,
+    /// It goes as soon as the run has completed: when it ended well and every required delivery arrived.
+    RemoveWhenComplete,
+}
+
+/// What came of ending a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunFinished {
+    /// It is durable.
+    Done,
+    /// The run is not this process's, or is over already; nothing was changed.
+    Fenced,
+}
+
+/// A run with the facts about its delivery.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// The run.
+    pub run: Run,
+    /// Its deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Whether its delivery may fail without the run counting as failed.
+    pub best_effort: bool,
+}
+
+impl RunRecord {
+    /// How the delivery stands: the worst of all targets.
+    pub fn delivery_status(&self) -> DeliveryStatus {
+        let statuses = || self.deliveries.iter().map(|delivery| DeliveryStatus::of(Some(delivery.state)));
+        [DeliveryStatus::NotDelivered, DeliveryStatus::Unknown, DeliveryStatus::Delivered]
+            .into_iter()
+            .find(|worst| statuses().any(|status| status == *worst))
+            .unwrap_or(DeliveryStatus::NotRequested)
+    }
+
+    /// Why nothing was sent, on purpose.
+    pub fn suppression(&self) -> Option<SuppressionReason> {
+        let suppressed = |delivery: &&Delivery| delivery.state == clawhook_model::DeliveryState::Suppressed;
+        let reason = self.deliveries.iter().find(suppressed)?.reason.as_deref();
+        match reason {
+            Some("silent") => Some(SuppressionReason::Silent),
+            _ => Some(SuppressionReason::Empty),
+        }
+    }
+
+    /// Execution and delivery together; `None` while the run is not over.
+    pub fn completion(&self) -> Option<CompletionStatus> {
+        match &self.run.progress {
+            clawhook_model::RunProgress::Finished { outcome, .. } => Some(CompletionStatus::of(
+                outcome.status,
+                self.best_effort,
+                self.delivery_status(),
+                self.suppression(),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Why it is not delivered, in words.
+    pub fn delivery_error(&self) -> Option<&str> {
+        let failed = |delivery: &&Delivery| {
+            use clawhook_model::DeliveryState::{Cancelled, Dead, Waiting};
+            matches!(delivery.state, Dead | Cancelled | Waiting)
+        };
+        self.deliveries.iter().find(failed)?.reason.as_deref()
+    }
+}
+
+/// Which runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only runs of this job.
+    pub job_id: Option<JobId>,
+    /// Only runs that ended so.
+    pub status: Option<RunStatus>,
+    /// Only runs that are over.
+    pub finished_only: bool,
+    /// How many are passed over.
+    pub offset: usize,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of runs.
+#[derive(Debug, Clone)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunRecord>,
+    /// How many match in all.
+    pub total: usize,
+}

@@ -1,0 +1,222 @@
+//! Jobs in rows.
+
+use clawhook_model::{
+    CompletionStatus, Job, JobDefinition, JobId, JobState, Lane, LastRun, RunId, RunProgress, UnixMs,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::rows::{self, At};
+use super::writer::Raised;
+use super::{fault, runs};
+use crate::{JobFilter, JobPage, JobSort, JobUpdated, RunRecord, StoreError, Topic};
+
+const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running_at, last_run, \
+                       consecutive_errors";
+
+pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
+    let definition = &job.definition;
+    conn.prepare_cached(
+        "INSERT INTO jobs (id, definition, name, label, description, agent_id, enabled, lane, next_run_at, \
+         created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            job.id.as_str(),
+            definition.to_stored_json().to_string(),
+            definition.name,
+            definition.display_name.as_deref().unwrap_or_default(),
+            definition.description.as_deref().unwrap_or_default(),
+            definition.agent().as_str(),
+            definition.enabled,
+            rows::lane_word(definition.payload.lane()),
+            job.state.next_run_at.map(At),
+            At(job.created_at),
+            At(job.updated_at),
+        ])
+    })
+    .map_err(fault)?;
+    raised.raise(Topic::Schedule);
+    Ok(())
+}
+
+pub(super) fn update(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: &JobId,
+    before: &JobDefinition,
+    after: &JobDefinition,
+    next_run_at: Option<UnixMs>,
+    now: UnixMs,
+) -> Result<JobUpdated, StoreError> {
+    // The definition's own text is the revision: an edit that was made from another text is refused.
+    let changed = conn
+        .prepare_cached(
+            "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, enabled = ?8, \
+             lane = ?9, next_run_at = ?10, updated_at = ?11 WHERE id = ?1 AND definition = ?2",
+        )
+        .and_then(|mut update| {
+            update.execute(params![
+                id.as_str(),
+                before.to_stored_json().to_string(),
+                after.to_stored_json().to_string(),
+                after.name,
+                after.display_name.as_deref().unwrap_or_default(),
+                after.description.as_deref().unwrap_or_default(),
+                after.agent().as_str(),
+                after.enabled,
+                rows::lane_word(after.payload.lane()),
+                next_run_at.map(At),
+                At(now),
+            ])
+        })
+        .map_err(fault)?;
+    let job = get(conn, id)?;
+    Ok(match job {
+        None => JobUpdated::NotFound,
+        Some(_) if changed == 0 => JobUpdated::Changed,
+        Some(job) => {
+            raised.raise(Topic::Schedule);
+            JobUpdated::Done(Box::new(job))
+        }
+    })
+}
+
+pub(super) fn remove(conn: &Connection, raised: &mut Raised, id: &JobId) -> Result<bool, StoreError> {
+    let removed = conn
+        .prepare_cached("DELETE FROM jobs WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([id.as_str()]))
+        .map_err(fault)?;
+    raised.raise(Topic::Schedule);
+    Ok(removed > 0)
+}
+
+pub(super) fn get(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreError> {
+    let base = base(conn, id)?;
+    base.map(|(job, last_run)| with_last_run(conn, job, last_run)).transpose()
+}
+
+/// A job without the facts of its last run, for the paths that do not need them.
+pub(super) fn without_history(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreError> {
+    Ok(base(conn, id)?.map(|(job, _)| job))
+}
+
+fn base(conn: &Connection, id: &JobId) -> Result<Option<(Job, Option<RunId>)>, StoreError> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))
+        .and_then(|mut select| select.query_row([id.as_str()], |row| Ok(read(row))).optional())
+        .map_err(fault)?
+        .transpose()
+}
+
+pub(super) fn due(conn: &Connection, lane: Lane, now: UnixMs, limit: usize) -> Result<Vec<Job>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL AND next_run_at <= ?2 \
+         ORDER BY next_run_at LIMIT ?3"
+    );
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let mut found = select.query(params![rows::lane_word(lane), At(now), rows::int(limit)]).map_err(fault)?;
+    let mut jobs = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        // A row that cannot be read must not keep the others from running.
+        match read(row) {
+            Ok((job, _)) => jobs.push(job),
+            Err(error) => tracing::error!(%error, "a job cannot be read and is passed over"),
+        }
+    }
+    Ok(jobs)
+}
+
+pub(super) fn next_due(conn: &Connection, lane: Lane) -> Result<Option<UnixMs>, StoreError> {
+    conn.prepare_cached("SELECT min(next_run_at) FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL")
+        .and_then(|mut select| select.query_row([rows::lane_word(lane)], |row| row.get::<_, Option<At>>(0)))
+        .map(|at| at.map(|at| at.0))
+        .map_err(fault)
+}
+
+pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, StoreError> {
+    let mut conditions = Vec::new();
+    let mut values: Vec<rusqlite::types::Value> = Vec::new();
+    if let Some(enabled) = filter.enabled {
+        conditions.push("enabled = ?");
+        values.push(i64::from(enabled).into());
+    }
+    if let Some(text) = &filter.text {
+        conditions.push(
+            "instr(lower(id || char(10) || name || char(10) || label || char(10) || description || char(10) || \
+             agent_id), lower(?)) > 0",
+        );
+        values.push(text.clone().into());
+    }
+    let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
+    let total: i64 = conn
+        .prepare_cached(&format!("SELECT count(*) FROM jobs WHERE {condition}"))
+        .and_then(|mut count| count.query_row(params_from_iter(&values), |row| row.get(0)))
+        .map_err(fault)?;
+    values.push(rows::int(filter.limit).into());
+    values.push(rows::int(filter.offset).into());
+    let order = order(filter.sort, filter.descending);
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY {order}, id LIMIT ? OFFSET ?");
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let mut found = select.query(params_from_iter(&values)).map_err(fault)?;
+    let mut jobs = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        let (job, last_run) = read(row)?;
+        jobs.push(with_last_run(conn, job, last_run)?);
+    }
+    Ok(JobPage { jobs, total: rows::count(total) })
+}
+
+fn order(sort: JobSort, descending: bool) -> String {
+    let direction = if descending { "DESC" } else { "ASC" };
+    match sort {
+        JobSort::NextRunAt => format!("next_run_at IS NULL, next_run_at {direction}"),
+        JobSort::UpdatedAt => format!("updated_at {direction}"),
+        JobSort::Name => format!("lower(name) {direction}"),
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
+    let id = rows::job_id(row)?;
+    let text: String = rows::get(row, "definition")?;
+    let definition = rows::from_json(&text, "a job's definition")
+        .and_then(|value| {
+            JobDefinition::from_stored_json(value).map_err(|error| StoreError::BadRow(error.to_string()))
+        })
+        .map_err(|error| StoreError::BadRow(format!("job `{id}`: {error}")))?;
+    let state = JobState {
+        next_run_at: rows::at_opt(row, "next_run_at")?,
+        running_at: rows::at_opt(row, "running_at")?,
+        last_run: None,
+        consecutive_errors: rows::get(row, "consecutive_errors")?,
+    };
+    let job = Job {
+        id,
+        definition,
+        created_at: rows::at(row, "created_at")?,
+        updated_at: rows::at(row, "updated_at")?,
+        state,
+    };
+    Ok((job, rows::id_opt(row, "last_run", RunId::from_bytes)?))
+}
+
+fn with_last_run(conn: &Connection, mut job: Job, last_run: Option<RunId>) -> Result<Job, StoreError> {
+    if let Some(id) = last_run {
+        job.state.last_run = runs::get(conn, id)?.and_then(|record| summarise(&record));
+    }
+    Ok(job)
+}
+
+fn summarise(record: &RunRecord) -> Option<LastRun> {
+    let RunProgress::Finished { started_at, ended_at, outcome } = &record.run.progress else { return None };
+    Some(LastRun {
+        run_id: record.run.id,
+        started_at: *started_at,
+        duration_ms: u64::try_from(ended_at.since(*started_at).as_millis()).unwrap_or(u64::MAX),
+        status: outcome.status,
+        error: outcome.error.as_ref().map(|error| error.message.clone()),
+        error_reason: outcome.error.as_ref().map(|error| error.reason),
+        delivery_status: record.delivery_status(),
+        delivery_error: record.delivery_error().map(str::to_owned),
+        suppression: record.suppression(),
+        completion: record.completion().unwrap_or(CompletionStatus::Unknown),
+    })
+}

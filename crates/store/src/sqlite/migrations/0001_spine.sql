@@ -1,0 +1,119 @@
+-- Instants are milliseconds since the Unix epoch. Ids that the gateway makes are the sixteen bytes of a UUIDv7, which
+-- keeps inserts at the end of their trees. Words for states are the wire's.
+
+CREATE TABLE jobs (
+    seq                INTEGER PRIMARY KEY,
+    id                 TEXT NOT NULL UNIQUE,
+    definition         TEXT NOT NULL,     -- JSON, secrets included
+    name               TEXT NOT NULL,     -- name, label, description and agent repeat the definition for searching
+    label              TEXT NOT NULL DEFAULT '',
+    description        TEXT NOT NULL DEFAULT '',
+    agent_id           TEXT NOT NULL,
+    enabled            INTEGER NOT NULL,
+    lane               TEXT NOT NULL,
+    next_run_at        INTEGER,           -- null while disabled, or once a one-shot is used up
+    active_run         BLOB,              -- the run that is queued or under way; it keeps a second one out
+    running_at         INTEGER,
+    last_run           BLOB,
+    consecutive_errors INTEGER NOT NULL DEFAULT 0,
+    created_at         INTEGER NOT NULL,
+    updated_at         INTEGER NOT NULL
+) STRICT;
+CREATE INDEX jobs_due ON jobs (lane, next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- The ledger. A row outlives its job, so that no instant can ever be claimed twice.
+CREATE TABLE occurrences (
+    job_id      TEXT NOT NULL,
+    due_at      INTEGER NOT NULL,
+    outcome     TEXT NOT NULL,            -- ran | skipped | missed
+    run_id      BLOB,
+    reason      TEXT,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (job_id, due_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runs (
+    seq          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    job_id       TEXT NOT NULL,
+    job_name     TEXT NOT NULL,
+    agent_id     TEXT NOT NULL,
+    trigger      TEXT NOT NULL,
+    scheduled_at INTEGER,
+    lane         TEXT NOT NULL,
+    state        TEXT NOT NULL,           -- queued | running | finished
+    owner        BLOB,                    -- the gateway's life that runs it
+    session_id   BLOB NOT NULL,
+    session_key  TEXT NOT NULL,
+    best_effort  INTEGER NOT NULL,
+    queued_at    INTEGER NOT NULL,
+    started_at   INTEGER,
+    ended_at     INTEGER,
+    status       TEXT,                    -- ok | error | skipped
+    outcome      TEXT                     -- JSON
+) STRICT;
+CREATE INDEX runs_of_job ON runs (job_id, seq);
+CREATE INDEX runs_open ON runs (lane, state) WHERE state <> 'finished';
+
+CREATE TABLE sessions (
+    id         BLOB NOT NULL PRIMARY KEY,
+    key        TEXT NOT NULL,
+    agent_id   TEXT NOT NULL,
+    job_id     TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE transcript (
+    seq        INTEGER PRIMARY KEY,
+    session_id BLOB NOT NULL,
+    run_id     BLOB NOT NULL,
+    at         INTEGER NOT NULL,
+    role       TEXT NOT NULL,
+    text       TEXT NOT NULL
+) STRICT;
+CREATE INDEX transcript_of_run ON transcript (run_id);
+
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL UNIQUE,
+    run_id     BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    body       BLOB NOT NULL              -- the exact bytes that are signed and sent
+) STRICT;
+
+CREATE TABLE deliveries (
+    seq          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    event_seq    INTEGER NOT NULL REFERENCES events (seq),
+    event_id     BLOB NOT NULL,
+    run_id       BLOB NOT NULL,
+    job_id       TEXT NOT NULL,
+    target       TEXT NOT NULL,           -- JSON, secrets included
+    origin       TEXT,                    -- scheme, host and port of a webhook
+    state        TEXT NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    retries_used INTEGER NOT NULL DEFAULT 0,
+    next_at      INTEGER,                 -- set exactly while pending or waiting
+    lease        BLOB,                    -- set exactly while leased, with the two below
+    leased_at    INTEGER,
+    lease_until  INTEGER,
+    removes_job  INTEGER NOT NULL DEFAULT 0,
+    reason       TEXT,
+    created_at   INTEGER NOT NULL,
+    settled_at   INTEGER
+) STRICT;
+CREATE INDEX deliveries_of_run ON deliveries (run_id);
+CREATE INDEX deliveries_due ON deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX deliveries_dead ON deliveries (settled_at) WHERE state = 'dead';
+
+CREATE TABLE attempts (
+    delivery_seq INTEGER NOT NULL,
+    number       INTEGER NOT NULL,
+    started_at   INTEGER NOT NULL,
+    report       TEXT NOT NULL,           -- JSON
+    next_at      INTEGER,
+    decision     TEXT NOT NULL,
+    PRIMARY KEY (delivery_seq, number)
+) STRICT, WITHOUT ROWID;

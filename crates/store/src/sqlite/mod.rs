@@ -1,0 +1,302 @@
+//! The embedded engine: SQLite in WAL mode, one writer that commits in groups, readers on connections of their own.
+//!
+//! A store belongs to one process: a lock beside the file keeps a second gateway out (invariant 2), and makes every
+//! lease that a dead process left void at once.
+
+mod jobs;
+mod ledger;
+mod outbox;
+mod readers;
+mod rows;
+mod runs;
+mod schema;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, OwnerId, RunId, TranscriptEntry, UnixMs};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::watch;
+
+use self::readers::Readers;
+use self::writer::{Durability, Shared, Writer};
+use crate::{
+    Claim, Claimed, Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, FinishRun,
+    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, NewRun, Occurrence,
+    QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, Start, Store,
+    StoreError, Topic,
+};
+
+/// Below this size the whole file is checked when it is opened.
+const CHECKED_WHOLE_BELOW: u64 = 32 * 1024 * 1024;
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 64;
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // The order is the order of dropping: the writer ends before the lock is given up.
+    writer: Writer,
+    readers: Readers,
+    shared: Arc<Shared>,
+    owner: OwnerId,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`, making it where there is none, and takes its lock. `holder` is what a second
+    /// gateway is told about this one.
+    pub fn open(path: &Path, holder: &str, now: UnixMs) -> Result<Self, StoreError> {
+        let lock = take_lock(path, holder)?;
+        let mut conn = connect(path).map_err(|error| opening(path, error))?;
+        check(&conn, path)?;
+        conn.pragma_update(None, "journal_mode", "WAL").map_err(|error| opening(path, error))?;
+        conn.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
+        // The log is folded back in larger steps than by default, because each fold syncs the whole file.
+        conn.pragma_update(None, "wal_autocheckpoint", 4000).map_err(fault)?;
+        conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(fault)?;
+        schema::migrate(&mut conn, path)?;
+        let shared = Arc::new(Shared::default());
+        let writer = Writer::start(conn, shared.clone())
+            .map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;
+        Ok(Self {
+            writer,
+            readers: Readers::new(path.to_owned()),
+            shared,
+            owner: OwnerId::new(now),
+            _lock: lock,
+        })
+    }
+
+    async fn write<T, F>(&self, name: &'static str, apply: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut writer::Raised) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.write(name, Durability::Synced, apply).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn subscribe(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.shared.topics.subscribe(topic)
+    }
+
+    fn fault(&self) -> Option<StoreError> {
+        self.shared.fault()
+    }
+
+    async fn insert_job(&self, job: Job) -> Result<(), StoreError> {
+        self.write("insert_job", move |conn, raised| jobs::insert(conn, raised, &job)).await
+    }
+
+    async fn update_job(
+        &self,
+        id: &JobId,
+        before: &JobDefinition,
+        after: JobDefinition,
+        next_run_at: Option<UnixMs>,
+        now: UnixMs,
+    ) -> Result<JobUpdated, StoreError> {
+        let (id, before) = (id.clone(), before.clone());
+        self.write("update_job", move |conn, raised| {
+            jobs::update(conn, raised, &id, &before, &after, next_run_at, now)
+        })
+        .await
+    }
+
+    async fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.write("remove_job", move |conn, raised| jobs::remove(conn, raised, &id)).await
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let id = id.clone();
+        self.readers.read(move |conn| jobs::get(conn, &id)).await
+    }
+
+    async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError> {
+        self.readers.read(move |conn| jobs::page(conn, &filter)).await
+    }
+
+    async fn due_jobs(&self, lane: Lane, now: UnixMs, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.readers.read(move |conn| jobs::due(conn, lane, now, limit)).await
+    }
+
+    async fn next_due(&self, lane: Lane) -> Result<Option<UnixMs>, StoreError> {
+        self.readers.read(move |conn| jobs::next_due(conn, lane)).await
+    }
+
+    async fn claim(&self, claims: Vec<Claim>, now: UnixMs) -> Result<Vec<Claimed>, StoreError> {
+        let owner = self.owner;
+        self.write("claim", move |conn, _| ledger::claim(conn, owner, &claims, now)).await
+    }
+
+    async fn occurrences(&self, job: &JobId, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
+        let job = job.clone();
+        self.readers.read(move |conn| ledger::occurrences(conn, &job, limit)).await
+    }
+
+    async fn start_run(&self, run: NewRun, start: Start, now: UnixMs) -> Result<RunStarted, StoreError> {
+        let owner = self.owner;
+        self.write("start_run", move |conn, raised| runs::start(conn, raised, owner, &run, start, now)).await
+    }
+
+    async fn claim_queued(
+        &self,
+        lane: Lane,
+        limit: usize,
+        now: UnixMs,
+    ) -> Result<Vec<QueuedRun>, StoreError> {
+        let owner = self.owner;
+        self.write("claim_queued", move |conn, _| runs::claim_queued(conn, owner, lane, limit, now)).await
+    }
+
+    async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError> {
+        let owner = self.owner;
+        self.write("finish_run", move |conn, raised| runs::finish(conn, raised, owner, &finish)).await
+    }
+
+    async fn recover(&self, now: UnixMs) -> Result<Vec<InterruptedRun>, StoreError> {
+        let owner = self.owner;
+        self.write("recover", move |conn, raised| {
+            outbox::void_all_leases(conn, now)?;
+            raised.raise(Topic::Outbox);
+            runs::adopt(conn, owner)
+        })
+        .await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.readers.read(move |conn| runs::get(conn, id)).await
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<RunPage, StoreError> {
+        self.readers.read(move |conn| runs::page(conn, &filter)).await
+    }
+
+    async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {
+        self.readers.read(move |conn| runs::transcript(conn, run)).await
+    }
+
+    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
+        let lease = move |conn: &Connection, _: &mut writer::Raised| outbox::lease(conn, &request);
+        self.writer.write("lease_deliveries", Durability::Committed, lease).await
+    }
+
+    async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError> {
+        self.write("settle_attempt", move |conn, raised| outbox::settle(conn, raised, &settle)).await
+    }
+
+    async fn next_delivery_due(&self) -> Result<Option<UnixMs>, StoreError> {
+        self.readers.read(outbox::next_due).await
+    }
+
+    async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError> {
+        self.write("retry_delivery", move |conn, raised| outbox::retry(conn, raised, id, now)).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryWithAttempts>, StoreError> {
+        self.readers.read(move |conn| outbox::get(conn, id)).await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError> {
+        self.readers.read(move |conn| outbox::page(conn, &filter)).await
+    }
+
+    async fn counts(&self, now: UnixMs) -> Result<Counts, StoreError> {
+        self.readers.read(move |conn| outbox::counts(conn, now)).await
+    }
+}
+
+/// Opens a connection with the settings that every connection has.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "foreign_keys", "OFF")?;
+    // Negative is KiB: 4 MiB for each connection, taken only as pages are read.
+    conn.pragma_update(None, "cache_size", -4096)?;
+    Ok(conn)
+}
+
+/// Finds damage when the store is opened, while somebody is looking, rather than at three in the morning.
+fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fault)?;
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    if size >= CHECKED_WHOLE_BELOW {
+        return Ok(());
+    }
+    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt(verdict)) }
+}
+
+/// Takes the lock file beside the store for as long as the file is held open; a dead process holds nothing.
+fn take_lock(path: &Path, holder: &str) -> Result<File, StoreError> {
+    let lock_path = lock_path(path);
+    let failed = |why: std::io::Error| match why.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+            StoreError::ReadOnly(format!("`{}`: {why}", lock_path.display()))
+        }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            StoreError::Full(why.to_string())
+        }
+        _ => StoreError::Open { path: path.to_owned(), why: why.to_string() },
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).ok();
+            return Err(StoreError::InUse { path: path.to_owned(), holder: holder.trim().to_owned() });
+        }
+        Err(TryLockError::Error(why)) => return Err(failed(why)),
+    }
+    // The text only serves the message to a second gateway; a full disk must not keep the first one from starting.
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!(%error, "the lock file could not be written");
+    }
+    Ok(file)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    path.with_file_name(name)
+}
+
+fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
+    match fault(error) {
+        StoreError::Engine(why) => StoreError::Open { path: path.to_owned(), why },
+        other => other,
+    }
+}
+
+/// Sorts what SQLite reports into what an operator can act on.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`, which hands the error over")]
+fn fault(error: rusqlite::Error) -> StoreError {
+    match &error {
+        rusqlite::Error::SqliteFailure(code, _) => match code.code {
+            ErrorCode::DiskFull => StoreError::Full(error.to_string()),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreError::ReadOnly(error.to_string()),
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt(error.to_string()),
+            _ => StoreError::Engine(error.to_string()),
+        },
+        _ => StoreError::Engine(error.to_string()),
+    }
+}

@@ -1,0 +1,264 @@
+//! The one writer: a thread that owns the writing connection and commits what waits as one group.
+//!
+//! Callers hand in operations and wait. The thread takes what has gathered, applies all of it in one transaction,
+//! syncs once, and answers everybody. Under load the groups grow by themselves, and the cost of the sync is shared.
+//! If anything in a group fails, the group is rolled back and each operation is tried alone, so that one bad
+//! operation harms no other; that is why an operation can be applied more than once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::fault;
+use crate::Topic;
+use crate::error::StoreError;
+use crate::failpoint::{self, Place};
+
+/// How many operations wait at most; beyond that, callers wait for room (invariant 15).
+const QUEUE: usize = 4096;
+/// How many operations one transaction holds at most, so that nobody waits long for a large group.
+const LARGEST_GROUP: usize = 1024;
+
+/// How sure a commit must be before its caller goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Synced to the disk.
+    Synced,
+    /// Committed: it survives the process, and a power cut may undo it.
+    Committed,
+}
+
+/// What an operation does besides changing rows.
+#[derive(Debug, Default)]
+pub(super) struct Raised {
+    schedule: bool,
+    outbox: bool,
+    settled: bool,
+}
+
+impl Raised {
+    /// Raises a topic once the group is committed.
+    pub(super) fn raise(&mut self, topic: Topic) {
+        match topic {
+            Topic::Schedule => self.schedule = true,
+            Topic::Outbox => self.outbox = true,
+            Topic::Settled => self.settled = true,
+        }
+    }
+}
+
+/// The counters that move when topics are raised.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    schedule: watch::Sender<u64>,
+    outbox: watch::Sender<u64>,
+    settled: watch::Sender<u64>,
+}
+
+impl Topics {
+    pub(super) fn subscribe(&self, topic: Topic) -> watch::Receiver<u64> {
+        match topic {
+            Topic::Schedule => self.schedule.subscribe(),
+            Topic::Outbox => self.outbox.subscribe(),
+            Topic::Settled => self.settled.subscribe(),
+        }
+    }
+
+    fn announce(&self, raised: &Raised) {
+        let counters = [
+            (raised.schedule, &self.schedule),
+            (raised.outbox, &self.outbox),
+            (raised.settled, &self.settled),
+        ];
+        for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
+            counter.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// What the writer shares with the rest of the store.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) topics: Topics,
+    fault: Mutex<Option<StoreError>>,
+}
+
+impl Shared {
+    /// The fault of the last commit.
+    pub(super) fn fault(&self) -> Option<StoreError> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, result: Result<(), &StoreError>) {
+        let mut last = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => *last = None,
+            Err(error) => *last = Some(error.clone()),
+        }
+    }
+}
+
+/// The handle to the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread with its connection.
+    pub(super) fn start(conn: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (queue, operations) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("clawhook-store".to_owned())
+            .spawn(move || GroupCommit { conn, shared, syncs: Durability::Synced }.run(operations))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Has `apply` applied within a group, and returns what it returned once the group is committed.
+    pub(super) async fn write<T, F>(
+        &self,
+        name: &'static str,
+        durability: Durability,
+        apply: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Raised) -> Result<T, StoreError> + Send + 'static,
+    {
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let call = Call { name, durability, apply, value: None, reply };
+        queue.send(Box::new(call)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // What waits is written before the thread ends; a panic there has been reported already.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Something to be done within a group.
+trait Operation: Send {
+    fn name(&self) -> &'static str;
+    fn durability(&self) -> Durability;
+    fn apply(&mut self, conn: &Connection, raised: &mut Raised) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+struct Call<T, F> {
+    name: &'static str,
+    durability: Durability,
+    apply: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection, &mut Raised) -> Result<T, StoreError> + Send,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn apply(&mut self, conn: &Connection, raised: &mut Raised) -> Result<(), StoreError> {
+        self.value = Some((self.apply)(conn, raised)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        let Self { value, reply, .. } = *self;
+        let answer = result.and_then(|()| value.ok_or(StoreError::Closed));
+        // Whoever asked may have gone; what was committed stays committed.
+        reply.send(answer).ok();
+    }
+}
+
+struct GroupCommit {
+    conn: Connection,
+    shared: Arc<Shared>,
+    syncs: Durability,
+}
+
+impl GroupCommit {
+    fn run(mut self, mut operations: mpsc::Receiver<Box<dyn Operation>>) {
+        let mut group = Vec::with_capacity(LARGEST_GROUP);
+        while operations.blocking_recv_many(&mut group, LARGEST_GROUP) > 0 {
+            self.commit(&mut group);
+        }
+    }
+
+    /// Commits the group and answers everybody; alone, where together did not work.
+    fn commit(&mut self, group: &mut Vec<Box<dyn Operation>>) {
+        let mut raised = Raised::default();
+        match self.try_commit(group, &mut raised) {
+            Ok(()) => {
+                self.shared.note(Ok(()));
+                self.shared.topics.announce(&raised);
+                for operation in group.drain(..) {
+                    operation.answer(Ok(()));
+                }
+            }
+            Err(error) if group.len() == 1 => {
+                tracing::error!(operation = group[0].name(), %error, "a write failed");
+                self.shared.note(Err(&error));
+                for operation in group.drain(..) {
+                    operation.answer(Err(error.clone()));
+                }
+            }
+            Err(_) => {
+                for operation in std::mem::take(group) {
+                    self.commit(&mut vec![operation]);
+                }
+            }
+        }
+    }
+
+    fn try_commit(
+        &mut self,
+        group: &mut [Box<dyn Operation>],
+        raised: &mut Raised,
+    ) -> Result<(), StoreError> {
+        let synced = group.iter().any(|operation| operation.durability() == Durability::Synced);
+        self.set_syncs(if synced { Durability::Synced } else { Durability::Committed })?;
+        let tx = self.conn.unchecked_transaction().map_err(fault)?;
+        for operation in group.iter_mut() {
+            operation.apply(&tx, raised)?;
+        }
+        for operation in group.iter() {
+            failpoint::pass(operation.name(), Place::BeforeCommit);
+        }
+        tx.commit().map_err(fault)?;
+        for operation in group.iter() {
+            failpoint::pass(operation.name(), Place::AfterCommit);
+        }
+        Ok(())
+    }
+
+    fn set_syncs(&mut self, wanted: Durability) -> Result<(), StoreError> {
+        if self.syncs == wanted {
+            return Ok(());
+        }
+        let level = match wanted {
+            Durability::Synced => "FULL",
+            Durability::Committed => "NORMAL",
+        };
+        self.conn.pragma_update(None, "synchronous", level).map_err(fault)?;
+        self.syncs = wanted;
+        Ok(())
+    }
+}
