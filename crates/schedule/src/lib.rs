@@ -1,1 +1,53 @@
-//! When is a job due? Pure functions of a schedule and an instant.
+//! When is a job due? Pure functions of a schedule and an instant: no clock, no async, no store.
+//!
+//! # The cast
+//!
+//! - [`Timetable`]: a schedule made ready to be asked. Parsing and looking up the zone happen once, in
+//!   [`Timetable::new`]; [`Timetable::next_after`] is then a matter of a microsecond, and may be asked from any thread.
+//! - [`check_new`]: what is refused when a person or an agent saves a schedule. A stored schedule is not held to
+//!   it again: an `at` that lies far in the past is refused today, but was right when it was saved.
+//! - [`ScheduleError`]: why there is no timetable, with the offending value; [`ScheduleError::hint`] says, apart
+//!   from the message, what was probably meant.
+//! - [`default_stagger_ms`] and [`describe`]: the spread that an expression gets by itself, and its text for people.
+//!
+//! Inside, a cron expression is read once (`expression`) into sets of bits, its matching civil times are walked by
+//! month, day and time of day (`civil`), and only then set against the zone's offset changes (`zone`).
+//!
+//! # The rules
+//!
+//! - Every answer is **strictly after** the instant that was asked for. Walking from answer to answer leaves none
+//!   out and gives none twice.
+//! - `at` is due once. `every` is due on the grid `anchor + k * every`, the anchor itself included where it lies
+//!   ahead, so the interval never drifts, whatever the runs take.
+//! - `cron` means what it means to OpenClaw, that is, to croner 11: five fields, or six with seconds in front, or
+//!   seven with years at the end; a day of the month and a day of the week, where both are restricted, are joined
+//!   by *or*, and by *and* where the day of the week begins with `+`.
+//! - Where clocks go back, a **fixed time** (one second, one minute, one hour: `30 1 * * *`) is due in the first
+//!   pass of the repeated stretch only; everything else is due in both, so that `*/10 * * * *` never pauses.
+//! - Where clocks go forward, a fixed time inside the gap is due at the gap's end; everything else is not due in it.
+//! - A cron job's stagger shifts each of its times by the same offset, which follows from its id alone.
+//!
+//! # What is not guaranteed
+//!
+//! - An answer holds for the zone data of this machine. When a country changes its rules, answers change.
+//! - A fixed time inside a gap that reaches into the next day (Nuuk, at the end of March) or is a whole day long (Apia in
+//!   2011) is not made up for: that day does not have it.
+//! - Nothing is due by cron before the Unix epoch or after the year 9999 (croner, without a year field, stops in 2999).
+//!   A day that does not come in 400 years, one turn of the calendar, never comes.
+//! - That a due time is acted on, and what happens to those that were missed, is the `engine` crate's business.
+
+mod check;
+mod civil;
+mod describe;
+mod error;
+mod expression;
+mod stagger;
+mod timetable;
+mod zone;
+
+pub use check::check_new;
+pub use describe::describe;
+pub use error::ScheduleError;
+pub use expression::{ExpressionError, Fault, Field};
+pub use stagger::default_stagger_ms;
+pub use timetable::Timetable;
