@@ -5,8 +5,15 @@
 //! the transcript. A runtime stores nothing and delivers nothing; it must end what it started when it is cancelled or
 //! out of time, whole process trees included, and it never panics on what a provider or a command sends.
 //!
+//! [`Runtimes`] is the one the gateway wires in: it hands messages to [`ModelRuntime`] and commands to
+//! [`CommandRuntime`], and can say before a job is saved that its work could never run.
+//!
 //! Not guaranteed: that a provider stops charging when a turn is cancelled, or that a command which left its process
 //! group on purpose is found again.
+
+mod command;
+mod model_runtime;
+mod runtimes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +22,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clawhook_model::{AgentId, RunOutcome, SessionRef, TranscriptEntry};
 use tokio_util::sync::CancellationToken;
+
+pub use command::{CommandOptions, CommandRuntime, Environment};
+pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
+pub use runtimes::{CheckError, Runtimes};
 
 /// What one turn is asked to do.
 #[derive(Debug, Clone)]

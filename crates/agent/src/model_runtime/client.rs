@@ -1,0 +1,62 @@
+//! The one HTTP client of all providers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use thiserror::Error;
+
+/// How long a provider may take to accept a connection.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+pub(super) enum ClientError {
+    #[error("the TLS library refused its own defaults: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the HTTP client could not be made: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("the task that makes the HTTP client did not end: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Makes the client. It takes milliseconds and megabytes, since the system's certificates are read, so it is made
+/// when the first message is sent and off the async threads.
+pub(super) async fn connectable() -> Result<reqwest::Client, ClientError> {
+    tokio::task::spawn_blocking(build).await?
+}
+
+/// Redirects are not followed, because they would take the key to another host; proxies of the environment are not
+/// used, because nobody configured them here.
+fn build() -> Result<reqwest::Client, ClientError> {
+    #[expect(clippy::disallowed_methods, reason = "providers are the operator's choice, not a job's")]
+    let builder = reqwest::Client::builder();
+    let client = builder
+        .tls_backend_preconfigured(tls_config()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+        .user_agent(concat!("clawhook/", env!("CARGO_PKG_VERSION")))
+        .build()?;
+    Ok(client)
+}
+
+fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
+    let certificates = rustls_native_certs::load_native_certs();
+    for error in &certificates.errors {
+        tracing::warn!(%error, "some of the system's certificates could not be read");
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.certs);
+    if added == 0 {
+        tracing::warn!("the system has no certificates: providers can be reached over http alone");
+    }
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}

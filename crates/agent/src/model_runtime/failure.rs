@@ -1,0 +1,286 @@
+//! What can go wrong between the gateway and a model, as a class for programs and a sentence for people.
+//!
+//! The sentence names the model and what to do. Of what the provider sent it quotes one cleaned line at most, and
+//! never the key.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use clawhook_model::{ErrorReason, MASK, RunError};
+use thiserror::Error;
+
+use super::chat::Complaint;
+use super::client::{CONNECT_TIMEOUT, ClientError};
+use super::options::Target;
+
+/// How many characters of a provider's own words are quoted.
+const QUOTE_LIMIT: usize = 300;
+
+/// Phrases by which providers say that the input is too long; the class decides whether a retry makes sense.
+const CONTEXT_OVERFLOW_PHRASES: [&str; 7] = [
+    "context length",
+    "context_length",
+    "maximum context",
+    "context window",
+    "context size",
+    "prompt is too long",
+    "too many tokens",
+];
+
+/// Why a call brought no answer, or half of one.
+#[derive(Debug, Error)]
+pub(super) enum CallError {
+    /// Nothing could be sent.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The key cannot stand in a header.
+    #[error("the API key holds characters that cannot be sent")]
+    UnsendableKey,
+    /// There was no connection, or it broke before the answer began.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The connection broke inside the answer.
+    #[error("the connection broke before the answer was complete")]
+    Broken,
+    /// The provider said no.
+    #[error("the provider refused")]
+    Refused {
+        /// The HTTP status; none where the refusal came inside a stream.
+        status: Option<u16>,
+        /// What the provider says.
+        complaint: Complaint,
+    },
+    /// The answer is of a type that a chat endpoint does not send.
+    #[error("the answer is {content_type}")]
+    WrongForm {
+        /// The type.
+        content_type: String,
+    },
+    /// The answer cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// The answer holds no text.
+    #[error("the answer holds no text")]
+    Empty {
+        /// Why the model ended its turn.
+        finish_reason: Option<String>,
+    },
+}
+
+impl CallError {
+    /// An answer that is not the JSON it should be. The parser's own words are left out, since they quote the answer.
+    pub(super) fn not_a_reply(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::Malformed(format!("it is not the JSON of a chat answer (line {line}, column {column})"))
+    }
+
+    /// A request that found no answer. Of the error the innermost cause is kept, which never holds the address.
+    pub(super) fn unreachable(error: &reqwest::Error) -> Self {
+        if error.is_connect() && error.is_timeout() {
+            return Self::Unreachable(format!("no connection within {CONNECT_TIMEOUT:?}"));
+        }
+        let mut cause: Option<&dyn StdError> = error.source();
+        while let Some(inner) = cause.and_then(StdError::source) {
+            cause = Some(inner);
+        }
+        Self::Unreachable(
+            cause.map_or_else(|| "the request could not be sent".to_owned(), ToString::to_string),
+        )
+    }
+
+    /// The error of a turn that asked `target`.
+    pub(super) fn into_run_error(self, target: &Target<'_>) -> RunError {
+        let Target { model, provider } = target;
+        let quote = |text: &str| quote(text, provider.key());
+        let (reason, what) = match self {
+            Self::Client(error) => (ErrorReason::Unknown, format!("could not be asked: {error}")),
+            Self::UnsendableKey => (
+                ErrorReason::Auth,
+                format!("could not be asked: {self}. Check models.providers.{}.apiKey", model.provider),
+            ),
+            Self::Unreachable(why) => (
+                ErrorReason::Network,
+                format!(
+                    "could not be reached at {}: {}. Check models.providers.{}.baseUrl, and that the provider is up",
+                    provider.address(),
+                    quote(&why),
+                    model.provider
+                ),
+            ),
+            Self::Broken => (
+                ErrorReason::Network,
+                format!(
+                    "did not finish: the connection to {} broke before the answer was complete",
+                    provider.address()
+                ),
+            ),
+            Self::Refused { status, complaint } => refusal(status, &complaint, target),
+            Self::WrongForm { content_type } => (
+                ErrorReason::ServerError,
+                format!(
+                    "sent {} instead of a chat answer. Check that models.providers.{}.baseUrl is the address \
+                     under which chat/completions lies",
+                    quote(&content_type),
+                    model.provider
+                ),
+            ),
+            Self::Malformed(why) => {
+                (ErrorReason::ServerError, format!("sent an answer that cannot be read: {}", quote(&why)))
+            }
+            Self::Empty { finish_reason } => {
+                (ErrorReason::EmptyResponse, empty(finish_reason.as_deref(), quote))
+            }
+        };
+        RunError { reason, message: format!("{model} {what}.") }
+    }
+}
+
+fn empty(finish_reason: Option<&str>, quote: impl Fn(&str) -> String) -> String {
+    match finish_reason {
+        Some(reason) => format!("ended its turn without a word (finish reason: {})", quote(reason)),
+        None => "ended its turn without a word".to_owned(),
+    }
+}
+
+fn refusal(status: Option<u16>, complaint: &Complaint, target: &Target<'_>) -> (ErrorReason, String) {
+    let Target { model, provider } = target;
+    let reason = classify(status, complaint);
+    let settings = format!("models.providers.{}", model.provider);
+    let what = match reason {
+        ErrorReason::Auth => format!("refused the credentials{}. Check {settings}.apiKey", http(status)),
+        ErrorReason::Billing => {
+            format!("wants to be paid{}. Add credit to the account of {settings}", http(status))
+        }
+        ErrorReason::ModelNotFound => {
+            format!("was not found{}. Check the model's name and {settings}.baseUrl", http(status))
+        }
+        ErrorReason::ContextOverflow => {
+            format!("cannot take a message of this length{}. Shorten the job's message", http(status))
+        }
+        ErrorReason::Format => format!("could not read the request{}", http(status)),
+        ErrorReason::RateLimit => format!("asks to slow down{}. Run its jobs less often", http(status)),
+        ErrorReason::Overloaded => format!("has no capacity at the moment{}. Try again later", http(status)),
+        ErrorReason::Timeout => format!("took too long by its own measure{}. Try again later", http(status)),
+        ErrorReason::Unknown => {
+            format!("answered in an unexpected way{}. Check {settings}.baseUrl", http(status))
+        }
+        _ => format!("failed on the provider's side{}. Try again later", http(status)),
+    };
+    match complaint.message.as_deref().map(|said| quote(said, provider.key())) {
+        Some(said) if !said.is_empty() => (reason, format!("{what}. The provider says: \"{said}\"")),
+        _ => (reason, what),
+    }
+}
+
+fn http(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+}
+
+/// The class of a refusal. Providers disagree on statuses, so some of their words are stronger than the number.
+fn classify(status: Option<u16>, complaint: &Complaint) -> ErrorReason {
+    let code = complaint.code.as_deref().unwrap_or_default();
+    let words = format!("{code} {}", complaint.message.as_deref().unwrap_or_default()).to_ascii_lowercase();
+    let status = status.or_else(|| code.parse().ok());
+    match status {
+        Some(401 | 403) => ErrorReason::Auth,
+        Some(402) => ErrorReason::Billing,
+        Some(404) => ErrorReason::ModelNotFound,
+        Some(408) => ErrorReason::Timeout,
+        Some(413) => ErrorReason::ContextOverflow,
+        Some(429) | None if code == "insufficient_quota" => ErrorReason::Billing,
+        Some(429) => ErrorReason::RateLimit,
+        Some(503 | 529) => ErrorReason::Overloaded,
+        Some(500..) => ErrorReason::ServerError,
+        Some(400..) | None if CONTEXT_OVERFLOW_PHRASES.iter().any(|phrase| words.contains(phrase)) => {
+            ErrorReason::ContextOverflow
+        }
+        Some(400..) | None if code == "model_not_found" => ErrorReason::ModelNotFound,
+        Some(400..) => ErrorReason::Format,
+        None if words.contains("rate_limit") || words.contains("rate limit") => ErrorReason::RateLimit,
+        None if words.contains("overloaded") => ErrorReason::Overloaded,
+        None => ErrorReason::ServerError,
+        Some(_) => ErrorReason::Unknown,
+    }
+}
+
+/// One line of foreign words that may be shown: without the key, without control characters, and short.
+fn quote(text: &str, key: Option<&str>) -> String {
+    let masked = key.map_or_else(|| text.to_owned(), |key| text.replace(key, MASK));
+    let line = masked.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(QUOTE_LIMIT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+    .trim_end_matches('.')
+    .to_owned()
+}
+
+/// The error of a turn that was out of time.
+pub(super) fn timed_out(target: &Target<'_>, limit: Duration) -> RunError {
+    let message =
+        format!("cron: job execution timed out after {limit:?}, while {} was answering", target.model);
+    RunError { reason: ErrorReason::Timeout, message }
+}
+
+/// The error of a turn that was cancelled.
+pub(super) fn interrupted(target: &Target<'_>) -> RunError {
+    let message = format!("cron: job interrupted, while {} was answering", target.model);
+    RunError { reason: ErrorReason::Interrupted, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(code: &str, message: &str) -> Complaint {
+        Complaint { code: Some(code.to_owned()), message: Some(message.to_owned()) }
+    }
+
+    #[test]
+    fn every_refusal_has_its_class() {
+        let silent = Complaint::default();
+        let by_status = [
+            (302, ErrorReason::Unknown),
+            (400, ErrorReason::Format),
+            (401, ErrorReason::Auth),
+            (402, ErrorReason::Billing),
+            (403, ErrorReason::Auth),
+            (404, ErrorReason::ModelNotFound),
+            (408, ErrorReason::Timeout),
+            (413, ErrorReason::ContextOverflow),
+            (422, ErrorReason::Format),
+            (429, ErrorReason::RateLimit),
+            (500, ErrorReason::ServerError),
+            (502, ErrorReason::ServerError),
+            (503, ErrorReason::Overloaded),
+            (529, ErrorReason::Overloaded),
+        ];
+        for (status, reason) in by_status {
+            assert_eq!(classify(Some(status), &silent), reason, "HTTP {status}");
+        }
+        let by_words = [
+            (Some(429), complaint("insufficient_quota", ""), ErrorReason::Billing),
+            (Some(400), complaint("context_length_exceeded", ""), ErrorReason::ContextOverflow),
+            (Some(400), complaint("x", "Your prompt is too long"), ErrorReason::ContextOverflow),
+            (Some(400), complaint("model_not_found", ""), ErrorReason::ModelNotFound),
+            (None, complaint("429", ""), ErrorReason::RateLimit),
+            (None, complaint("overloaded_error", ""), ErrorReason::Overloaded),
+            (None, complaint("server_error", "oops"), ErrorReason::ServerError),
+        ];
+        for (status, complaint, reason) in by_words {
+            assert_eq!(classify(status, &complaint), reason, "{status:?} {complaint:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_is_one_short_line_without_the_key_even_where_the_key_lies_across_the_cut() {
+        let key = "sk-123456789";
+        let text = format!("{}\r\n\u{1b}[31m key {key}", "x".repeat(QUOTE_LIMIT - 15));
+        let quoted = quote(&text, Some(key));
+        assert!(!quoted.contains("sk-1"), "{quoted}");
+        assert!(quoted.chars().count() <= QUOTE_LIMIT + 1);
+        assert!(!quoted.contains(char::is_control));
+        assert_eq!(quote("a\n b.", None), "a b");
+    }
+}

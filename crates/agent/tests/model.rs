@@ -1,0 +1,366 @@
+//! Models behind a scripted server that speaks, or garbles, OpenAI's chat completions on loopback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawhook_agent::{ModelOptions, ModelRuntime, Provider, TurnResult};
+use clawhook_clock::ManualClock;
+use clawhook_model::{ErrorReason, Role, RunStatus, Severity, UnixMs, Usage};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+const KEY: &str = "sk-do-not-show-this";
+const STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// What the server does once it has read the request.
+enum Script {
+    /// Sends this and closes the connection.
+    Send(Vec<u8>),
+    /// Sends nothing and holds the connection until the client lets go of it.
+    Hang,
+}
+
+/// A server for one request, which it hands over.
+struct Server {
+    base_url: String,
+    request: oneshot::Receiver<String>,
+}
+
+impl Server {
+    async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
+        let address = listener.local_addr().expect("the port");
+        let (seen, request) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            seen.send(read_request(&mut connection).await).ok();
+            match script {
+                Script::Send(bytes) => {
+                    connection.write_all(&bytes).await.ok();
+                    connection.shutdown().await.ok();
+                }
+                Script::Hang => {}
+            }
+            connection.read_to_end(&mut Vec::new()).await.ok();
+        });
+        Self { base_url: format!("http://{address}/v1"), request }
+    }
+
+    fn runtime(&self) -> ModelRuntime {
+        runtime(&self.base_url)
+    }
+}
+
+async fn read_request(connection: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .to_lowercase()
+                .lines()
+                .find_map(|line| Some(line.strip_prefix("content-length: ")?.parse()));
+            let length: usize = length.expect("a content-length").expect("a number");
+            if body.len() >= length {
+                return text.into_owned();
+            }
+        }
+        assert!(connection.read_buf(&mut bytes).await.expect("a readable connection") > 0, "half a request");
+    }
+}
+
+fn runtime(base_url: &str) -> ModelRuntime {
+    let provider = Provider { base_url: base_url.parse().expect("a URL"), api_key: Some(KEY.into()) };
+    let options = ModelOptions {
+        providers: BTreeMap::from([("fake".to_owned(), provider)]),
+        default_model: Some("fake/fake-1".parse().expect("a model")),
+    };
+    ModelRuntime::new(options, Arc::new(ManualClock::at(UnixMs::from_millis(1_000))))
+}
+
+async fn ask(runtime: &ModelRuntime) -> TurnResult {
+    runtime.run("hello", None, Some(Duration::from_secs(60)), &CancellationToken::new()).await
+}
+
+/// The result of a turn that the server answers with `answer`; no part of it holds the key.
+async fn answered(answer: impl Into<Vec<u8>>) -> TurnResult {
+    let server = Server::start(Script::Send(answer.into())).await;
+    let runtime = server.runtime();
+    let result = ask(&runtime).await;
+    assert!(!format!("{result:?} {runtime:?}").contains(KEY), "the key is shown: {result:?}");
+    result
+}
+
+fn http(status: u16, content_type: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A streamed answer in chunks that end where the given pieces end; without the last chunk it is cut.
+fn chunked(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>, complete: bool) -> Vec<u8> {
+    let mut bytes =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {STREAM}\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
+    for piece in pieces {
+        let piece = piece.as_ref();
+        bytes.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+        bytes.extend(piece);
+        bytes.extend(b"\r\n");
+    }
+    if complete {
+        bytes.extend(b"0\r\n\r\n");
+    }
+    bytes
+}
+
+fn says(text: &str) -> String {
+    format!("data: {}\n\n", serde_json::json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }))
+}
+
+const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const USAGE: &str =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+fn error_of(result: &TurnResult) -> (ErrorReason, &str) {
+    assert_eq!(result.outcome.status, RunStatus::Error);
+    let error = result.outcome.error.as_ref().expect("an error");
+    (error.reason, &error.message)
+}
+
+async fn refusal(status: u16, body: &str) -> (ErrorReason, String) {
+    let result = answered(http(status, "application/json", body)).await;
+    let (reason, message) = error_of(&result);
+    let note = &result.outcome.diagnostics.as_ref().expect("diagnostics").entries[0];
+    assert_eq!(
+        (note.source.as_str(), note.severity, note.message.as_str()),
+        ("agent-run", Severity::Error, message)
+    );
+    (reason, message.to_owned())
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_put_together_even_where_a_character_is_cut_in_two() {
+    let stream = [&says("你好"), &says("，世界"), STOP, USAGE, DONE].concat();
+    for size in [1, 2, 7] {
+        let result = answered(chunked(stream.as_bytes().chunks(size), true)).await;
+        let outcome = result.outcome;
+        assert_eq!((outcome.status, outcome.summary.as_deref()), (RunStatus::Ok, Some("你好，世界")));
+        assert_eq!(outcome.usage, Some(Usage { input_tokens: 11, output_tokens: 7, total_tokens: 18 }));
+        assert_eq!((outcome.provider.as_deref(), outcome.model.as_deref()), (Some("fake"), Some("fake-1")));
+        assert_eq!(outcome.diagnostics, None);
+        let said: Vec<_> = result.transcript.iter().map(|entry| (entry.role, entry.text.as_str())).collect();
+        assert_eq!(said, [(Role::User, "hello"), (Role::Assistant, "你好，世界")]);
+        assert!(result.transcript.iter().all(|entry| entry.at == UnixMs::from_millis(1_000)));
+    }
+}
+
+#[tokio::test]
+async fn the_request_holds_the_message_the_model_and_the_key_and_nothing_more() {
+    let server = Server::start(Script::Send(http(200, STREAM, DONE).into())).await;
+    server.runtime().run("hello", Some("fake/org/model"), None, &CancellationToken::new()).await;
+    let request = server.request.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("authorization: Bearer {KEY}")), "{head}");
+    let expected = serde_json::json!({
+        "model": "org/model",
+        "messages": [{ "role": "user", "content": "hello" }],
+        "stream": true,
+        "stream_options": { "include_usage": true },
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_understood() {
+    let body = r#"{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"length"}],
+        "usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    let outcome = answered(http(200, "application/json", body)).await.outcome;
+    assert_eq!((outcome.status, outcome.summary.as_deref()), (RunStatus::Ok, Some("hi")));
+    assert_eq!(outcome.usage, Some(Usage { input_tokens: 1, output_tokens: 2, total_tokens: 3 }));
+    let note = &outcome.diagnostics.unwrap().entries[0];
+    assert_eq!(note.severity, Severity::Warn);
+    assert!(note.message.contains("limit of tokens"), "{}", note.message);
+}
+
+#[tokio::test]
+async fn an_answer_without_usage_is_an_answer() {
+    let outcome = answered(chunked([says("hi"), STOP.into(), DONE.into()], true)).await.outcome;
+    assert_eq!((outcome.summary.as_deref(), outcome.usage), (Some("hi"), None));
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_after_its_finish_reason_is_complete() {
+    let outcome = answered(chunked([says("hi"), STOP.into()], false)).await.outcome;
+    assert_eq!((outcome.status, outcome.summary.as_deref()), (RunStatus::Ok, Some("hi")));
+}
+
+#[tokio::test]
+async fn a_refused_key_is_an_auth_error_that_says_where_the_key_is_and_never_what_it_is() {
+    let body =
+        format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}.\nSee docs.","code":"x"}}}}"#);
+    let (reason, message) = refusal(401, &body).await;
+    assert_eq!(reason, ErrorReason::Auth);
+    assert_eq!(
+        message,
+        "fake/fake-1 refused the credentials (HTTP 401). Check models.providers.fake.apiKey. The provider says: \
+         \"Incorrect API key provided: ***. See docs\"."
+    );
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_by_status() {
+    for (status, expected) in [
+        (402, ErrorReason::Billing),
+        (403, ErrorReason::Auth),
+        (404, ErrorReason::ModelNotFound),
+        (429, ErrorReason::RateLimit),
+        (500, ErrorReason::ServerError),
+        (503, ErrorReason::Overloaded),
+        (529, ErrorReason::Overloaded),
+    ] {
+        let (reason, message) = refusal(status, r#"{"error":{"message":"no"}}"#).await;
+        assert_eq!(reason, expected, "HTTP {status}");
+        assert!(
+            message.starts_with("fake/fake-1 ") && message.contains(&format!("HTTP {status}")),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_for_the_model_is_told_from_a_malformed_request() {
+    let (reason, _) = refusal(400, r#"{"error":{"message":"bad field"}}"#).await;
+    assert_eq!(reason, ErrorReason::Format);
+    let body = r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#;
+    assert_eq!(refusal(400, body).await.0, ErrorReason::ContextOverflow);
+}
+
+#[tokio::test]
+async fn of_a_refusal_nothing_but_its_error_message_is_quoted() {
+    let (_, message) = refusal(500, "<html>stack trace</html>").await;
+    assert!(!message.contains("stack"), "{message}");
+    let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "m".repeat(5_000));
+    assert!(refusal(500, &long).await.1.len() < 500);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let answer = "HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+    let result = answered(answer).await;
+    let (reason, message) = error_of(&result);
+    assert_eq!(reason, ErrorReason::Unknown);
+    assert!(message.contains("HTTP 307") && message.contains("models.providers.fake.baseUrl"), "{message}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_a_network_error_and_keeps_what_came() {
+    let result = answered(chunked([says("half a "), says("sentence")], false)).await;
+    assert_eq!(error_of(&result).0, ErrorReason::Network);
+    assert_eq!(result.outcome.summary.as_deref(), Some("half a sentence"));
+    assert_eq!(result.transcript[1].text, "half a sentence");
+}
+
+#[tokio::test]
+async fn an_error_inside_the_stream_is_an_error_and_keeps_what_came() {
+    let error = r#"data: {"error":{"code":429,"message":"slow down"}}"#;
+    let result = answered(chunked([says("half"), format!("{error}\n\n")], true)).await;
+    assert_eq!(error_of(&result).0, ErrorReason::RateLimit);
+    assert_eq!(result.outcome.summary.as_deref(), Some("half"));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_a_network_error_that_names_its_address() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let result = ask(&runtime(&format!("http://user:{KEY}@{address}/v1?key={KEY}"))).await;
+    let (reason, message) = error_of(&result);
+    assert_eq!(reason, ErrorReason::Network);
+    assert!(message.contains(&format!("could not be reached at {address}: Connection refused")), "{message}");
+    assert!(!format!("{result:?}").contains(KEY));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_without_an_answer_is_a_network_error() {
+    assert_eq!(error_of(&answered("").await).0, ErrorReason::Network);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_ends_with_the_timeout() {
+    let server = Server::start(Script::Hang).await;
+    let limit = Some(Duration::from_millis(100));
+    let result = server.runtime().run("hello", None, limit, &CancellationToken::new()).await;
+    let (reason, message) = error_of(&result);
+    assert_eq!(reason, ErrorReason::Timeout);
+    assert_eq!(message, "cron: job execution timed out after 100ms, while fake/fake-1 was answering");
+}
+
+#[tokio::test]
+async fn a_cancelled_turn_ends_at_once() {
+    let server = Server::start(Script::Hang).await;
+    let runtime = server.runtime();
+    let cancel = CancellationToken::new();
+    let turn = tokio::spawn({
+        let cancel = cancel.clone();
+        async move { runtime.run("hello", None, None, &cancel).await }
+    });
+    server.request.await.unwrap();
+    cancel.cancel();
+    assert_eq!(error_of(&turn.await.unwrap()).0, ErrorReason::Interrupted);
+}
+
+#[tokio::test]
+async fn answers_that_cannot_be_read_are_server_errors_that_do_not_quote_them() {
+    let html = answered(http(200, "text/html", "<html>welcome</html>")).await;
+    let broken_stream = answered(http(200, STREAM, "data: {\"choices\": welcome\n\n")).await;
+    let broken_json = answered(http(200, "application/json", r#"{"choices":"welcome"}"#)).await;
+    let not_utf8 =
+        answered(chunked([b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n"], true)).await;
+    for result in [html, broken_stream, broken_json, not_utf8] {
+        let (reason, message) = error_of(&result);
+        assert_eq!(reason, ErrorReason::ServerError);
+        assert!(!message.contains("welcome"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_text_is_an_empty_response() {
+    let result = answered(chunked([STOP, DONE], true)).await;
+    let (reason, message) = error_of(&result);
+    assert_eq!(reason, ErrorReason::EmptyResponse);
+    assert_eq!(message, "fake/fake-1 ended its turn without a word (finish reason: stop).");
+    assert_eq!(result.outcome.summary, None);
+}
+
+#[tokio::test]
+async fn an_answer_of_many_megabytes_is_cut_and_says_so() {
+    let megabyte = says(&"x".repeat(1024 * 1024));
+    let pieces = std::iter::repeat_n(megabyte, 6).chain([STOP.into(), DONE.into()]);
+    let outcome = answered(chunked(pieces, true)).await.outcome;
+    assert_eq!(outcome.status, RunStatus::Ok);
+    let text = outcome.summary.unwrap();
+    assert!(text.ends_with("[the answer was cut here: it is longer than 4 MiB]"));
+    assert!(text.len() < 5 * 1024 * 1024);
+    assert_eq!(outcome.diagnostics.unwrap().entries[0].truncated, Some(true));
+}
+
+#[tokio::test]
+async fn without_a_model_or_a_provider_the_error_says_what_to_configure() {
+    let clock = Arc::new(ManualClock::at(UnixMs::EPOCH));
+    let runtime = ModelRuntime::new(ModelOptions::default(), clock);
+    let result = ask(&runtime).await;
+    let expected = "no model is configured: set agents.defaults.model and models.providers in the configuration, \
+                    or give the job a model";
+    assert_eq!(error_of(&result), (ErrorReason::ModelNotFound, expected));
+    let result = runtime.run("hello", Some("openai/gpt"), None, &CancellationToken::new()).await;
+    let (reason, message) = error_of(&result);
+    assert_eq!(reason, ErrorReason::ModelNotFound);
+    assert!(message.contains("no provider `openai`"), "{message}");
+}
