@@ -1,1 +1,51 @@
-fn main() {}
+//! The project's tasks, one command each: `cargo xtask verify`, `cargo xtask demo`.
+
+mod demo;
+mod house_rules;
+mod licences;
+mod loopback;
+mod model_server;
+mod process;
+mod progress;
+mod stage;
+mod toolchain;
+mod verify;
+mod workspace;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Shows the whole way of one result: a job, a real model's answer, a signed event at a receiver
+    Demo(demo::Options),
+    /// Serves the demo's small model by itself, to point a gateway of your own at
+    Model,
+    /// Checks everything that must hold before a change lands; this is what CI runs
+    Verify(verify::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome: Result<(), Box<dyn Error>> = match Xtask::parse().task {
+        Task::Demo(options) => demo::run(options).map_err(Into::into),
+        Task::Model => model_server::run().map_err(Into::into),
+        Task::Verify(options) => verify::run(&options).map_err(Into::into),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::failure(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
