@@ -1,1 +1,3 @@
 //! The doors: HTTP API, configuration, and the wiring of the house.
+
+pub mod config;

@@ -1,0 +1,281 @@
+//! Every key of the configuration, once: its name, what its value must be, its default and its meaning.
+//!
+//! The reader accepts a key by asking for its definition here, the defaults are taken from here, and the table in
+//! `docs/configuration.md` is held to this list by a test.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::secret::SecretSource;
+use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, Setting, TokenAuth};
+use super::{ModelRef, ProviderApi};
+
+/// The definition of one key, which has a default of kind `D`.
+pub(super) struct Key<T: Setting, D> {
+    /// The full name; `*` stands for a name that the user chose.
+    pub(super) path: &'static str,
+    /// What the value must be, beyond its kind.
+    pub(super) form: T::Form,
+    /// What holds where the key is not written.
+    pub(super) default: D,
+    /// What it means.
+    pub(super) meaning: &'static str,
+}
+
+/// A default value.
+pub(super) type Default<T> = fn() -> T;
+
+/// No default value; the text tells what the absence means.
+pub(super) struct Absent(&'static str);
+
+impl<T: Setting> Key<T, Default<T>> {
+    /// What was written, or else the default.
+    pub(super) fn or_default(&self, written: Option<super::block::Written<T>>) -> T {
+        written.map_or_else(self.default, |written| written.value)
+    }
+}
+
+/// A key as the documentation tells it.
+pub(super) trait Documented: Sync {
+    /// The full name.
+    fn path(&self) -> &'static str;
+    /// One row of the table: name, value, default, meaning.
+    fn row(&self) -> String;
+}
+
+/// The table of all keys, in Markdown.
+pub(super) fn reference() -> String {
+    let rows: Vec<String> = ALL.iter().map(|key| key.row()).collect();
+    format!("| key | value | default | meaning |\n|---|---|---|---|\n{}\n", rows.join("\n"))
+}
+
+impl<T: Setting> Documented for Key<T, Default<T>>
+where
+    T::Form: Sync,
+{
+    fn path(&self) -> &'static str {
+        self.path
+    }
+
+    fn row(&self) -> String {
+        row(self, &format!("`{}`", (self.default)().written()))
+    }
+}
+
+impl<T: Setting> Documented for Key<T, Absent>
+where
+    T::Form: Sync,
+{
+    fn path(&self) -> &'static str {
+        self.path
+    }
+
+    fn row(&self) -> String {
+        row(self, self.default.0)
+    }
+}
+
+fn row<T: Setting, D>(key: &Key<T, D>, default: &str) -> String {
+    format!("| `{}` | {} | {default} | {} |", key.path, T::documented(&key.form), key.meaning)
+}
+
+/// The part of a full name after the last dot.
+pub(super) fn last_name(path: &'static str) -> &'static str {
+    path.rsplit_once('.').map_or(path, |(_, name)| name)
+}
+
+/// The one key whose last name this is.
+pub(super) fn with_last_name(name: &str) -> Option<&'static str> {
+    let mut named = ALL.iter().map(|key| key.path()).filter(|path| last_name(path) == name);
+    match (named.next(), named.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+const COUNT: RangeInclusive<usize> = 1..=4096;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const TENTH: Duration = Duration::from_millis(100);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) static GATEWAY_PORT: Key<u16, Default<u16>> = Key {
+    path: "gateway.port",
+    form: 0..=65_535,
+    default: || 18_780,
+    meaning: "The TCP port that the gateway listens on; `0` lets the system choose a free one.",
+};
+
+pub(super) static GATEWAY_BIND: Key<Bind, Default<Bind>> = Key {
+    path: "gateway.bind",
+    form: (),
+    default: || Bind(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    meaning: "The address that the gateway listens on: `loopback` is 127.0.0.1, `lan` is 0.0.0.0. \
+              Any address that others can reach needs `gateway.auth.token`.",
+};
+
+pub(super) static GATEWAY_AUTH_MODE: Key<TokenAuth, Default<TokenAuth>> = Key {
+    path: "gateway.auth.mode",
+    form: (),
+    default: || TokenAuth,
+    meaning: "How clients prove who they are.",
+};
+
+pub(super) static GATEWAY_AUTH_TOKEN: Key<SecretSource, Absent> = Key {
+    path: "gateway.auth.token",
+    form: (),
+    default: Absent("none"),
+    meaning: "The token that clients present.",
+};
+
+pub(super) static CRON_ENABLED: Key<bool, Default<bool>> = Key {
+    path: "cron.enabled",
+    form: (),
+    default: || true,
+    meaning: "Whether jobs run when they are due. Deliveries that wait are sent either way.",
+};
+
+pub(super) static CRON_MAX_CONCURRENT_RUNS: Key<usize, Default<usize>> = Key {
+    path: "cron.maxConcurrentRuns",
+    form: 1..=1024,
+    default: || 8,
+    meaning: "How many runs go on at a time; further ones wait their turn.",
+};
+
+pub(super) static CRON_WEBHOOK_TOKEN: Key<SecretSource, Absent> = Key {
+    path: "cron.webhookToken",
+    form: (),
+    default: Absent("none"),
+    meaning: "The bearer token that is sent to webhooks.",
+};
+
+pub(super) static CRON_ALLOWED_HOSTNAMES: Key<Vec<HostName>, Default<Vec<HostName>>> = Key {
+    path: "cron.webhookSsrfPolicy.allowedHostnames",
+    form: ListOf { most: 1000, each: () },
+    default: Vec::new,
+    meaning: "Hosts that webhooks may reach although they are private, internal or on this machine.",
+};
+
+pub(super) static CRON_SHUTDOWN_GRACE: Key<Duration, Default<Duration>> = Key {
+    path: "cron.shutdownGrace",
+    form: Bounds { least: Duration::ZERO, most: HOUR },
+    default: || Duration::from_secs(20),
+    meaning: "How long runs may go on after the gateway was told to stop; then they are interrupted.",
+};
+
+pub(super) static DELIVERY_RETRY_SCHEDULE: Key<Vec<Duration>, Default<Vec<Duration>>> = Key {
+    path: "delivery.retrySchedule",
+    form: ListOf { most: 50, each: Bounds { least: MILLISECOND, most: DAY.saturating_mul(30) } },
+    default: || {
+        let minutes = [5, 30, 120, 300, 600, 840, 1200, 1440].map(|count| MINUTE.saturating_mul(count));
+        std::iter::once(Duration::from_secs(5)).chain(minutes).collect()
+    },
+    meaning: "How long to wait after each failed attempt before the next. After the last one the delivery is dead; \
+              an empty list means one attempt.",
+};
+
+pub(super) static DELIVERY_SIGNING_SECRET: Key<SecretSource, Absent> = Key {
+    path: "delivery.signingSecret",
+    form: (),
+    default: Absent("none"),
+    meaning: "The secret that webhooks are signed with, as Standard Webhooks writes it (`whsec_…`).",
+};
+
+pub(super) static DELIVERY_TIMEOUT: Key<Duration, Default<Duration>> = Key {
+    path: "delivery.timeout",
+    form: Bounds { least: TENTH, most: MINUTE },
+    default: || Duration::from_secs(15),
+    meaning: "How long one attempt may take in all.",
+};
+
+pub(super) static DELIVERY_CONNECT_TIMEOUT: Key<Duration, Default<Duration>> = Key {
+    path: "delivery.connectTimeout",
+    form: Bounds { least: TENTH, most: MINUTE },
+    default: || Duration::from_secs(5),
+    meaning: "How long it may take to connect, at most `delivery.timeout`; the default shrinks to that.",
+};
+
+pub(super) static DELIVERY_MAX_CONCURRENT: Key<usize, Default<usize>> = Key {
+    path: "delivery.maxConcurrent",
+    form: COUNT,
+    default: || 256,
+    meaning: "How many attempts go on at a time.",
+};
+
+pub(super) static DELIVERY_MAX_CONCURRENT_PER_ORIGIN: Key<usize, Default<usize>> = Key {
+    path: "delivery.maxConcurrentPerOrigin",
+    form: COUNT,
+    default: || 64,
+    meaning: "How many of them go to one origin (scheme, host and port), at most `delivery.maxConcurrent`; the \
+              default shrinks to that.",
+};
+
+pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
+    path: "agents.defaults.model",
+    form: (),
+    default: Absent("none"),
+    meaning: "The model of every agent that names none; its provider is one of `models.providers`.",
+};
+
+pub(super) static AGENTS_ENTRIES_MODEL: Key<ModelRef, Absent> = Key {
+    path: "agents.entries.*.model",
+    form: (),
+    default: Absent("`agents.defaults.model`"),
+    meaning: "The model of the agent `*`. Each entry makes an agent known; `main` always is.",
+};
+
+pub(super) static PROVIDER_BASE_URL: Key<BaseUrl, Absent> = Key {
+    path: "models.providers.*.baseUrl",
+    form: (),
+    default: Absent("required"),
+    meaning: "Where the API of the provider `*` lies, such as `https://api.openai.com/v1`.",
+};
+
+pub(super) static PROVIDER_API_KEY: Key<SecretSource, Absent> = Key {
+    path: "models.providers.*.apiKey",
+    form: (),
+    default: Absent("none"),
+    meaning: "The key that is presented to the provider.",
+};
+
+pub(super) static PROVIDER_API: Key<ProviderApi, Default<ProviderApi>> = Key {
+    path: "models.providers.*.api",
+    form: (),
+    default: || ProviderApi::OpenAiCompletions,
+    meaning: "The protocol that the provider speaks.",
+};
+
+pub(super) static STORE_PATH: Key<PathBuf, Absent> = Key {
+    path: "store.path",
+    form: (),
+    default: Absent("`clawhook.db` in the state directory"),
+    meaning: "The SQLite file that holds all jobs, runs and deliveries.",
+};
+
+/// All keys, in the order of the documentation.
+pub(super) static ALL: &[&dyn Documented] = &[
+    &GATEWAY_PORT,
+    &GATEWAY_BIND,
+    &GATEWAY_AUTH_MODE,
+    &GATEWAY_AUTH_TOKEN,
+    &CRON_ENABLED,
+    &CRON_MAX_CONCURRENT_RUNS,
+    &CRON_WEBHOOK_TOKEN,
+    &CRON_ALLOWED_HOSTNAMES,
+    &CRON_SHUTDOWN_GRACE,
+    &DELIVERY_RETRY_SCHEDULE,
+    &DELIVERY_SIGNING_SECRET,
+    &DELIVERY_TIMEOUT,
+    &DELIVERY_CONNECT_TIMEOUT,
+    &DELIVERY_MAX_CONCURRENT,
+    &DELIVERY_MAX_CONCURRENT_PER_ORIGIN,
+    &AGENTS_DEFAULTS_MODEL,
+    &AGENTS_ENTRIES_MODEL,
+    &PROVIDER_BASE_URL,
+    &PROVIDER_API_KEY,
+    &PROVIDER_API,
+    &STORE_PATH,
+];

@@ -1,0 +1,255 @@
+//! The configuration: one JSON5 file with OpenClaw's block names, read strictly.
+//!
+//! The way of a file: `document` parses the text into a tree that knows every node's place; `raw` asks that tree for
+//! each key that `keys` defines, whereby `block` tells whatever nobody asked for; `resolve` fills in the defaults,
+//! fetches the secrets, lets the environment override, and checks the rules between keys. Each step notes what is
+//! wrong and goes on, so that one look shows all of it (`problem`), with source lines that hide values (`excerpt`).
+//!
+//! Not guaranteed: that the values work, such as a store that can be written or a provider that answers.
+
+mod block;
+mod document;
+mod environment;
+mod excerpt;
+mod keys;
+mod openclaw;
+mod problem;
+mod raw;
+mod resolve;
+mod secret;
+mod setting;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clawhook_model::AgentId;
+use url::Url;
+
+use environment::Environment;
+pub use problem::{ConfigError, Problem};
+pub use secret::Secret;
+
+/// The most that is read of a configuration file.
+const LARGEST_FILE: usize = 1024 * 1024;
+
+/// What the gateway is told to be: every default filled in, every secret at hand.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the gateway listens, and who may come in.
+    pub gateway: GatewayConfig,
+    /// How jobs are run.
+    pub cron: CronConfig,
+    /// How results are sent.
+    pub delivery: DeliveryConfig,
+    /// Who runs jobs.
+    pub agents: AgentsConfig,
+    /// What the agents think with.
+    pub models: ModelsConfig,
+    /// Where everything is kept.
+    pub store: StoreConfig,
+    /// The directory of clawhook's own state: `CLAWHOOK_STATE_DIR`, or `.clawhook` in the home directory.
+    pub state_dir: PathBuf,
+}
+
+/// `gateway`.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// The TCP port; 0 lets the system choose.
+    pub port: u16,
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The token that clients present. An address that others can reach always has one.
+    pub token: Option<Secret>,
+}
+
+impl GatewayConfig {
+    /// Address and port together.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.bind, self.port)
+    }
+}
+
+/// `cron`.
+#[derive(Debug, Clone)]
+pub struct CronConfig {
+    /// Whether jobs run when they are due.
+    pub enabled: bool,
+    /// How many runs go on at a time.
+    pub max_concurrent_runs: usize,
+    /// The bearer token that is sent to webhooks.
+    pub webhook_token: Option<Secret>,
+    /// Hosts that webhooks may reach although they are private; names in lower case, IPv6 without brackets.
+    pub allowed_hostnames: Vec<String>,
+    /// How long runs may go on after the gateway was told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// `delivery`.
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// The waits between attempts; after the last one the delivery is dead.
+    pub retry_schedule: Vec<Duration>,
+    /// The secret that webhooks are signed with.
+    pub signing_secret: Option<Secret>,
+    /// The time of one whole attempt.
+    pub timeout: Duration,
+    /// The time to connect, never more than `timeout`.
+    pub connect_timeout: Duration,
+    /// How many attempts go on at a time.
+    pub max_concurrent: usize,
+    /// How many of them go to one origin, never more than `max_concurrent`.
+    pub max_concurrent_per_origin: usize,
+}
+
+/// `agents`.
+#[derive(Debug, Clone)]
+pub struct AgentsConfig {
+    /// The model of agents that name none.
+    pub default_model: Option<ModelRef>,
+    /// All known agents; `main` is always among them.
+    pub entries: BTreeMap<AgentId, AgentConfig>,
+}
+
+/// One agent.
+#[derive(Debug, Clone, Default)]
+pub struct AgentConfig {
+    /// Its own model.
+    pub model: Option<ModelRef>,
+}
+
+impl AgentsConfig {
+    /// Whether a job may run as this agent.
+    pub fn knows(&self, agent: &AgentId) -> bool {
+        self.entries.contains_key(agent)
+    }
+
+    /// The model that an agent uses: its own, or the default.
+    pub fn model_of(&self, agent: &AgentId) -> Option<&ModelRef> {
+        let own = self.entries.get(agent).and_then(|entry| entry.model.as_ref());
+        own.or(self.default_model.as_ref())
+    }
+}
+
+/// A model by its provider's name and its name there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelRef {
+    /// The name of an entry in [`ModelsConfig::providers`].
+    pub provider: String,
+    /// The model's name as the provider knows it; it may hold `/`.
+    pub model: String,
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// `models`.
+#[derive(Debug, Clone)]
+pub struct ModelsConfig {
+    /// The providers by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+}
+
+/// One model provider.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Where its API lies; without credentials, query and fragment.
+    pub base_url: Url,
+    /// The key that is presented to it.
+    pub api_key: Option<Secret>,
+    /// The protocol it speaks.
+    pub api: ProviderApi,
+}
+
+/// The protocol of a model provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderApi {
+    /// OpenAI's chat completions, `openai-completions`.
+    OpenAiCompletions,
+}
+
+/// `store`.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+impl Config {
+    /// Reads a file, with the variables of this process.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a file. Variables are asked of `env`.
+    pub fn load_with(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let unreadable = |reason| ConfigError::Unreadable { file: name.clone(), reason };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() > LARGEST_FILE {
+            return Err(ConfigError::TooLarge { file: name, most: LARGEST_FILE });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error()))
+        })?;
+        Self::parse(&text, &name, env)
+    }
+
+    /// Reads a text that stands for the file `name`: messages show that name, and relative paths start beside it.
+    /// Variables are asked of `env`.
+    pub fn parse(text: &str, name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        if text.len() > LARGEST_FILE {
+            return Err(ConfigError::TooLarge { file: name.to_owned(), most: LARGEST_FILE });
+        }
+        // Some editors begin a file with a byte order mark, which is no part of its text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let environment = Environment::of(name, env);
+        let mut findings = problem::Findings::default();
+        let config = document::parse(text, &mut findings).map(|file| {
+            let raw = raw::RawConfig::read(&file, &mut findings);
+            resolve::resolve(raw, &environment, &mut findings)
+        });
+        match config {
+            Some(config) if findings.is_empty() => Ok(config),
+            _ => Err(findings.into_error(name, text)),
+        }
+    }
+
+    /// The configuration of a gateway without a file: defaults, and what `env` says.
+    pub fn without_file(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Self::parse("{}", "", env)
+    }
+
+    /// The table of every key with its value, default and meaning, in Markdown.
+    pub fn reference() -> String {
+        keys::reference()
+    }
+
+    /// Where the file is looked for when nobody says: `CLAWHOOK_CONFIG_PATH`, or `clawhook.json5` in the state directory.
+    pub fn default_path(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+        let environment = Environment::of("", env);
+        match environment.setting(environment::CONFIG_PATH) {
+            Some(path) => PathBuf::from(path),
+            None => environment.state_dir().join("clawhook.json5"),
+        }
+    }
+}
+
+impl Default for Config {
+    /// The defaults alone, whatever the environment says; the state lies in `.clawhook` of the working directory.
+    fn default() -> Self {
+        let environment = Environment::of("", &|_| None);
+        resolve::resolve(raw::RawConfig::default(), &environment, &mut problem::Findings::default())
+    }
+}

@@ -1,0 +1,167 @@
+//! What was written: every key that is there, well formed by itself, with its place. What it means is for `resolve`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jsonc_parser::ast::Object;
+
+use super::block::{Block, Written};
+use super::keys;
+use super::problem::Findings;
+use super::secret::SecretSource;
+use super::setting::{BaseUrl, Bind, HostName, TokenAuth};
+use super::{ModelRef, ProviderApi};
+
+/// A configuration as it was written.
+#[derive(Default)]
+pub(super) struct RawConfig {
+    pub(super) gateway: RawGateway,
+    pub(super) cron: RawCron,
+    pub(super) delivery: RawDelivery,
+    pub(super) agents: RawAgents,
+    pub(super) providers: Vec<RawProvider>,
+    pub(super) store_path: Option<Written<PathBuf>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawGateway {
+    pub(super) port: Option<Written<u16>>,
+    pub(super) bind: Option<Written<Bind>>,
+    pub(super) auth_mode: Option<Written<TokenAuth>>,
+    pub(super) auth_token: Option<Written<SecretSource>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawCron {
+    pub(super) enabled: Option<Written<bool>>,
+    pub(super) max_concurrent_runs: Option<Written<usize>>,
+    pub(super) webhook_token: Option<Written<SecretSource>>,
+    pub(super) allowed_hostnames: Option<Written<Vec<HostName>>>,
+    pub(super) shutdown_grace: Option<Written<Duration>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawDelivery {
+    pub(super) retry_schedule: Option<Written<Vec<Duration>>>,
+    pub(super) signing_secret: Option<Written<SecretSource>>,
+    pub(super) timeout: Option<Written<Duration>>,
+    pub(super) connect_timeout: Option<Written<Duration>>,
+    pub(super) max_concurrent: Option<Written<usize>>,
+    pub(super) max_concurrent_per_origin: Option<Written<usize>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawAgents {
+    pub(super) default_model: Option<Written<ModelRef>>,
+    pub(super) entries: Vec<RawAgent>,
+}
+
+pub(super) struct RawAgent {
+    pub(super) name: Written<String>,
+    pub(super) model: Option<Written<ModelRef>>,
+}
+
+pub(super) struct RawProvider {
+    pub(super) name: Written<String>,
+    pub(super) base_url: Option<Written<BaseUrl>>,
+    pub(super) api_key: Option<Written<SecretSource>>,
+    pub(super) api: Option<Written<ProviderApi>>,
+}
+
+impl RawConfig {
+    /// Reads the whole file; what is wrong with it goes to `findings`.
+    pub(super) fn read<'t>(file: &'t Object<'t>, findings: &mut Findings) -> Self {
+        let mut top = Block::top(file, findings);
+        let raw = Self {
+            gateway: RawGateway::read(top.block("gateway", findings), findings),
+            cron: RawCron::read(top.block("cron", findings), findings),
+            delivery: RawDelivery::read(top.block("delivery", findings), findings),
+            agents: RawAgents::read(top.block("agents", findings), findings),
+            providers: read_providers(top.block("models", findings), findings),
+            store_path: read_store(top.block("store", findings), findings),
+        };
+        top.finish(findings);
+        raw
+    }
+}
+
+impl RawGateway {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let mut auth = block.block("auth", findings);
+        let raw = Self {
+            port: block.key(&keys::GATEWAY_PORT, findings),
+            bind: block.key(&keys::GATEWAY_BIND, findings),
+            auth_mode: auth.key(&keys::GATEWAY_AUTH_MODE, findings),
+            auth_token: auth.key(&keys::GATEWAY_AUTH_TOKEN, findings),
+        };
+        auth.finish(findings);
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawCron {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let mut policy = block.block("webhookSsrfPolicy", findings);
+        let raw = Self {
+            enabled: block.key(&keys::CRON_ENABLED, findings),
+            max_concurrent_runs: block.key(&keys::CRON_MAX_CONCURRENT_RUNS, findings),
+            webhook_token: block.key(&keys::CRON_WEBHOOK_TOKEN, findings),
+            allowed_hostnames: policy.key(&keys::CRON_ALLOWED_HOSTNAMES, findings),
+            shutdown_grace: block.key(&keys::CRON_SHUTDOWN_GRACE, findings),
+        };
+        policy.finish(findings);
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawDelivery {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let raw = Self {
+            retry_schedule: block.key(&keys::DELIVERY_RETRY_SCHEDULE, findings),
+            signing_secret: block.key(&keys::DELIVERY_SIGNING_SECRET, findings),
+            timeout: block.key(&keys::DELIVERY_TIMEOUT, findings),
+            connect_timeout: block.key(&keys::DELIVERY_CONNECT_TIMEOUT, findings),
+            max_concurrent: block.key(&keys::DELIVERY_MAX_CONCURRENT, findings),
+            max_concurrent_per_origin: block.key(&keys::DELIVERY_MAX_CONCURRENT_PER_ORIGIN, findings),
+        };
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawAgents {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let mut defaults = block.block("defaults", findings);
+        let default_model = defaults.key(&keys::AGENTS_DEFAULTS_MODEL, findings);
+        defaults.finish(findings);
+        let mut entries = Vec::new();
+        for (name, mut entry) in block.entries("entries", findings) {
+            let model = entry.key(&keys::AGENTS_ENTRIES_MODEL, findings);
+            entry.finish(findings);
+            entries.push(RawAgent { name, model });
+        }
+        block.finish(findings);
+        Self { default_model, entries }
+    }
+}
+
+fn read_providers(mut models: Block<'_>, findings: &mut Findings) -> Vec<RawProvider> {
+    let mut providers = Vec::new();
+    for (name, mut entry) in models.entries("providers", findings) {
+        let base_url = entry.required(&keys::PROVIDER_BASE_URL, findings);
+        let api_key = entry.key(&keys::PROVIDER_API_KEY, findings);
+        let api = entry.key(&keys::PROVIDER_API, findings);
+        entry.finish(findings);
+        providers.push(RawProvider { name, base_url, api_key, api });
+    }
+    models.finish(findings);
+    providers
+}
+
+fn read_store(mut block: Block<'_>, findings: &mut Findings) -> Option<Written<PathBuf>> {
+    let path = block.key(&keys::STORE_PATH, findings);
+    block.finish(findings);
+    path
+}

@@ -1,0 +1,207 @@
+//! From what was written to what it means: defaults, references and overrides, and the rules between keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clawhook_model::{AgentId, format_duration};
+
+use super::block::{Written, nearest, shorten};
+use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
+use super::keys::{self, Key};
+use super::problem::Findings;
+use super::raw::{RawAgents, RawConfig, RawCron, RawDelivery, RawGateway, RawProvider};
+use super::secret::{Secret, SecretSource};
+use super::setting::TokenAuth;
+use super::{
+    AgentConfig, AgentsConfig, Config, CronConfig, DeliveryConfig, GatewayConfig, ModelRef, ModelsConfig,
+    ProviderConfig, StoreConfig,
+};
+
+/// Fills in and checks; every problem goes to `findings`, and then the result is not to be used.
+pub(super) fn resolve(raw: RawConfig, environment: &Environment<'_>, findings: &mut Findings) -> Config {
+    let mut resolver = Resolver { environment, findings };
+    let provider_names: Vec<String> = raw.providers.iter().map(|raw| raw.name.value.clone()).collect();
+    let state_dir = environment.state_dir();
+    Config {
+        gateway: resolver.gateway(raw.gateway),
+        cron: resolver.cron(raw.cron),
+        delivery: resolver.delivery(raw.delivery),
+        agents: resolver.agents(raw.agents, &provider_names),
+        models: resolver.models(raw.providers),
+        store: StoreConfig {
+            path: match raw.store_path {
+                Some(written) => environment.locate(&written.value),
+                None => state_dir.join("clawhook.db"),
+            },
+        },
+        state_dir,
+    }
+}
+
+struct Resolver<'r, 'e> {
+    environment: &'r Environment<'e>,
+    findings: &'r mut Findings,
+}
+
+impl Resolver<'_, '_> {
+    fn gateway(&mut self, raw: RawGateway) -> GatewayConfig {
+        // There is one mode, so that nothing depends on it.
+        let TokenAuth = keys::GATEWAY_AUTH_MODE.or_default(raw.auth_mode);
+        let token_is_written = raw.auth_token.is_some();
+        let bind_at = raw.bind.as_ref().map(|bind| bind.at);
+        let bind = keys::GATEWAY_BIND.or_default(raw.bind).0;
+        let written = self.secret(keys::GATEWAY_AUTH_TOKEN.path, raw.auth_token);
+        let token = if token_is_written { written } else { self.token_of_environment() };
+        if !bind.is_loopback() && !token_is_written && token.is_none() {
+            let message = format!("`gateway.bind` is {bind}, which others can reach, but no token is set");
+            let hint = format!("set `gateway.auth.token` or the variable {GATEWAY_TOKEN}");
+            self.findings.report(bind_at, message, Some(hint));
+        }
+        let port = keys::GATEWAY_PORT.or_default(raw.port);
+        GatewayConfig { port: self.port_of_environment().unwrap_or(port), bind, token }
+    }
+
+    fn token_of_environment(&mut self) -> Option<Secret> {
+        let value = self.environment.setting(GATEWAY_TOKEN)?;
+        if value.contains(char::is_control) {
+            self.findings.report(None, format!("{GATEWAY_TOKEN} holds a control character"), None);
+        }
+        Some(Secret::from(value))
+    }
+
+    fn port_of_environment(&mut self) -> Option<u16> {
+        let value = self.environment.setting(GATEWAY_PORT)?;
+        let port = value.parse().ok();
+        if port.is_none() {
+            let message = format!("{GATEWAY_PORT} must be a port from 0 to 65535, not `{}`", shorten(&value));
+            self.findings.report(None, message, None);
+        }
+        port
+    }
+
+    fn cron(&mut self, raw: RawCron) -> CronConfig {
+        let hosts = keys::CRON_ALLOWED_HOSTNAMES.or_default(raw.allowed_hostnames);
+        CronConfig {
+            enabled: keys::CRON_ENABLED.or_default(raw.enabled) && !self.cron_is_skipped(),
+            max_concurrent_runs: keys::CRON_MAX_CONCURRENT_RUNS.or_default(raw.max_concurrent_runs),
+            webhook_token: self.secret(keys::CRON_WEBHOOK_TOKEN.path, raw.webhook_token),
+            allowed_hostnames: hosts.into_iter().map(|host| host.0).collect(),
+            shutdown_grace: keys::CRON_SHUTDOWN_GRACE.or_default(raw.shutdown_grace),
+        }
+    }
+
+    fn cron_is_skipped(&mut self) -> bool {
+        match self.environment.setting(SKIP_CRON).as_deref() {
+            None | Some("0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(other) => {
+                let message = format!("{SKIP_CRON} must be `1` or `0`, not `{}`", shorten(other));
+                self.findings.report(None, message, None);
+                false
+            }
+        }
+    }
+
+    fn delivery(&mut self, raw: RawDelivery) -> DeliveryConfig {
+        let timeout = keys::DELIVERY_TIMEOUT.or_default(raw.timeout);
+        let max_concurrent = keys::DELIVERY_MAX_CONCURRENT.or_default(raw.max_concurrent);
+        DeliveryConfig {
+            retry_schedule: keys::DELIVERY_RETRY_SCHEDULE.or_default(raw.retry_schedule),
+            signing_secret: self.secret(keys::DELIVERY_SIGNING_SECRET.path, raw.signing_secret),
+            timeout,
+            connect_timeout: self.within(
+                &keys::DELIVERY_CONNECT_TIMEOUT,
+                raw.connect_timeout,
+                (keys::DELIVERY_TIMEOUT.path, timeout),
+                |duration: &Duration| format_duration(*duration),
+            ),
+            max_concurrent,
+            max_concurrent_per_origin: self.within(
+                &keys::DELIVERY_MAX_CONCURRENT_PER_ORIGIN,
+                raw.max_concurrent_per_origin,
+                (keys::DELIVERY_MAX_CONCURRENT.path, max_concurrent),
+                usize::to_string,
+            ),
+        }
+    }
+
+    /// The value of a key that may not exceed another's. A default gives way; what was written is refused.
+    fn within<T: super::setting::Setting + Ord + Copy>(
+        &mut self,
+        key: &Key<T, keys::Default<T>>,
+        written: Option<Written<T>>,
+        (limit_path, limit): (&str, T),
+        show: impl Fn(&T) -> String,
+    ) -> T {
+        if let Some(Written { value, at }) = written.as_ref().filter(|written| written.value > limit) {
+            let message =
+                format!("`{}` is {}, which is above `{limit_path}`, {}", key.path, show(value), show(&limit));
+            self.findings.report(Some(*at), message, None);
+        }
+        key.or_default(written).min(limit)
+    }
+
+    fn agents(&mut self, raw: RawAgents, providers: &[String]) -> AgentsConfig {
+        let default_model = self.model(raw.default_model, providers);
+        let mut entries = BTreeMap::new();
+        for entry in raw.entries {
+            let id = AgentId::normalise(&entry.name.value);
+            let model = self.model(entry.model, providers);
+            if entries.insert(id.clone(), AgentConfig { model }).is_some() {
+                let given = shorten(&entry.name.value);
+                let message =
+                    format!("`agents.entries.{given}` is the agent `{id}`, which has an entry already");
+                self.findings.report(Some(entry.name.at), message, None);
+            }
+        }
+        entries.entry(AgentId::main()).or_default();
+        AgentsConfig { default_model, entries }
+    }
+
+    fn model(&mut self, written: Option<Written<ModelRef>>, providers: &[String]) -> Option<ModelRef> {
+        let Written { value: model, at } = written?;
+        if !providers.contains(&model.provider) {
+            let provider = shorten(&model.provider);
+            let known: Vec<&str> = providers.iter().map(String::as_str).collect();
+            let hint = match nearest(&provider, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add `models.providers.{provider}` with its `baseUrl`"),
+            };
+            let message =
+                format!("the model names the provider `{provider}`, which `models.providers` lacks");
+            self.findings.report(Some(at), message, Some(hint));
+        }
+        Some(model)
+    }
+
+    fn models(&mut self, raw: Vec<RawProvider>) -> ModelsConfig {
+        let mut providers = BTreeMap::new();
+        for provider in raw {
+            let Written { value: name, at } = provider.name;
+            if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+                let message = format!("`{}` cannot be the name of a provider", shorten(&name));
+                let hint = "a name has no blanks and no `/`, which ends it in `provider/model`".to_owned();
+                self.findings.report(Some(at), message, Some(hint));
+            }
+            let api_key =
+                self.secret(&format!("models.providers.{}.apiKey", shorten(&name)), provider.api_key);
+            let api = keys::PROVIDER_API.or_default(provider.api);
+            // An address that is missing or wrong has been told already.
+            if let Some(Written { value: base_url, .. }) = provider.base_url {
+                providers.insert(name, ProviderConfig { base_url: base_url.0, api_key, api });
+            }
+        }
+        ModelsConfig { providers }
+    }
+
+    fn secret(&mut self, path: &str, written: Option<Written<SecretSource>>) -> Option<Secret> {
+        let Written { value: source, at } = written?;
+        match source.resolve(self.environment) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                self.findings.report(Some(at), format!("`{path}` refers to {error}"), None);
+                None
+            }
+        }
+    }
+}

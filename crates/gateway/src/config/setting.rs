@@ -1,0 +1,505 @@
+//! The kinds of value that a key can have: how each is read, what it must be, and how it is told in the documentation.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clawhook_model::{format_duration, parse_duration};
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::Range;
+use url::{Host, Url};
+
+use super::document::{Node, range};
+use super::secret::{Secret, SecretSource};
+use super::{ModelRef, ProviderApi};
+
+/// A kind of value.
+pub(super) trait Setting: Sized {
+    /// What a key may further ask of its value, such as bounds.
+    type Form: 'static;
+
+    /// Whether the value may be shown in messages and excerpts.
+    const PUBLIC: bool = true;
+
+    /// Reads a value.
+    fn read(node: &Node<'_>, form: &Self::Form) -> Result<Self, Vec<Complaint>>;
+
+    /// What the value must be, to follow "must be".
+    fn expected(form: &Self::Form) -> String;
+
+    /// The same for the documentation, where it may refer to a chapter.
+    fn documented(form: &Self::Form) -> String {
+        Self::expected(form)
+    }
+
+    /// How a value is written, for the defaults in the documentation.
+    fn written(&self) -> String {
+        String::new()
+    }
+}
+
+/// What is wrong with a value.
+#[derive(Debug)]
+pub(super) struct Complaint {
+    /// Where.
+    pub(super) at: Range,
+    /// Which part of the value, to follow the key's name: `[2]`, `.env`, or nothing.
+    pub(super) part: String,
+    /// What, to follow the name.
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
+}
+
+impl Complaint {
+    fn new(at: Range, message: String) -> Self {
+        Self { at, part: String::new(), message, hint: None }
+    }
+
+    fn in_part(mut self, part: &str) -> Self {
+        self.part.insert_str(0, part);
+        self
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The complaint that a value is not what its key expects.
+fn unexpected<S: Setting>(node: &Node<'_>, form: &S::Form) -> Complaint {
+    let found = if S::PUBLIC { quote(node) } else { kind(node).to_owned() };
+    Complaint::new(range(node), format!("must be {}, not {found}", S::expected(form)))
+}
+
+/// A node's value for a message, or its kind where the value is not a short text.
+fn quote(node: &Node<'_>) -> String {
+    const LONGEST: usize = 60;
+    match node {
+        Value::StringLit(text) if text.value.chars().count() <= LONGEST => {
+            format!("`\"{}\"`", text.value.escape_debug())
+        }
+        Value::NumberLit(number) if number.value.len() <= LONGEST => format!("`{}`", number.value),
+        Value::BooleanLit(flag) => format!("`{}`", flag.value),
+        Value::NullKeyword(_) => "`null`".to_owned(),
+        _ => kind(node).to_owned(),
+    }
+}
+
+fn kind(node: &Node<'_>) -> &'static str {
+    match node {
+        Value::StringLit(_) => "a text",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(_) => "a truth value",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "`null`",
+    }
+}
+
+fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.as_string_lit().map(|literal| literal.value.as_ref())
+}
+
+impl Setting for bool {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let literal = node.as_boolean_lit().ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
+        Ok(literal.value)
+    }
+
+    fn expected((): &()) -> String {
+        "true or false".to_owned()
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($number:ty),*) => {$(
+        impl Setting for $number {
+            type Form = RangeInclusive<$number>;
+
+            fn read(node: &Node<'_>, form: &Self::Form) -> Result<Self, Vec<Complaint>> {
+                let number = node.as_number_lit().and_then(|literal| whole(literal.value));
+                number
+                    .and_then(|number| Self::try_from(number).ok())
+                    .filter(|number| form.contains(number))
+                    .ok_or_else(|| vec![unexpected::<Self>(node, form)])
+            }
+
+            fn expected(form: &Self::Form) -> String {
+                format!("a whole number from {} to {}", form.start(), form.end())
+            }
+
+            fn written(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+
+whole_numbers!(u16, usize);
+
+/// The value of a number that JSON5 writes in decimal or hexadecimal.
+fn whole(literal: &str) -> Option<u64> {
+    let digits = literal.strip_prefix('+').unwrap_or(literal);
+    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok(),
+        None => digits.parse().ok(),
+    }
+}
+
+/// How short and how long a duration may be.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    pub(super) least: Duration,
+    pub(super) most: Duration,
+}
+
+impl Setting for Duration {
+    type Form = Bounds;
+
+    fn read(node: &Node<'_>, form: &Bounds) -> Result<Self, Vec<Complaint>> {
+        let complaint = unexpected::<Self>(node, form);
+        let Some(text) = text(node) else {
+            return Err(vec![complaint.with_hint("write it as a text, such as \"15s\" or \"1h30m\"")]);
+        };
+        match parse_duration(text) {
+            Ok(duration) if (form.least..=form.most).contains(&duration) => Ok(duration),
+            Ok(_) => Err(vec![complaint]),
+            Err(error) => Err(vec![complaint.with_hint(error.to_string())]),
+        }
+    }
+
+    fn expected(form: &Bounds) -> String {
+        format!("a duration from {} to {}", format_duration(form.least), format_duration(form.most))
+    }
+
+    fn written(&self) -> String {
+        format!("\"{}\"", format_duration(*self))
+    }
+}
+
+/// How many entries a list may have, and what each must be.
+#[derive(Debug)]
+pub(super) struct ListOf<F> {
+    pub(super) most: usize,
+    pub(super) each: F,
+}
+
+impl<S: Setting> Setting for Vec<S> {
+    type Form = ListOf<S::Form>;
+
+    const PUBLIC: bool = S::PUBLIC;
+
+    fn read(node: &Node<'_>, form: &Self::Form) -> Result<Self, Vec<Complaint>> {
+        let list = node.as_array().ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
+        if list.elements.len() > form.most {
+            let message = format!("must be {}, not {} entries", Self::expected(form), list.elements.len());
+            return Err(vec![Complaint::new(list.range, message)]);
+        }
+        let mut read = Vec::with_capacity(list.elements.len());
+        let mut complaints = Vec::new();
+        for (place, element) in list.elements.iter().enumerate() {
+            match S::read(element, &form.each) {
+                Ok(value) => read.push(value),
+                Err(wrong) => complaints.extend(wrong.into_iter().map(|c| c.in_part(&format!("[{place}]")))),
+            }
+        }
+        if complaints.is_empty() { Ok(read) } else { Err(complaints) }
+    }
+
+    fn expected(form: &Self::Form) -> String {
+        format!("a list of at most {}, each {}", form.most, S::expected(&form.each))
+    }
+
+    fn written(&self) -> String {
+        let entries: Vec<String> = self.iter().map(S::written).collect();
+        format!("[{}]", entries.join(", "))
+    }
+}
+
+/// The address that the gateway listens on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bind(pub(super) IpAddr);
+
+impl Setting for Bind {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let address = match text(node) {
+            Some("loopback") => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Some("lan") => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Some(other) => other.parse().ok(),
+            None => None,
+        };
+        address.map(Self).ok_or_else(|| vec![unexpected::<Self>(node, form)])
+    }
+
+    fn expected((): &()) -> String {
+        "\"loopback\", \"lan\" or an IP address".to_owned()
+    }
+
+    fn written(&self) -> String {
+        match self.0 {
+            IpAddr::V4(Ipv4Addr::LOCALHOST) => "\"loopback\"".to_owned(),
+            other => format!("\"{other}\""),
+        }
+    }
+}
+
+/// How clients prove who they are; a shared token is the only way there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenAuth;
+
+impl Setting for TokenAuth {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        match text(node) {
+            Some("token") => Ok(Self),
+            _ => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "\"token\"".to_owned()
+    }
+
+    fn written(&self) -> String {
+        "\"token\"".to_owned()
+    }
+}
+
+impl Setting for ProviderApi {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        match text(node) {
+            Some("openai-completions") => Ok(Self::OpenAiCompletions),
+            _ => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "\"openai-completions\"".to_owned()
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::OpenAiCompletions => "\"openai-completions\"".to_owned(),
+        }
+    }
+}
+
+/// One exact host, in the form that the URL standard gives it.
+#[derive(Debug, Clone)]
+pub(super) struct HostName(pub(super) String);
+
+impl Setting for HostName {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let given = text(node).map(str::trim).unwrap_or_default();
+        let host = match given.parse::<IpAddr>() {
+            Ok(address) => Some(address.to_string()),
+            Err(_) if given.contains('*') => None,
+            Err(_) => match Host::parse(given) {
+                Ok(Host::Domain(name)) => Some(name),
+                Ok(Host::Ipv4(address)) => Some(address.to_string()),
+                Ok(Host::Ipv6(address)) => Some(address.to_string()),
+                Err(_) => None,
+            },
+        };
+        let complaint = || {
+            unexpected::<Self>(node, form).with_hint(
+                "name the host alone: no scheme, no port, no path, no `*`, as in \"hooks.example.com\"",
+            )
+        };
+        host.map(Self).ok_or_else(|| vec![complaint()])
+    }
+
+    fn expected((): &()) -> String {
+        "an exact host name or IP address".to_owned()
+    }
+}
+
+impl Setting for PathBuf {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        match text(node) {
+            Some(path) if is_path(path) => Ok(Self::from(path)),
+            _ => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "a path".to_owned()
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains('\0')
+}
+
+/// The address under which a model provider's API lies. It is not shown, as some carry a key.
+#[derive(Debug, Clone)]
+pub(super) struct BaseUrl(pub(super) Url);
+
+impl Setting for BaseUrl {
+    type Form = ();
+
+    const PUBLIC: bool = false;
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let wrong = |message: &str| vec![Complaint::new(range(node), message.to_owned())];
+        let given = text(node).ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
+        let url = Url::parse(given.trim()).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("must begin with https:// or http://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("carries a user name or password; a key belongs in `apiKey`"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("must end with its path: `?…` and `#…` have no place in a base URL"));
+        }
+        Ok(Self(url))
+    }
+
+    fn expected((): &()) -> String {
+        "an https or http URL".to_owned()
+    }
+}
+
+impl Setting for ModelRef {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        if let Some(object) = node.as_object() {
+            return match members(object, ["primary"])? {
+                [Some(primary)] => Self::read(primary, form).map_err(|wrong| in_part(wrong, ".primary")),
+                [None] => Err(vec![unexpected::<Self>(node, form)]),
+            };
+        }
+        let (provider, model) = text(node).and_then(|text| text.trim().split_once('/')).unwrap_or_default();
+        if provider.is_empty() || model.is_empty() {
+            return Err(vec![unexpected::<Self>(node, form)]);
+        }
+        Ok(Self { provider: provider.to_owned(), model: model.to_owned() })
+    }
+
+    fn expected((): &()) -> String {
+        "\"provider/model\" or { primary: \"provider/model\" }".to_owned()
+    }
+}
+
+impl Setting for SecretSource {
+    type Form = ();
+
+    const PUBLIC: bool = false;
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let wrong = || vec![unexpected::<Self>(node, form)];
+        if let Some(given) = text(node) {
+            return written_secret(given).map_err(|message| vec![Complaint::new(range(node), message)]);
+        }
+        let object = node.as_object().ok_or_else(wrong)?;
+        match members(object, ["env", "file", "source", "id"])? {
+            [Some(name), None, None, None] => variable(name).map_err(|wrong| in_part(wrong, ".env")),
+            [None, Some(path), None, None] => file(path).map_err(|wrong| in_part(wrong, ".file")),
+            [None, None, Some(source), Some(id)] => match text(source) {
+                Some("env") => variable(id).map_err(|wrong| in_part(wrong, ".id")),
+                Some("file") => file(id).map_err(|wrong| in_part(wrong, ".id")),
+                _ => {
+                    let message = "must be \"env\" or \"file\"".to_owned();
+                    Err(vec![Complaint::new(range(source), message).in_part(".source")])
+                }
+            },
+            _ => Err(wrong()),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" } or { source: \"env\" or \"file\", id: \"…\" }"
+            .to_owned()
+    }
+
+    fn documented((): &()) -> String {
+        "a [secret](#secrets)".to_owned()
+    }
+}
+
+/// A secret that was given as a text: itself, or `${NAME}`.
+fn written_secret(given: &str) -> Result<SecretSource, String> {
+    if given.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if given.contains(char::is_control) {
+        return Err("holds a line break or another control character".to_owned());
+    }
+    if !given.contains("${") {
+        return Ok(SecretSource::Written(Secret::from(given.to_owned())));
+    }
+    given
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .filter(|name| is_variable(name))
+        .map(|name| SecretSource::Variable(name.to_owned()))
+        .ok_or_else(|| "holds `${` but is not exactly `${NAME}`, the name of one variable".to_owned())
+}
+
+fn variable(node: &Node<'_>) -> Result<SecretSource, Vec<Complaint>> {
+    match text(node) {
+        Some(name) if is_variable(name) => Ok(SecretSource::Variable(name.to_owned())),
+        // What stands here may be the secret itself, put in the wrong place.
+        _ => Err(vec![Complaint::new(range(node), "must be the name of an environment variable".to_owned())]),
+    }
+}
+
+fn file(node: &Node<'_>) -> Result<SecretSource, Vec<Complaint>> {
+    match text(node) {
+        Some(path) if is_path(path) => Ok(SecretSource::File(PathBuf::from(path))),
+        _ => Err(vec![Complaint::new(range(node), "must be a path".to_owned())]),
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The named members of a value that is written as an object; any other member is refused.
+fn members<'n, const N: usize>(
+    object: &'n jsonc_parser::ast::Object<'_>,
+    names: [&str; N],
+) -> Result<[Option<&'n Node<'n>>; N], Vec<Complaint>> {
+    let mut found = [None; N];
+    let mut complaints = Vec::new();
+    for property in &object.properties {
+        let name = property.name.as_str();
+        let at = super::block::name_range(&property.name);
+        match names.iter().position(|known| *known == name) {
+            Some(place) if found[place].is_none() => found[place] = Some(&property.value),
+            Some(_) => complaints.push(Complaint::new(at, format!("has `{name}` twice"))),
+            None => {
+                let message = format!("has the unknown member `{}`", super::block::shorten(name));
+                complaints
+                    .push(Complaint::new(at, message).with_hint(format!("it takes {}", names.join(", "))));
+            }
+        }
+    }
+    if complaints.is_empty() { Ok(found) } else { Err(complaints) }
+}
+
+fn in_part(complaints: Vec<Complaint>, part: &str) -> Vec<Complaint> {
+    complaints.into_iter().map(|complaint| complaint.in_part(part)).collect()
+}

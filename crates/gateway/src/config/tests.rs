@@ -1,0 +1,592 @@
+//! What the configuration promises, shown through `Config::parse`.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clawhook_model::AgentId;
+
+use super::{Config, ConfigError, ProviderApi, Secret, keys};
+
+const DOCUMENT: &str = include_str!("../../../../docs/configuration.md");
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let lookup =
+        |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+    Config::parse(text, "clawhook.json5", &lookup)
+}
+
+fn parse(text: &str) -> Config {
+    parse_with(text, &[]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(text: &str) -> ConfigError {
+    parse_with(text, &[]).expect_err(text)
+}
+
+/// The only problem of a text: its position, message and hint.
+fn only_problem(text: &str) -> ((usize, usize), String, Option<String>) {
+    let error = refused(text);
+    let [problem] = error.problems() else { panic!("not one problem: {error}") };
+    (problem.position().unwrap(), problem.message().to_owned(), problem.hint().map(str::to_owned))
+}
+
+fn exposed(secret: Option<&Secret>) -> Option<&str> {
+    secret.map(Secret::expose)
+}
+
+#[test]
+fn an_empty_object_gives_the_defaults() {
+    for config in [parse("{}"), Config::default()] {
+        assert_eq!(config.gateway.address(), "127.0.0.1:18780".parse().unwrap());
+        assert!(config.gateway.token.is_none());
+        assert!(config.cron.enabled);
+        assert_eq!(config.cron.max_concurrent_runs, 8);
+        assert!(config.cron.webhook_token.is_none());
+        assert!(config.cron.allowed_hostnames.is_empty());
+        assert_eq!(config.cron.shutdown_grace, Duration::from_secs(20));
+        let waits: Vec<u64> = config.delivery.retry_schedule.iter().map(Duration::as_secs).collect();
+        assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+        assert!(config.delivery.signing_secret.is_none());
+        assert_eq!(config.delivery.timeout, Duration::from_secs(15));
+        assert_eq!(config.delivery.connect_timeout, Duration::from_secs(5));
+        assert_eq!(config.delivery.max_concurrent, 256);
+        assert_eq!(config.delivery.max_concurrent_per_origin, 64);
+        assert!(config.agents.default_model.is_none());
+        assert_eq!(config.agents.entries.keys().cloned().collect::<Vec<_>>(), [AgentId::main()]);
+        assert!(config.models.providers.is_empty());
+        assert_eq!(config.store.path, std::path::Path::new(".clawhook/clawhook.db"));
+    }
+}
+
+#[test]
+fn each_key_is_obeyed() {
+    let config = parse(
+        r#"{
+        gateway: { port: 9000, bind: "lan", auth: { mode: "token", token: "gate" } },
+        cron: {
+            enabled: false, maxConcurrentRuns: 0x10, webhookToken: "hook", shutdownGrace: "1m30s",
+            webhookSsrfPolicy: { allowedHostnames: ["Hooks.Internal", "127.0.0.1", "[::1]", "fd00::1"] },
+        },
+        delivery: {
+            retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
+            maxConcurrent: 20, maxConcurrentPerOrigin: 4,
+        },
+        agents: {
+            defaults: { model: { primary: "local/small" } },
+            entries: { "Sales Team": { model: "cloud/vendor/large" }, plain: {} },
+        },
+        models: { providers: {
+            local: { baseUrl: "http://127.0.0.1:1234/v1" },
+            cloud: { baseUrl: "https://api.example.com/v1", apiKey: "sk", api: "openai-completions" },
+        } },
+        store: { path: "/var/lib/clawhook/a.db" },
+    }"#,
+    );
+    assert_eq!(config.gateway.port, 9000);
+    assert_eq!(config.gateway.bind, "0.0.0.0".parse::<IpAddr>().unwrap());
+    assert_eq!(exposed(config.gateway.token.as_ref()), Some("gate"));
+    assert!(!config.cron.enabled);
+    assert_eq!(config.cron.max_concurrent_runs, 16);
+    assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("hook"));
+    assert_eq!(config.cron.shutdown_grace, Duration::from_secs(90));
+    assert_eq!(config.cron.allowed_hostnames, ["hooks.internal", "127.0.0.1", "::1", "fd00::1"]);
+    assert_eq!(config.delivery.retry_schedule, [Duration::from_secs(1), Duration::from_secs(5_400)]);
+    assert_eq!(exposed(config.delivery.signing_secret.as_ref()), Some("whsec_a"));
+    assert_eq!(config.delivery.timeout, Duration::from_secs(10));
+    assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
+    assert_eq!(config.delivery.max_concurrent, 20);
+    assert_eq!(config.delivery.max_concurrent_per_origin, 4);
+    let model = |agent: &str| config.agents.model_of(&AgentId::normalise(agent)).unwrap().to_string();
+    assert_eq!(model("main"), "local/small");
+    assert_eq!(model("plain"), "local/small");
+    assert_eq!(model("sales-team"), "cloud/vendor/large");
+    assert!(config.agents.knows(&AgentId::normalise("sales team")));
+    assert!(!config.agents.knows(&AgentId::normalise("stranger")));
+    let cloud = &config.models.providers["cloud"];
+    assert_eq!(cloud.base_url.as_str(), "https://api.example.com/v1");
+    assert_eq!(exposed(cloud.api_key.as_ref()), Some("sk"));
+    assert_eq!(cloud.api, ProviderApi::OpenAiCompletions);
+    assert!(config.models.providers["local"].api_key.is_none());
+    assert_eq!(config.store.path, std::path::Path::new("/var/lib/clawhook/a.db"));
+}
+
+#[test]
+fn defaults_give_way_to_a_smaller_limit_that_was_written() {
+    let config = parse("{ delivery: { timeout: '2s', maxConcurrent: 10 } }");
+    assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
+    assert_eq!(config.delivery.max_concurrent_per_origin, 10);
+}
+
+#[test]
+fn all_that_json5_allows_is_read() {
+    let text = "\u{feff}// a comment\r\n{ /* and\n another */ 'cron': { \"enabled\": false, maxConcurrentRuns: +12, },\r\n\
+                gateway: { bind: '\\x31\\\n27.0.0.2', }, }\n";
+    let config = parse(text);
+    assert!(!config.cron.enabled);
+    assert_eq!(config.cron.max_concurrent_runs, 12);
+    assert_eq!(config.gateway.bind, "127.0.0.2".parse::<IpAddr>().unwrap());
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_key_that_was_meant() {
+    let error = refused("{\n  // jobs\n  cron: {\n    enabled: true,\n    maxConcurentRuns: 4,\n  },\n}\n");
+    let expected = "\
+clawhook.json5:5:5: unknown key `maxConcurentRuns` in `cron`
+ 5 |     maxConcurentRuns: ***,
+   |     ^^^^^^^^^^^^^^^^
+   = did you mean `maxConcurrentRuns`?";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn columns_count_characters_and_lines_end_in_any_of_the_three_ways() {
+    let (position, _, _) = only_problem("{\r\n\r  \"cron\": { /* žluťoučký */ \"wrong\": 1 } }");
+    assert_eq!(position, (3, 29));
+}
+
+#[test]
+fn an_unknown_key_that_resembles_nothing_lists_what_is_known() {
+    let (_, message, hint) = only_problem("{ store: { colour: 'red' } }");
+    assert_eq!(message, "unknown key `colour` in `store`");
+    assert_eq!(hint.unwrap(), "known here: path");
+    let (_, message, hint) = only_problem("{ crons: {} }");
+    assert_eq!((message.as_str(), hint.unwrap().as_str()), ("unknown key `crons`", "did you mean `cron`?"));
+}
+
+#[test]
+fn a_key_in_the_wrong_block_is_led_to_the_right_one() {
+    let (_, _, hint) = only_problem("{ delivery: { webhookToken: 'x' } }");
+    assert_eq!(hint.unwrap(), "did you mean `cron.webhookToken`?");
+}
+
+#[test]
+fn a_key_of_openclaw_that_has_no_effect_is_refused_as_such() {
+    for (text, key) in [
+        ("{ cron: { triggers: { enabled: true } } }", "cron.triggers"),
+        ("{ hooks: {} }", "hooks"),
+        ("{ gateway: { auth: { password: 'x' } } }", "gateway.auth.password"),
+        ("{ agents: { entries: { a: { workspace: '~' } } } }", "agents.entries.a.workspace"),
+        (
+            "{ cron: { webhookSsrfPolicy: { dangerouslyAllowPrivateNetwork: true } } }",
+            "cron.webhookSsrfPolicy.dangerouslyAllowPrivateNetwork",
+        ),
+    ] {
+        let (_, message, _) = only_problem(text);
+        let expected = format!("`{key}` is a key of OpenClaw that this version of clawhook does not act on");
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn a_wrong_value_is_told_with_what_it_must_be() {
+    for (text, place, expected) in [
+        (
+            "{ gateway: { port: '9000' } }",
+            (1, 20),
+            "`gateway.port` must be a whole number from 0 to 65535, not `\"9000\"`",
+        ),
+        (
+            "{ gateway: { port: 65536 } }",
+            (1, 20),
+            "`gateway.port` must be a whole number from 0 to 65535, not `65536`",
+        ),
+        (
+            "{ gateway: { port: -1 } }",
+            (1, 20),
+            "`gateway.port` must be a whole number from 0 to 65535, not `-1`",
+        ),
+        (
+            "{ gateway: { port: 1.5 } }",
+            (1, 20),
+            "`gateway.port` must be a whole number from 0 to 65535, not `1.5`",
+        ),
+        (
+            "{ gateway: { port: null } }",
+            (1, 20),
+            "`gateway.port` must be a whole number from 0 to 65535, not `null`",
+        ),
+        (
+            "{ gateway: { bind: 'wan' } }",
+            (1, 20),
+            "`gateway.bind` must be \"loopback\", \"lan\" or an IP address, not `\"wan\"`",
+        ),
+        (
+            "{ gateway: { auth: { mode: 'none' } } }",
+            (1, 28),
+            "`gateway.auth.mode` must be \"token\", not `\"none\"`",
+        ),
+        (
+            "{ gateway: { auth: { token: 12345 } } }",
+            (1, 29),
+            "`gateway.auth.token` must be a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" } or { source: \"env\" or \"file\", id: \"…\" }, not a number",
+        ),
+        ("{ gateway: [] }", (1, 12), "`gateway` must be an object, `{ … }`"),
+        ("{ cron: { enabled: 'yes' } }", (1, 20), "`cron.enabled` must be true or false, not `\"yes\"`"),
+        (
+            "{ cron: { maxConcurrentRuns: 0 } }",
+            (1, 30),
+            "`cron.maxConcurrentRuns` must be a whole number from 1 to 1024, not `0`",
+        ),
+        (
+            "{ cron: { maxConcurrentRuns: 1025 } }",
+            (1, 30),
+            "`cron.maxConcurrentRuns` must be a whole number from 1 to 1024, not `1025`",
+        ),
+        (
+            "{ cron: { webhookSsrfPolicy: { allowedHostnames: ['a', 'http://b'] } } }",
+            (1, 56),
+            "`cron.webhookSsrfPolicy.allowedHostnames[1]` must be an exact host name or IP address, not `\"http://b\"`",
+        ),
+        (
+            "{ cron: { webhookSsrfPolicy: { allowedHostnames: ['*.b'] } } }",
+            (1, 51),
+            "`cron.webhookSsrfPolicy.allowedHostnames[0]` must be an exact host name or IP address, not `\"*.b\"`",
+        ),
+        (
+            "{ delivery: { timeout: '61s' } }",
+            (1, 24),
+            "`delivery.timeout` must be a duration from 100ms to 1m, not `\"61s\"`",
+        ),
+        (
+            "{ delivery: { timeout: 15 } }",
+            (1, 24),
+            "`delivery.timeout` must be a duration from 100ms to 1m, not `15`",
+        ),
+        (
+            "{ delivery: { retrySchedule: '5s' } }",
+            (1, 30),
+            "`delivery.retrySchedule` must be a list of at most 50, each a duration from 1ms to 30d, not `\"5s\"`",
+        ),
+        (
+            "{ delivery: { retrySchedule: ['5s', '5'] } }",
+            (1, 37),
+            "`delivery.retrySchedule[1]` must be a duration from 1ms to 30d, not `\"5\"`",
+        ),
+        (
+            "{ delivery: { timeout: '2s', connectTimeout: '3s' } }",
+            (1, 46),
+            "`delivery.connectTimeout` is 3s, which is above `delivery.timeout`, 2s",
+        ),
+        (
+            "{ delivery: { maxConcurrent: 5, maxConcurrentPerOrigin: 6 } }",
+            (1, 57),
+            "`delivery.maxConcurrentPerOrigin` is 6, which is above `delivery.maxConcurrent`, 5",
+        ),
+        (
+            "{ agents: { defaults: { model: 'gpt' } } }",
+            (1, 32),
+            "`agents.defaults.model` must be \"provider/model\" or { primary: \"provider/model\" }, not `\"gpt\"`",
+        ),
+        (
+            "{ agents: { defaults: { model: { primary: 5 } } } }",
+            (1, 43),
+            "`agents.defaults.model.primary` must be \"provider/model\" or { primary: \"provider/model\" }, not `5`",
+        ),
+        (
+            "{ agents: { defaults: { model: 'x/y' } } }",
+            (1, 32),
+            "the model names the provider `x`, which `models.providers` lacks",
+        ),
+        (
+            "{ agents: { entries: { A: {}, a: {} } } }",
+            (1, 31),
+            "`agents.entries.a` is the agent `a`, which has an entry already",
+        ),
+        (
+            "{ models: { providers: { x: {} } } }",
+            (1, 26),
+            "`models.providers.x.baseUrl` is missing: it must be an https or http URL",
+        ),
+        (
+            "{ models: { providers: { x: { baseUrl: 'ftp://h' } } } }",
+            (1, 40),
+            "`models.providers.x.baseUrl` must begin with https:// or http://",
+        ),
+        (
+            "{ models: { providers: { x: { baseUrl: 'http://h', api: 'grpc' } } } }",
+            (1, 57),
+            "`models.providers.x.api` must be \"openai-completions\", not `\"grpc\"`",
+        ),
+        (
+            "{ models: { providers: { 'a/b': { baseUrl: 'http://h' } } } }",
+            (1, 26),
+            "`a/b` cannot be the name of a provider",
+        ),
+        ("{ store: { path: '' } }", (1, 18), "`store.path` must be a path, not `\"\"`"),
+        ("{ store: { path: 'a', path: 'b' } }", (1, 23), "`store.path` is written twice"),
+        (
+            "{ gateway: { bind: 'lan' } }",
+            (1, 20),
+            "`gateway.bind` is 0.0.0.0, which others can reach, but no token is set",
+        ),
+        ("[]", (1, 1), "the file must hold one object, `{ … }`"),
+        ("// nothing", (1, 1), "the file must hold one object, `{ … }`, and it is empty"),
+        ("{ cron: { enabled: true } gateway: {} }", (1, 26), "expected comma"),
+        ("{ cron: { enabled: true }", (1, 1), "unterminated object"),
+        ("{ cron: { enabled: yes } }", (1, 20), "unexpected word"),
+    ] {
+        let (position, message, _) = only_problem(text);
+        assert_eq!((position, message.as_str()), (place, expected), "{text}");
+    }
+    let long: Vec<&str> = std::iter::repeat_n("'1s'", 51).collect();
+    let (_, message, _) = only_problem(&format!("{{ delivery: {{ retrySchedule: [{}] }} }}", long.join(",")));
+    assert!(message.ends_with("not 51 entries"), "{message}");
+    assert!(parse("{ delivery: { retrySchedule: [] } }").delivery.retry_schedule.is_empty());
+}
+
+#[test]
+fn all_problems_of_a_file_are_told_at_once_in_its_order() {
+    let error = refused(
+        "{\n gatway: {},\n delivery: { timeout: 'soon', connectTimeout: '1x' },\n cron: { enabled: 1, webhookToken: '${NOPE}' },\n}",
+    );
+    let lines: Vec<(usize, usize)> = error.problems().iter().map(|p| p.position().unwrap()).collect();
+    assert_eq!(lines, [(2, 2), (3, 23), (3, 47), (4, 19), (4, 36)]);
+    assert_eq!(error.to_string().matches("clawhook.json5:").count(), 5);
+}
+
+#[test]
+fn of_very_many_problems_the_rest_is_counted() {
+    let keys: Vec<String> = (0..5_000).map(|number| format!("key{number}: 1")).collect();
+    let error = refused(&format!("{{ {} }}", keys.join(", ")));
+    assert_eq!(error.problems().len(), 5_000);
+    let told = error.to_string();
+    assert!(told.ends_with("and 4980 more problems"), "{told}");
+    assert!(told.len() < 20_000, "{}", told.len());
+}
+
+#[test]
+fn secrets_are_found_by_each_form() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("token"), "from-file\r\n").unwrap();
+    let name = directory.path().join("clawhook.json5").display().to_string();
+    let home = directory.path().display().to_string();
+    let env = |name: &str| match name {
+        "TOKEN" => Some("from-env".to_owned()),
+        "HOME" => Some(home.clone()),
+        _ => None,
+    };
+    let absolute = format!("{{ file: {:?} }}", directory.path().join("token"));
+    for (form, expected) in [
+        ("'plain'", "plain"),
+        ("'cost: 5$'", "cost: 5$"),
+        ("'${TOKEN}'", "from-env"),
+        ("{ env: 'TOKEN' }", "from-env"),
+        ("{ source: 'env', id: 'TOKEN' }", "from-env"),
+        ("{ file: 'token' }", "from-file"),
+        ("{ file: '~/token' }", "from-file"),
+        ("{ source: 'file', id: 'token' }", "from-file"),
+        (absolute.as_str(), "from-file"),
+    ] {
+        let config = Config::parse(&format!("{{ cron: {{ webhookToken: {form} }} }}"), &name, &env)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some(expected), "{form}");
+    }
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_is_told_by_its_name_and_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    for (file, content) in [("empty", "\n"), ("lines", "a\nb"), ("large", &"x".repeat(70_000))] {
+        std::fs::write(directory.path().join(file), content).unwrap();
+    }
+    std::fs::write(directory.path().join("bytes"), [0xff, 0xfe]).unwrap();
+    let name = directory.path().join("clawhook.json5").display().to_string();
+    let env = |name: &str| (name == "BLANK").then(String::new);
+    for (form, told) in [
+        ("'${NOPE}'", "`delivery.signingSecret` refers to the environment variable `NOPE`, which is not set"),
+        ("{ env: 'BLANK' }", "the environment variable `BLANK`, which is empty"),
+        ("{ file: 'nope' }", "which cannot be read"),
+        ("{ file: 'empty' }", "which is empty"),
+        ("{ file: 'lines' }", "which holds a line break"),
+        ("{ file: 'large' }", "which is larger than 65536 bytes"),
+        ("{ file: 'bytes' }", "which is no UTF-8 text"),
+        ("''", "`delivery.signingSecret` is empty"),
+        ("'a${NOPE}'", "is not exactly `${NAME}`"),
+        ("{ source: 'exec', id: 'x' }", "`delivery.signingSecret.source` must be \"env\" or \"file\""),
+        ("{ source: 'env', id: 'X', provider: 'default' }", "has the unknown member `provider`"),
+        ("{ source: 'env' }", "`delivery.signingSecret` must be"),
+        ("{ env: 'A', file: 'B' }", "`delivery.signingSecret` must be"),
+    ] {
+        let text = format!("{{ delivery: {{ signingSecret: {form} }} }}");
+        let error = Config::parse(&text, &name, &env).expect_err(form);
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert!(problem.message().contains(told), "{form}: {}", problem.message());
+        assert!(problem.message().contains("`delivery.signingSecret"), "{}", problem.message());
+    }
+}
+
+#[test]
+fn i12_no_secret_is_shown_by_debug_or_by_an_error() {
+    let config = parse(
+        "{ gateway: { auth: { token: 's3cret' } }, cron: { webhookToken: 's3cret' }, delivery: { signingSecret: 's3cret' },
+           models: { providers: { x: { baseUrl: 'http://h', apiKey: 's3cret' } } } }",
+    );
+    assert!(!format!("{config:?}").contains("s3cret"));
+    for text in [
+        "{ gateway: { auth: { token: 's3cret', mode: 'none' } } }",
+        "{ gateway: { auth: { token: ['s3cret'] } } }",
+        "{ gateway: { auth: { token: 's3cret\\u0007' } } }",
+        "{ gateway: { auth: { tokn: 's3cret' } } }",
+        "{ gateway: { auth: 's3cret' } }",
+        "{ cron: { webhookToken: '${s3cret' } }",
+        "{ cron: { webhookToken: { env: 's3cret-x' } } }",
+        "{ cron: { webhookToken: { value: 's3cret' } } }",
+        "{ cron: { webhookToken: 's3cret' \n enabled: true } }",
+        "{ cron: { webhookToken: s3cret } }",
+        "{ cron: { webhookToken: \"s3cret } }",
+        "{ cron: { webhookToken: 's3cret\\uZZ' } }",
+        "{ cron: { webhookToken: 's3cret' enabled: true } }",
+        "{ cron: { enabled: 5 /* webhookToken: 's3cret' */ } } // s3cret",
+        "{ cron: { webhookToken: 'a\\\n s3cret', enabled: 5 } }",
+        "{ hooks: { token: 's3cret' } }",
+        "{ models: { providers: { x: { baseUrl: 'http://u:s3cret@h' } } } }",
+        "{ models: { providers: { x: { baseUrl: 'http://h/?key=s3cret' } } } }",
+        "{ models: { providers: { x: { baseUrl: 's3cret' } } } }",
+        "{ models: { providers: { x: { apiKey: 's3cret' } } } }",
+    ] {
+        let error = refused(text);
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_long_line_is_shown_around_its_mistake() {
+    let padding = "x".repeat(100_000);
+    let error = refused(&format!(
+        "{{ cron: {{ /* {padding} */ enabled: true, webhookToken: '{padding}', enabled: 5, }} }}"
+    ));
+    assert!(error.to_string().len() < 1_000, "{error}");
+    let error = refused(&format!("{{ {padding}: 1 }}"));
+    assert!(error.to_string().len() < 1_000, "{error}");
+}
+
+#[test]
+fn hostile_sizes_are_refused_without_harm() {
+    let large = format!("{{}}{}", " ".repeat(1024 * 1024));
+    assert!(matches!(refused(&large), ConfigError::TooLarge { .. }));
+    let (_, message, _) = only_problem(&"[".repeat(1024 * 1024));
+    assert_eq!(message, "maximum nesting depth exceeded");
+    let (_, message, _) = only_problem(&"{a:".repeat(300_000));
+    assert_eq!(message, "maximum nesting depth exceeded");
+}
+
+#[test]
+fn a_file_is_read_and_its_lack_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clawhook.json5");
+    assert!(matches!(Config::load(&path), Err(ConfigError::Unreadable { .. })));
+    std::fs::write(&path, "{ store: { path: 'data/a.db' } }").unwrap();
+    assert_eq!(Config::load(&path).unwrap().store.path, directory.path().join("data/a.db"));
+    std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
+    assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
+    std::fs::write(&path, [b'{', 0xff, b'}']).unwrap();
+    assert!(matches!(Config::load(&path), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn the_environment_overrides_what_it_may() {
+    let port = |text, value| parse_with(text, &[("CLAWHOOK_GATEWAY_PORT", value)]);
+    assert_eq!(port("{ gateway: { port: 1 } }", "2").unwrap().gateway.port, 2);
+    assert_eq!(port("{ gateway: { port: 1 } }", "").unwrap().gateway.port, 1);
+    let told = port("{}", "many").unwrap_err().to_string();
+    assert_eq!(told, "CLAWHOOK_GATEWAY_PORT must be a port from 0 to 65535, not `many`");
+
+    let token = |text| parse_with(text, &[("CLAWHOOK_GATEWAY_TOKEN", "from-env")]).unwrap().gateway.token;
+    assert_eq!(exposed(token("{}").as_ref()), Some("from-env"));
+    assert_eq!(exposed(token("{ gateway: { bind: 'lan' } }").as_ref()), Some("from-env"));
+    assert_eq!(exposed(token("{ gateway: { auth: { token: 'from-file' } } }").as_ref()), Some("from-file"));
+
+    let enabled =
+        |value| parse_with("{}", &[("CLAWHOOK_SKIP_CRON", value)]).map(|config| config.cron.enabled);
+    assert!(!enabled("1").unwrap());
+    assert!(enabled("0").unwrap());
+    assert!(enabled("perhaps").is_err());
+
+    let state = |variables| parse_with("{}", variables).unwrap().store.path;
+    assert_eq!(state(&[("HOME", "/h")]), std::path::Path::new("/h/.clawhook/clawhook.db"));
+    let moved = state(&[("HOME", "/h"), ("CLAWHOOK_STATE_DIR", "/s")]);
+    assert_eq!(moved, std::path::Path::new("/s/clawhook.db"));
+}
+
+#[test]
+fn every_defined_key_is_accepted() {
+    for key in keys::ALL {
+        // No key takes `null`, so that the complaint shows the key to be known.
+        let path = key.path().replace('*', "x");
+        let names: Vec<&str> = path.split('.').collect();
+        let text = format!("{{ {}: null{}", names.join(": { "), " }".repeat(names.len()));
+        let error = refused(&text);
+        let told = error.problems().iter().any(|p| p.message().starts_with(&format!("`{path}` must be ")));
+        assert!(told, "{path}: {error}");
+    }
+}
+
+#[test]
+fn every_accepted_key_is_defined_once() {
+    let defined: Vec<&str> = keys::ALL.iter().map(|key| key.path()).collect();
+    let mut blocks: BTreeSet<String> = BTreeSet::from([String::new()]);
+    for path in &defined {
+        blocks.extend(path.match_indices('.').map(|(dot, _)| path[..dot].to_owned()));
+    }
+    let mut accepted = Vec::new();
+    for block in
+        blocks.iter().filter(|block| !matches!(block.as_str(), "agents.entries" | "models.providers"))
+    {
+        let path = block.replace('*', "x");
+        let names: Vec<&str> = path.split('.').filter(|name| !name.is_empty()).collect();
+        let open: String = names.iter().map(|name| format!("{name}: {{ ")).collect();
+        let error = refused(&format!("{{ {open}nothingLikeThis: 1{} }}", " }".repeat(names.len())));
+        let mut hints = error.problems().iter().filter_map(|problem| problem.hint());
+        let known = hints.find_map(|hint| hint.strip_prefix("known here: ")).unwrap();
+        for name in known.split(", ") {
+            let full = if block.is_empty() { name.to_owned() } else { format!("{block}.{name}") };
+            if !blocks.contains(&full) {
+                accepted.push(full);
+            }
+        }
+    }
+    accepted.sort();
+    let mut expected: Vec<String> = defined.iter().map(|path| (*path).to_owned()).collect();
+    expected.sort();
+    assert_eq!(accepted, expected);
+}
+
+#[test]
+fn the_document_tells_exactly_the_keys_there_are() {
+    let reference = Config::reference();
+    assert!(DOCUMENT.contains(&reference), "docs/configuration.md needs this table:\n\n{reference}");
+}
+
+#[test]
+fn the_example_of_the_document_loads_and_holds_every_key() {
+    let start = DOCUMENT.find("```json5\n{").unwrap() + "```json5\n".len();
+    let example = &DOCUMENT[start..start + DOCUMENT[start..].find("```").unwrap()];
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("secrets")).unwrap();
+    std::fs::write(directory.path().join("secrets/webhook-token"), "t0ken\n").unwrap();
+    let name = directory.path().join("clawhook.json5").display().to_string();
+    let referred = ["CLAWHOOK_TOKEN", "WEBHOOK_SIGNING_SECRET", "CLOUD_API_KEY", "HOME"];
+    let env = |name: &str| referred.contains(&name).then(|| "value".to_owned());
+    let config = Config::parse(example, &name, &env).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("t0ken"));
+    for key in keys::ALL {
+        let name = keys::last_name(key.path());
+        assert!(example.contains(&format!("{name}: ")), "the example lacks {}", key.path());
+    }
+}
+
+#[test]
+fn the_file_is_looked_for_where_the_environment_says() {
+    let path = |variables: &[(&str, &str)]| {
+        let lookup =
+            |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Config::default_path(&lookup).display().to_string()
+    };
+    assert_eq!(path(&[("HOME", "/h")]), "/h/.clawhook/clawhook.json5");
+    assert_eq!(path(&[("HOME", "/h"), ("CLAWHOOK_STATE_DIR", "/s")]), "/s/clawhook.json5");
+    assert_eq!(path(&[("CLAWHOOK_CONFIG_PATH", "/c.json5"), ("CLAWHOOK_STATE_DIR", "/s")]), "/c.json5");
+    let config = Config::without_file(&|name| (name == "CLAWHOOK_GATEWAY_PORT").then(|| "0".to_owned()));
+    assert_eq!(config.unwrap().gateway.port, 0);
+}
