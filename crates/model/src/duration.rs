@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// The units, greatest first, with their lengths in milliseconds.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+/// A unit's name and its length in milliseconds.
+type Unit = (&'static str, u64);
+
+/// The units, greatest first.
+const UNITS: [Unit; 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,11 +81,7 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// The unit's length, and the units that may follow it.
-fn take_unit<'u>(
-    text: &str,
-    unit: &str,
-    allowed: &'u [(&'static str, u64)],
-) -> Result<(u64, &'u [(&'static str, u64)]), DurationError> {
+fn take_unit<'u>(text: &str, unit: &str, allowed: &'u [Unit]) -> Result<(u64, &'u [Unit]), DurationError> {
     if let Some(place) = allowed.iter().position(|(name, _)| *name == unit) {
         return Ok((allowed[place].1, &allowed[place + 1..]));
     }
