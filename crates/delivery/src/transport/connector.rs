@@ -1,0 +1,190 @@
+//! New connections. This is the one place that dials what a user chose (invariant 11): a name or a literal, it goes
+//! through the guard, and only what the guard returned is dialled.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use clawhook_model::{PhaseTimings, micros};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+use url::{Host, Url};
+
+use super::connection::HttpConnection;
+use super::failure::{Failure, with_causes};
+use super::resolver::{ResolveError, Resolver};
+use super::tls::Tls;
+use super::{TransportOptions, host_of};
+use crate::guard::{Guard, VettedAddress};
+
+/// How many of a name's addresses are tried.
+const MAX_DIALS: usize = 6;
+
+#[derive(Debug)]
+pub(super) struct Connector {
+    guard: Guard,
+    resolver: Resolver,
+    tls: Tls,
+    timeout: Duration,
+}
+
+/// What a connection is made to, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Goal<'a> {
+    url: &'a Url,
+    port: u16,
+    began_at: Instant,
+    deadline: Instant,
+}
+
+impl Connector {
+    pub(super) fn new(options: &TransportOptions, guard: Guard) -> Self {
+        Self {
+            guard,
+            resolver: Resolver::new(options.dns_servers.clone()),
+            tls: Tls::new(options.tls_roots.clone()),
+            timeout: options.connect_timeout,
+        }
+    }
+
+    /// Connects to the URL's origin before `deadline` and before the connector's own, and notes each phase's time.
+    pub(super) async fn connect(
+        &self,
+        url: &Url,
+        deadline: Instant,
+        timings: &mut PhaseTimings,
+    ) -> Result<HttpConnection, Failure> {
+        let began_at = Instant::now();
+        let goal = Goal {
+            url,
+            port: url.port_or_known_default().unwrap_or(0),
+            began_at,
+            deadline: deadline.min(began_at + self.timeout),
+        };
+        let addresses = self.vetted_addresses(goal, timings).await?;
+        let tcp = timed(&mut timings.connect_us, dial(goal, &addresses)).await?;
+        let stream = if url.scheme() == "https" {
+            Either::Right(Box::new(timed(&mut timings.tls_us, self.secure(goal, tcp)).await?))
+        } else {
+            Either::Left(tcp)
+        };
+        Ok(HttpConnection::open(stream).await?)
+    }
+
+    async fn vetted_addresses(
+        &self,
+        goal: Goal<'_>,
+        timings: &mut PhaseTimings,
+    ) -> Result<Vec<VettedAddress>, Failure> {
+        let addresses: Vec<IpAddr> = match goal.url.host() {
+            Some(Host::Domain(name)) => timed(&mut timings.dns_us, self.resolve(goal, name)).await?,
+            Some(Host::Ipv4(address)) => vec![address.into()],
+            Some(Host::Ipv6(address)) => vec![address.into()],
+            None => Vec::new(),
+        };
+        let vetted = self.guard.check_addresses(goal.url.host_str().unwrap_or_default(), &addresses);
+        Ok(vetted.inspect_err(|refusal| {
+            if let Some(detail) = refusal.operator_detail() {
+                tracing::warn!(detail, "the guard refuses to dial");
+            }
+        })?)
+    }
+
+    async fn resolve(&self, goal: Goal<'_>, name: &str) -> Result<Vec<IpAddr>, Failure> {
+        let host = host_of(goal.url);
+        match goal.within_time(self.resolver.resolve(name)).await {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(ResolveError::UnknownName)) => Err(Failure::UnknownName(host)),
+            Ok(Err(ResolveError::NoAddress)) => Err(Failure::NoAddress(host)),
+            Ok(Err(ResolveError::Failed(why))) => Err(Failure::ResolverFailed { host, why }),
+            Err(Elapsed { .. }) => {
+                self.resolver.note_failure();
+                Err(Failure::ResolverFailed {
+                    host,
+                    why: "the DNS servers gave no answer in time".to_owned(),
+                })
+            }
+        }
+    }
+
+    async fn secure(&self, goal: Goal<'_>, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+        let host = host_of(goal.url);
+        let server_name = match server_name(goal.url) {
+            Ok(name) => name,
+            Err(why) => return Err(Failure::Tls { host, why }),
+        };
+        let connector = TlsConnector::from(self.tls.config().await?);
+        match goal.within_time(connector.connect(server_name, tcp)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(Failure::Tls { host, why: with_causes(&error) }),
+            Err(Elapsed { .. }) => Err(Failure::TlsTimeout { host, within: goal.allotted() }),
+        }
+    }
+}
+
+impl Goal<'_> {
+    async fn within_time<F: Future>(&self, work: F) -> Result<F::Output, Elapsed> {
+        tokio::time::timeout_at(self.deadline.into(), work).await
+    }
+
+    fn allotted(&self) -> Duration {
+        self.deadline - self.began_at
+    }
+}
+
+/// Tries the addresses in turn, each with an even share of the time that is left.
+async fn dial(goal: Goal<'_>, addresses: &[VettedAddress]) -> Result<TcpStream, Failure> {
+    let candidates = &addresses[..addresses.len().min(MAX_DIALS)];
+    let mut failure = Failure::NoAddress(host_of(goal.url));
+    for (tried, address) in candidates.iter().enumerate() {
+        let left = goal.deadline.saturating_duration_since(Instant::now());
+        let share = left.div_f64((candidates.len() - tried) as f64);
+        failure = match tokio::time::timeout(share, dial_one(*address, goal.port)).await {
+            Ok(Ok(stream)) if peer_is(&stream, *address) => return Ok(stream),
+            Ok(Ok(_)) => return Err(Failure::WrongPeer { host: host_of(goal.url) }),
+            Ok(Err(error)) => Failure::Connect { host: host_of(goal.url), port: goal.port, error },
+            Err(Elapsed { .. }) => {
+                Failure::ConnectTimeout { host: host_of(goal.url), port: goal.port, within: goal.allotted() }
+            }
+        };
+    }
+    Err(failure)
+}
+
+async fn dial_one(address: VettedAddress, port: u16) -> io::Result<TcpStream> {
+    #[expect(clippy::disallowed_methods, reason = "this is the gate: the guard has vetted this very address")]
+    let stream = TcpStream::connect(SocketAddr::new(address.ip(), port)).await?;
+    // A request is one write, and waiting for more to send with it would only delay it.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn peer_is(stream: &TcpStream, address: VettedAddress) -> bool {
+    stream.peer_addr().is_ok_and(|peer| peer.ip() == address.ip())
+}
+
+/// The name that the certificate must bear.
+fn server_name(url: &Url) -> Result<ServerName<'static>, String> {
+    match url.host() {
+        Some(Host::Ipv4(address)) => Ok(ServerName::IpAddress(IpAddr::from(address).into())),
+        Some(Host::Ipv6(address)) => Ok(ServerName::IpAddress(IpAddr::from(address).into())),
+        Some(Host::Domain(name)) => {
+            let bare = name.strip_suffix('.').unwrap_or(name);
+            ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())
+        }
+        None => Err("the URL names no host".to_owned()),
+    }
+}
+
+/// Runs `work` and notes how long it took, whether it succeeds or not.
+async fn timed<F: Future>(slot: &mut Option<u64>, work: F) -> F::Output {
+    let began_at = Instant::now();
+    let output = work.await;
+    *slot = Some(micros(began_at.elapsed()));
+    output
+}

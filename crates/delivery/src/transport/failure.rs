@@ -1,0 +1,87 @@
+//! What can go wrong before an answer's head has come, in words for users, and the class that each amounts to.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use clawhook_model::AttemptClass;
+use thiserror::Error;
+
+use crate::guard::GuardRefusal;
+
+/// Why no answer came. No text shows an address that a name resolved to.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Refused(#[from] GuardRefusal),
+    #[error("the host name `{0}` does not exist")]
+    UnknownName(String),
+    #[error("the host name `{0}` has no address")]
+    NoAddress(String),
+    #[error("the host name `{host}` could not be resolved: {why}")]
+    ResolverFailed { host: String, why: String },
+    #[error("no connection to `{host}` port {port}: {error}")]
+    Connect { host: String, port: u16, error: io::Error },
+    #[error("no connection to `{host}` port {port} within {} ms", .within.as_millis())]
+    ConnectTimeout { host: String, port: u16, within: Duration },
+    #[error("the connection to `{host}` was made to another address than the one that was vetted")]
+    WrongPeer { host: String },
+    #[error("`{host}` closed the connection before the request was sent: {why}")]
+    ClosedBeforeRequest { host: String, why: String },
+    #[error("the TLS handshake with `{host}` failed: {why}")]
+    Tls { host: String, why: String },
+    #[error("the TLS handshake with `{host}` did not end within {} ms", .within.as_millis())]
+    TlsTimeout { host: String, within: Duration },
+    #[error("no certificate authority is known, so no https can be trusted: {0}")]
+    NoRoots(String),
+    #[error("the connection broke before the answer was complete: {0}")]
+    AnswerLost(String),
+    #[error("no complete answer came within {} ms", .0.as_millis())]
+    AnswerTimeout(Duration),
+    #[error("the answer is not HTTP: {0}")]
+    Protocol(String),
+    #[error("the request cannot be written as HTTP: {0}")]
+    Unsendable(String),
+}
+
+impl Failure {
+    pub(super) fn class(&self) -> AttemptClass {
+        match self {
+            Self::Refused(_) | Self::WrongPeer { .. } | Self::Unsendable(_) => AttemptClass::Blocked,
+            Self::UnknownName(_) | Self::NoAddress(_) => AttemptClass::DnsNotFound,
+            Self::ResolverFailed { .. } => AttemptClass::DnsFailed,
+            Self::Connect { error, .. } if error.kind() == io::ErrorKind::TimedOut => {
+                AttemptClass::ConnectTimeout
+            }
+            Self::Connect { .. } | Self::ClosedBeforeRequest { .. } => AttemptClass::ConnectFailed,
+            Self::ConnectTimeout { .. } | Self::TlsTimeout { .. } => AttemptClass::ConnectTimeout,
+            Self::Tls { .. } | Self::NoRoots(_) => AttemptClass::TlsFailed,
+            Self::AnswerLost(_) => AttemptClass::AnswerLost,
+            Self::AnswerTimeout(_) => AttemptClass::AnswerTimeout,
+            Self::Protocol(_) => AttemptClass::ProtocolError,
+        }
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        let why = with_causes(&error);
+        if error.is_parse() { Self::Protocol(why) } else { Self::AnswerLost(why) }
+    }
+}
+
+/// An error with everything that caused it, in one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors repeat their cause in their own text.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

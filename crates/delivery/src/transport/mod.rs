@@ -1,0 +1,227 @@
+//! The transport: one POST, to one address, with everything that can go wrong on the way told apart.
+//!
+//! The cast, in the order a request meets it:
+//! - the [`Guard`] judges the URL, and later each address it resolves to;
+//! - `Pool` keeps idle connections by origin;
+//! - `Connector` makes new ones: `Resolver` asks DNS, the guard vets every answer, a vetted address and nothing
+//!   else is dialled, the peer is checked, and `tls` shakes hands;
+//! - `HttpConnection` speaks HTTP/1.1 on one of them. It has no task of its own: whoever waits for the answer drives
+//!   it, so a request that is given up closes its connection, and nothing runs on in the background;
+//! - `Failure` names what went wrong and the [`AttemptClass`](clawhook_model::AttemptClass) that it amounts to.
+//!
+//! One budget covers everything from DNS to the body's last byte. Redirects are not followed, the environment's
+//! proxies are not asked, bodies are not decompressed, and no more of an answer is read than will be kept.
+//!
+//! What is not guaranteed: that an attempt which failed after its request was sent did not arrive. Those classes say
+//! so, and the receiver tells repeats apart by the event's id.
+
+mod attempt;
+mod connection;
+mod connector;
+mod failure;
+mod pool;
+mod resolver;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clawhook_model::{AttemptReport, WebhookUrl};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use rustls::pki_types::CertificateDer;
+use url::{Position, Url};
+
+use crate::guard::Guard;
+
+use attempt::Attempt;
+use connection::{BodyEnd, HttpConnection, Unanswered};
+use connector::Connector;
+use failure::Failure;
+use pool::Pool;
+
+/// How long a [`Transport`] waits, how much it reads, and what it trusts.
+#[derive(Debug, Clone)]
+pub struct TransportOptions {
+    /// The time for a connection: DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// The time for everything, the answer's body included. A lease must outlive it.
+    pub total_timeout: Duration,
+    /// How much of an answer's body is read; a connection with more to say is closed.
+    pub max_response_bytes: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// How many idle connections are kept for one origin.
+    pub max_idle_per_host: usize,
+    /// The `User-Agent` of requests that bring none.
+    pub user_agent: HeaderValue,
+    /// The DNS servers to ask; none means the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Whose certificates are believed.
+    pub tls_roots: TlsRoots,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(15),
+            max_response_bytes: 64 * 1024,
+            idle_timeout: Duration::from_secs(30),
+            max_idle_per_host: 256,
+            user_agent: HeaderValue::from_static(concat!("clawhook/", env!("CARGO_PKG_VERSION"))),
+            dns_servers: Vec::new(),
+            tls_roots: TlsRoots::default(),
+        }
+    }
+}
+
+/// The certificate authorities that a [`Transport`] believes. The system's are read when they are first needed.
+#[derive(Debug, Clone, Default)]
+pub enum TlsRoots {
+    /// The system's.
+    #[default]
+    System,
+    /// The system's, and these.
+    SystemAnd(Vec<CertificateDer<'static>>),
+    /// These and no others.
+    Only(Vec<CertificateDer<'static>>),
+}
+
+/// One POST.
+#[derive(Debug)]
+pub struct PostRequest<'a> {
+    /// Where it goes.
+    pub url: &'a WebhookUrl,
+    /// Its headers. `Host` and what frames the body are set by the transport.
+    pub headers: HeaderMap,
+    /// The exact bytes that were signed.
+    pub body: Bytes,
+}
+
+/// Sends requests to addresses that a user or an agent chose. Cheap to clone; all clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: TransportOptions,
+    guard: Guard,
+    connector: Connector,
+    pool: Arc<Pool>,
+}
+
+impl Transport {
+    /// A transport. TLS and DNS are set up when they are first needed, and no task runs while no connection is idle.
+    pub fn new(options: TransportOptions, guard: Guard) -> Self {
+        let connector = Connector::new(&options, guard.clone());
+        let pool = Arc::new(Pool::new(options.idle_timeout, options.max_idle_per_host));
+        Self { inner: Arc::new(Inner { options, guard, connector, pool }) }
+    }
+
+    /// Sends one POST and tells what came of it. Dropping the future closes the connection.
+    pub async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
+        let total = self.inner.options.total_timeout;
+        let mut attempt = Attempt::begin();
+        let deadline = attempt.started_at() + total;
+        let outcome =
+            tokio::time::timeout_at(deadline.into(), self.inner.carry(request, deadline, &mut attempt));
+        let outcome = outcome.await.unwrap_or(Err(Failure::AnswerTimeout(total)));
+        attempt.into_report(outcome.err())
+    }
+}
+
+impl Inner {
+    async fn carry(
+        &self,
+        request: PostRequest<'_>,
+        deadline: Instant,
+        attempt: &mut Attempt,
+    ) -> Result<(), Failure> {
+        let url = request.url;
+        self.guard.check_url(url)?;
+        let message = self.message(request)?;
+        let (mut connection, answer) = self.exchange(url.url(), message, deadline, attempt).await?;
+        let (head, mut body) = answer.into_parts();
+        attempt.answer_began(&head);
+        let end =
+            connection.read_body(&mut body, self.options.max_response_bytes, attempt.body_buffer()).await;
+        attempt.answer_ended(end.as_ref().ok());
+        if end? == BodyEnd::Complete && connection.is_reusable().await {
+            self.pool.put(origin(url.url()), connection, &head.headers);
+        }
+        Ok(())
+    }
+
+    /// Has `message` answered, on an idle connection or on a new one.
+    async fn exchange(
+        &self,
+        url: &Url,
+        mut message: Message,
+        deadline: Instant,
+        attempt: &mut Attempt,
+    ) -> Result<(HttpConnection, Answer), Failure> {
+        loop {
+            let idle = self.pool.take(origin(url));
+            let reused = idle.is_some();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => self.connector.connect(url, deadline, attempt.timings()).await?,
+            };
+            attempt.request_begins(reused);
+            match connection.exchange(message).await {
+                Ok(answer) => return Ok((connection, answer)),
+                // The receiver had closed the idle connection, and not a byte was written: it is as if it had never
+                // been there.
+                Err(Unanswered::Unsent(unsent, _)) if reused => message = *unsent,
+                Err(Unanswered::Unsent(_, error)) => {
+                    return Err(Failure::ClosedBeforeRequest { host: host_of(url), why: error.to_string() });
+                }
+                Err(Unanswered::Broken(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The request as it is written: in origin form, with the headers that the transport answers for.
+    fn message(&self, request: PostRequest<'_>) -> Result<Message, Failure> {
+        let PostRequest { url, mut headers, body } = request;
+        let url = url.url();
+        let path = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery])
+            .map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+            .map_err(|error| Failure::Unsendable(error.to_string()))?;
+        for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+            headers.remove(framing);
+        }
+        headers.insert(HOST, host);
+        headers.entry(USER_AGENT).or_insert_with(|| self.options.user_agent.clone());
+
+        let mut message = Request::new(Full::new(body));
+        *message.method_mut() = Method::POST;
+        *message.uri_mut() = Uri::from(path);
+        *message.headers_mut() = headers;
+        Ok(message)
+    }
+}
+
+/// A request on its way.
+type Message = Request<Full<Bytes>>;
+
+/// An answer whose head has come.
+type Answer = http::Response<hyper::body::Incoming>;
+
+/// Scheme, host and port, as the URL spells them: what connections are shared by.
+fn origin(url: &Url) -> &str {
+    &url[..Position::AfterPort]
+}
+
+/// The host, for messages.
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
