@@ -12,6 +12,7 @@ use crate::outbox::SuppressionReason;
 use crate::payload::Payload;
 use crate::run::{ErrorReason, RunStatus};
 use crate::schedule::Schedule;
+use crate::session::{SessionId, SessionRef};
 use crate::time::UnixMs;
 
 /// A job as the store keeps it.
@@ -99,6 +100,8 @@ impl WakeMode {
 pub struct JobState {
     /// The next due instant; none while disabled, or once a one-shot is used up.
     pub next_run_at: Option<UnixMs>,
+    /// The run that is queued or under way; a job has one at a time.
+    pub active_run: Option<RunId>,
     /// When the run that is under way began.
     pub running_at: Option<UnixMs>,
     /// The last run that ended.
@@ -136,6 +139,14 @@ impl JobDefinition {
     /// The agent it runs as.
     pub fn agent(&self) -> AgentId {
         self.agent_id.clone().unwrap_or_else(AgentId::main)
+    }
+
+    /// The session of a run of this job: the agent's main one, or the fresh one with `id`.
+    pub fn session(&self, job: &JobId, id: SessionId) -> SessionRef {
+        match self.session_target {
+            SessionTarget::Main => SessionRef::main(&self.agent()),
+            SessionTarget::Isolated => SessionRef::isolated(&self.agent(), job, id),
+        }
     }
 
     /// The definition as JSON with every secret in it: for the store alone.

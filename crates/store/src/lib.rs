@@ -38,7 +38,7 @@ pub use outbox::{
 };
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
-    RunRecord, RunStarted, Start,
+    RunRecord, RunStarted, StartRun,
 };
 
 /// What a commit can give others to do.
@@ -76,7 +76,8 @@ pub trait Store: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<JobUpdated, StoreError>;
 
-    /// Removes a job; its history and what waits in the outbox stay. False where there is none.
+    /// Removes a job; its history, what waits in the outbox, and a run that is under way stay. False where there is
+    /// none.
     async fn remove_job(&self, id: &JobId) -> Result<bool, StoreError>;
 
     /// One job.
@@ -101,8 +102,8 @@ pub trait Store: Send + Sync + 'static {
 
     // Runs.
 
-    /// Adds a run that was asked for by hand, begun at once or queued.
-    async fn start_run(&self, run: NewRun, start: Start, now: UnixMs) -> Result<RunStarted, StoreError>;
+    /// Adds a run that was asked for by hand: begun at once where the caller holds a slot, else queued.
+    async fn start_run(&self, start: StartRun, now: UnixMs) -> Result<RunStarted, StoreError>;
 
     /// Begins queued runs of `lane`, the longest waiting first.
     async fn claim_queued(&self, lane: Lane, limit: usize, now: UnixMs)

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, Job, JobId, Lane,
-    Run, RunId, RunOutcome, RunStatus, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
+    Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger,
+    UnixMs,
 };
 
 /// A run that is to be.
@@ -29,20 +30,50 @@ pub struct NewRun {
     pub best_effort: bool,
 }
 
-/// How a run that was asked for by hand begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At once: the caller holds a slot.
-    Now,
-    /// When a slot is free.
-    Queued,
+impl NewRun {
+    /// A run of `job` as it is now.
+    pub fn of(
+        job: &Job,
+        id: RunId,
+        trigger: Trigger,
+        scheduled_at: Option<UnixMs>,
+        session: SessionId,
+    ) -> Self {
+        let definition = &job.definition;
+        Self {
+            id,
+            job_id: job.id.clone(),
+            job_name: definition.name.clone(),
+            agent_id: definition.agent(),
+            trigger,
+            scheduled_at,
+            session: definition.session(&job.id, session),
+            lane: definition.payload.lane(),
+            best_effort: definition.delivery.best_effort,
+        }
+    }
+}
+
+/// A run that was asked for by hand.
+#[derive(Debug, Clone)]
+pub struct StartRun {
+    /// The job.
+    pub job_id: JobId,
+    /// The run's identity.
+    pub run_id: RunId,
+    /// The session it gets, where it gets a fresh one.
+    pub session_id: SessionId,
+    /// Lanes in which the caller holds a slot: there the run begins at once, elsewhere it is queued.
+    pub held: Vec<Lane>,
 }
 
 /// What came of asking for a run.
 #[derive(Debug, Clone)]
 pub enum RunStarted {
-    /// It is durable, begun or queued as asked. With it comes the job as it is now.
-    Done(Box<Job>),
+    /// It is durable and begun. With it comes the job as it is now.
+    Begun(Box<NewRun>, Box<Job>),
+    /// It is durable and waits for a slot.
+    Queued,
     /// The job has a run that is queued or under way.
     AlreadyRunning(RunId),
     /// There is no such job.
@@ -54,8 +85,10 @@ pub enum RunStarted {
 pub struct QueuedRun {
     /// The run.
     pub run: Run,
-    /// Its job as it is now; none where it was removed in the meantime.
-    pub job: Option<Job>,
+    /// Its job as it is now.
+    pub job: Job,
+    /// Whether the job was removed in the meantime; its row stays until its run is over.
+    pub job_removed: bool,
 }
 
 /// A run that a dead process had begun.
@@ -63,8 +96,8 @@ pub struct QueuedRun {
 pub struct InterruptedRun {
     /// The run.
     pub run: Run,
-    /// Its job as it is now; none where it was removed in the meantime.
-    pub job: Option<Job>,
+    /// Its job as it is now.
+    pub job: Job,
 }
 
 /// Everything that is committed when a run ends.

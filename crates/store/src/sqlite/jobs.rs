@@ -10,8 +10,8 @@ use super::writer::Raised;
 use super::{fault, runs};
 use crate::{JobFilter, JobPage, JobSort, JobUpdated, RunRecord, StoreError, Topic};
 
-const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running_at, last_run, \
-                       consecutive_errors";
+const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, active_run, \
+                       running_at, last_run, consecutive_errors";
 
 pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
     let definition = &job.definition;
@@ -52,7 +52,7 @@ pub(super) fn update(
     let changed = conn
         .prepare_cached(
             "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, enabled = ?8, \
-             lane = ?9, next_run_at = ?10, updated_at = ?11 WHERE id = ?1 AND definition = ?2",
+             lane = ?9, next_run_at = ?10, updated_at = ?11 WHERE id = ?1 AND definition = ?2 AND removed = 0",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -82,28 +82,36 @@ pub(super) fn update(
 }
 
 pub(super) fn remove(conn: &Connection, raised: &mut Raised, id: &JobId) -> Result<bool, StoreError> {
-    let removed = conn
-        .prepare_cached("DELETE FROM jobs WHERE id = ?1")
+    let hidden = conn
+        .prepare_cached(
+            "UPDATE jobs SET removed = 1, next_run_at = NULL, enabled = 0 WHERE id = ?1 AND removed = 0",
+        )
+        .and_then(|mut update| update.execute([id.as_str()]))
+        .map_err(fault)?;
+    conn.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND active_run IS NULL")
         .and_then(|mut delete| delete.execute([id.as_str()]))
         .map_err(fault)?;
     raised.raise(Topic::Schedule);
-    Ok(removed > 0)
+    Ok(hidden > 0)
 }
 
 pub(super) fn get(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreError> {
-    let base = base(conn, id)?;
-    base.map(|(job, last_run)| with_last_run(conn, job, last_run)).transpose()
-}
-
-/// A job without the facts of its last run, for the paths that do not need them.
-pub(super) fn without_history(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreError> {
-    Ok(base(conn, id)?.map(|(job, _)| job))
-}
-
-fn base(conn: &Connection, id: &JobId) -> Result<Option<(Job, Option<RunId>)>, StoreError> {
-    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1 AND removed = 0"))
         .and_then(|mut select| select.query_row([id.as_str()], |row| Ok(read(row))).optional())
         .map_err(fault)?
+        .transpose()?;
+    found.map(|(job, last_run)| with_last_run(conn, job, last_run)).transpose()
+}
+
+/// The job of a run, without the facts of its last run, and whether it was removed in the meantime.
+pub(super) fn of_run(conn: &Connection, id: &JobId) -> Result<Option<(Job, bool)>, StoreError> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS}, removed FROM jobs WHERE id = ?1"))
+        .and_then(|mut select| {
+            select.query_row([id.as_str()], |row| Ok((read(row), row.get::<_, bool>("removed")?))).optional()
+        })
+        .map_err(fault)?
+        .map(|(job, removed)| Ok((job?.0, removed)))
         .transpose()
 }
 
@@ -133,7 +141,7 @@ pub(super) fn next_due(conn: &Connection, lane: Lane) -> Result<Option<UnixMs>, 
 }
 
 pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, StoreError> {
-    let mut conditions = Vec::new();
+    let mut conditions = vec!["removed = 0"];
     let mut values: Vec<rusqlite::types::Value> = Vec::new();
     if let Some(enabled) = filter.enabled {
         conditions.push("enabled = ?");
@@ -146,7 +154,7 @@ pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, Sto
         );
         values.push(text.clone().into());
     }
-    let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
+    let condition = conditions.join(" AND ");
     let total: i64 = conn
         .prepare_cached(&format!("SELECT count(*) FROM jobs WHERE {condition}"))
         .and_then(|mut count| count.query_row(params_from_iter(&values), |row| row.get(0)))
@@ -184,6 +192,7 @@ fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
         .map_err(|error| StoreError::BadRow(format!("job `{id}`: {error}")))?;
     let state = JobState {
         next_run_at: rows::at_opt(row, "next_run_at")?,
+        active_run: rows::id_opt(row, "active_run", RunId::from_bytes)?,
         running_at: rows::at_opt(row, "running_at")?,
         last_run: None,
         consecutive_errors: rows::get(row, "consecutive_errors")?,

@@ -27,8 +27,8 @@ use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
     Claim, Claimed, Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, FinishRun,
-    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, NewRun, Occurrence,
-    QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, Start, Store,
+    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, Occurrence, QueuedRun,
+    RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store,
     StoreError, Topic,
 };
 
@@ -143,9 +143,9 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| ledger::occurrences(conn, &job, limit)).await
     }
 
-    async fn start_run(&self, run: NewRun, start: Start, now: UnixMs) -> Result<RunStarted, StoreError> {
+    async fn start_run(&self, start: StartRun, now: UnixMs) -> Result<RunStarted, StoreError> {
         let owner = self.owner;
-        self.write("start_run", move |conn, raised| runs::start(conn, raised, owner, &run, start, now)).await
+        self.write("start_run", move |conn, raised| runs::start(conn, raised, owner, &start, now)).await
     }
 
     async fn claim_queued(

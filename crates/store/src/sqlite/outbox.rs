@@ -391,7 +391,7 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
         .and_then(|mut select| select.query_row([At(now)], |row| row.get::<_, Option<At>>(0)))
         .map_err(fault)?;
     Ok(Counts {
-        jobs: count("SELECT count(*) FROM jobs")?,
+        jobs: count("SELECT count(*) FROM jobs WHERE removed = 0")?,
         jobs_enabled: count("SELECT count(*) FROM jobs WHERE enabled")?,
         next_run_at: next_run_at.map(|at| at.0),
         runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued' AND state <> 'finished'")?,

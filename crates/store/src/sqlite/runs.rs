@@ -2,7 +2,7 @@
 
 use clawhook_model::{
     AgentId, DeliveryBegin, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress, RunStatus,
-    SessionId, SessionRef, TranscriptEntry, UnixMs,
+    SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -11,7 +11,7 @@ use super::writer::Raised;
 use super::{fault, jobs, outbox};
 use crate::{
     AfterRun, FinishRun, InterruptedRun, NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord,
-    RunStarted, Start, StoreError, Topic,
+    RunStarted, StartRun, StoreError, Topic,
 };
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
@@ -55,39 +55,28 @@ pub(super) fn start(
     conn: &Connection,
     raised: &mut Raised,
     owner: OwnerId,
-    run: &NewRun,
-    start: Start,
+    start: &StartRun,
     now: UnixMs,
 ) -> Result<RunStarted, StoreError> {
-    let running_at = (start == Start::Now).then_some(At(now));
-    let taken = conn
-        .prepare_cached(
-            "UPDATE jobs SET active_run = ?2, running_at = ?3 WHERE id = ?1 AND active_run IS NULL",
-        )
-        .and_then(|mut update| update.execute(params![run.job_id.as_str(), run.id.as_bytes(), running_at]))
+    let Some((mut job, false)) = jobs::of_run(conn, &start.job_id)? else { return Ok(RunStarted::NotFound) };
+    if let Some(active) = job.state.active_run {
+        return Ok(RunStarted::AlreadyRunning(active));
+    }
+    let run = NewRun::of(&job, start.run_id, Trigger::Manual, None, start.session_id);
+    let begins = start.held.contains(&run.lane);
+    job.state.active_run = Some(run.id);
+    job.state.running_at = begins.then_some(now);
+    conn.prepare_cached("UPDATE jobs SET active_run = ?2, running_at = ?3 WHERE id = ?1")
+        .and_then(|mut update| {
+            update.execute(params![job.id.as_str(), run.id.as_bytes(), job.state.running_at.map(At)])
+        })
         .map_err(fault)?;
-    if taken == 0 {
-        let active = conn
-            .prepare_cached("SELECT active_run FROM jobs WHERE id = ?1")
-            .and_then(|mut select| {
-                select
-                    .query_row([run.job_id.as_str()], |row| row.get::<_, Option<rows::IdBytes>>(0))
-                    .optional()
-            })
-            .map_err(fault)?;
-        return Ok(match active.flatten() {
-            Some(active) => RunStarted::AlreadyRunning(RunId::from_bytes(active.0)),
-            None => RunStarted::NotFound,
-        });
+    insert(conn, begins.then_some(owner), &run, now)?;
+    if begins {
+        return Ok(RunStarted::Begun(Box::new(run), Box::new(job)));
     }
-    insert(conn, (start == Start::Now).then_some(owner), run, now)?;
-    if start == Start::Queued {
-        raised.raise(Topic::Schedule);
-    }
-    Ok(match jobs::without_history(conn, &run.job_id)? {
-        Some(job) => RunStarted::Done(Box::new(job)),
-        None => RunStarted::NotFound,
-    })
+    raised.raise(Topic::Schedule);
+    Ok(RunStarted::Queued)
 }
 
 pub(super) fn claim_queued(
@@ -109,18 +98,23 @@ pub(super) fn claim_queued(
     while let Some(row) = found.next().map_err(fault)? {
         begun.push(read(row)?.0);
     }
-    begun
-        .into_iter()
-        .map(|run| {
-            conn.prepare_cached("UPDATE jobs SET running_at = ?2 WHERE id = ?1 AND active_run = ?3")
-                .and_then(|mut update| {
-                    update.execute(params![run.job_id.as_str(), At(now), run.id.as_bytes()])
-                })
-                .map_err(fault)?;
-            let job = jobs::without_history(conn, &run.job_id)?;
-            Ok(QueuedRun { run, job })
-        })
-        .collect()
+    drop(found);
+    for run in &begun {
+        conn.prepare_cached("UPDATE jobs SET running_at = ?2 WHERE id = ?1 AND active_run = ?3")
+            .and_then(|mut update| update.execute(params![run.job_id.as_str(), At(now), run.id.as_bytes()]))
+            .map_err(fault)?;
+    }
+    let with_job = |run| {
+        let (job, job_removed) = job_of(conn, &run)?;
+        Ok(QueuedRun { run, job, job_removed })
+    };
+    begun.into_iter().map(with_job).collect()
+}
+
+/// The job of a run that is not over: its row stays for as long, even if the job is removed.
+fn job_of(conn: &Connection, run: &Run) -> Result<(Job, bool), StoreError> {
+    jobs::of_run(conn, &run.job_id)?
+        .ok_or_else(|| StoreError::BadRow(format!("the run `{}` has no job `{}`", run.id, run.job_id)))
 }
 
 /// The run, its event and all its deliveries become durable together (invariant 3).
@@ -227,6 +221,9 @@ fn settle_job(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
         update.execute(params![finish.job_id.as_str(), finish.run_id.as_bytes(), At(finish.ended_at), failed])
     })
     .map_err(fault)?;
+    conn.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND removed = 1 AND active_run IS NULL")
+        .and_then(|mut delete| delete.execute([finish.job_id.as_str()]))
+        .map_err(fault)?;
     let waits = finish
         .deliveries
         .iter()
@@ -259,8 +256,9 @@ pub(super) fn adopt(conn: &Connection, owner: OwnerId) -> Result<Vec<Interrupted
     while let Some(row) = found.next().map_err(fault)? {
         runs.push(read(row)?.0);
     }
-    let with_job = |run: Run| -> Result<InterruptedRun, StoreError> {
-        let job: Option<Job> = jobs::without_history(conn, &run.job_id)?;
+    drop(found);
+    let with_job = |run: Run| {
+        let (job, _) = job_of(conn, &run)?;
         Ok(InterruptedRun { run, job })
     };
     runs.into_iter().map(with_job).collect()

@@ -14,6 +14,7 @@ CREATE TABLE jobs (
     next_run_at        INTEGER,           -- null while disabled, or once a one-shot is used up
     active_run         BLOB,              -- the run that is queued or under way; it keeps a second one out
     running_at         INTEGER,
+    removed            INTEGER NOT NULL DEFAULT 0, -- removed while a run was active; the row goes with its end
     last_run           BLOB,
     consecutive_errors INTEGER NOT NULL DEFAULT 0,
     created_at         INTEGER NOT NULL,
