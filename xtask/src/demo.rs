@@ -122,8 +122,7 @@ impl Demo {
         add.extend(["--message", message, "--timeout-seconds", &job.timeout_seconds]);
         add.extend(["--webhook", &self.stage.receiver_url, "--json"]);
         let added = self.clawhook(&add)?;
-        let job_id =
-            text_at(&added, &["/id", "/job/id"]).ok_or_else(|| unreadable("the added job", &added))?;
+        let job_id = text_at(&added, "/id").ok_or_else(|| unreadable("the added job", &added))?;
 
         self.progress.step("Running it now, until its result is delivered");
         self.clawhook(&["cron", "run", &job_id, "--wait", "--json"])?;
@@ -134,7 +133,7 @@ impl Demo {
         self.progress.note(shortened(run.text("/summary")));
 
         let delivery = self.delivery_of(&run)?;
-        let state = text_at(&delivery, &["/state", "/status"]).unwrap_or_default();
+        let state = text_at(&delivery, "/state").unwrap_or_default();
         promise(state == "delivered", "a delivery that was answered with 200 is 'delivered'", || {
             format!("the gateway says '{state}'")
         })?;
@@ -144,12 +143,11 @@ impl Demo {
 
     /// What the gateway has written down about the delivery of a run.
     fn delivery_of(&self, run: &ArrivedRun) -> Result<Value, DemoError> {
-        let listed = self.clawhook(&["deliveries", "list", "--json"])?;
-        let rows = listed.as_array().or_else(|| listed["deliveries"].as_array());
-        let of_this_run = |row: &&Value| row["runId"] == run.event["runId"];
-        rows.and_then(|rows| rows.iter().find(of_this_run))
-            .cloned()
-            .ok_or_else(|| unreadable("the list of deliveries, in which this run is missing,", &listed))
+        let listed = self.clawhook(&["deliveries", "list", "--run", run.text("/runId"), "--json"])?;
+        match listed["deliveries"].as_array().map(Vec::as_slice) {
+            Some([delivery]) => Ok(delivery.clone()),
+            _ => Err(unreadable("the list of the run's deliveries, which should be one,", &listed)),
+        }
     }
 
     fn show_the_last_run(&self) -> Result<(), DemoError> {
@@ -159,7 +157,7 @@ impl Demo {
 
         self.progress.step("The delivery and its attempts, as the gateway has written them down");
         let delivery = self.delivery_of(run)?;
-        if let Some(id) = text_at(&delivery, &["/id", "/deliveryId"]) {
+        if let Some(id) = text_at(&delivery, "/id") {
             let mut show = self.stage.place.clawhook();
             self.progress.note(process::capture(show.args(["deliveries", "show", &id]))?);
         }
@@ -234,10 +232,10 @@ impl DocumentedJob {
     fn parse(text: &str) -> Option<Self> {
         let job: Value = serde_json::from_str(text).ok()?;
         Some(Self {
-            name: text_at(&job, &["/name"])?,
-            expression: text_at(&job, &["/schedule/expr"])?,
-            zone: text_at(&job, &["/schedule/tz"])?,
-            message: text_at(&job, &["/payload/message"])?,
+            name: text_at(&job, "/name")?,
+            expression: text_at(&job, "/schedule/expr")?,
+            zone: text_at(&job, "/schedule/tz")?,
+            message: text_at(&job, "/payload/message")?,
             timeout_seconds: job.pointer("/payload/timeoutSeconds")?.as_u64()?.to_string(),
         })
     }
@@ -295,9 +293,8 @@ fn promise(kept: bool, promise: &'static str, instead: impl FnOnce() -> String) 
     if kept { Ok(()) } else { Err(DemoError::Broken { promise, instead: instead() }) }
 }
 
-/// The text at the first of these places where there is any.
-fn text_at(value: &Value, places: &[&str]) -> Option<String> {
-    places.iter().find_map(|place| value.pointer(place)?.as_str()).map(str::to_owned)
+fn text_at(value: &Value, place: &str) -> Option<String> {
+    Some(value.pointer(place)?.as_str()?.to_owned())
 }
 
 fn unreadable(what: &'static str, value: &Value) -> DemoError {
