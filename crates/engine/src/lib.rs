@@ -1,1 +1,177 @@
-//! What happens now: the timer, the runner and its permits.
+//! What happens now.
+//!
+//! The cast: the [`Engine`] is the task that sleeps until a job is due, claims the occurrence, and sets a run going.
+//! Its [`EngineHandle`] lets a door ask for a run by hand. What is due follows from the `schedule` crate's timetables
+//! (`planner`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`).
+//!
+//! Who owns what: the engine alone writes the ledger and ends runs. A run holds one of the slots
+//! (`cron.maxConcurrentRuns`) from its claim until its result is committed, and not a moment longer: delivery never
+//! holds one. A system event needs no slot, because nothing outside the gateway takes part in it.
+//!
+//! The order that makes it safe: the claim is durable before the work begins (so no instant runs twice), and the
+//! result is durable before anybody is told (so nothing is lost). While the store cannot be written, a finished run
+//! waits with its result in hand and tries again, and nothing new is claimed.
+//!
+//! Not guaranteed: that a run which was under way when the process was killed is repeated. Nobody can know what it
+//! had done, so it ends as an error of class `interrupted`, and its event says so.
+//!
+//! This crate knows no HTTP, no SQL, and not how a delivery is sent.
+
+mod planner;
+mod runner;
+mod slots;
+mod timer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clawhook_agent::Runtime;
+use clawhook_clock::Clock;
+use clawhook_model::{JobId, RunId, SessionId, Trigger, UnixMs};
+use clawhook_store::{RunStarted, StartRun, Store, StoreError};
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::runner::Begun;
+use crate::slots::Slots;
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// How many runs go on at once; system events do not count.
+    pub max_concurrent_runs: usize,
+    /// Whether due jobs are run. Without it only runs that are asked for by hand happen.
+    pub run_jobs_on_schedule: bool,
+    /// How long runs may go on after the shutdown began, before they are ended.
+    pub shutdown_grace: Duration,
+}
+
+/// The task that runs what is due.
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+/// What a door holds of the engine.
+#[derive(Clone)]
+pub struct EngineHandle {
+    core: Arc<Core>,
+}
+
+/// What came of asking for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunNow {
+    /// It is durable, and begins as soon as a slot is free.
+    Accepted(RunId),
+    /// The job has this run queued or under way.
+    AlreadyRunning(RunId),
+    /// There is no such job.
+    NotFound,
+    /// The gateway is shutting down.
+    Stopping,
+}
+
+/// What the engine's parts share.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) host_zone: TimeZone,
+    pub(crate) options: EngineOptions,
+    pub(crate) slots: Slots,
+    /// When this engine was made; what was due before is caught up.
+    pub(crate) started_at: UnixMs,
+    /// Set once nothing more is begun.
+    pub(crate) stopping: AtomicBool,
+    /// Ends the runs that are still under way when the grace is over.
+    pub(crate) end_runs: CancellationToken,
+    pub(crate) runs: TaskTracker,
+    problem: Mutex<Option<String>>,
+}
+
+impl Engine {
+    /// An engine and its handle. Nothing happens before [`Engine::run`], except runs that are asked for by hand.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        runtime: Arc<dyn Runtime>,
+        host_zone: TimeZone,
+        options: EngineOptions,
+    ) -> (Self, EngineHandle) {
+        let core = Arc::new(Core {
+            slots: Slots::new(options.max_concurrent_runs),
+            started_at: clock.now(),
+            store,
+            clock,
+            runtime,
+            host_zone,
+            options,
+            stopping: AtomicBool::new(false),
+            end_runs: CancellationToken::new(),
+            runs: TaskTracker::new(),
+            problem: Mutex::new(None),
+        });
+        (Self { core: core.clone() }, EngineHandle { core })
+    }
+
+    /// Takes over what a dead process left, then runs what is due until `shutdown`; then lets runs finish within the
+    /// grace, ends the rest, and returns once every result is committed.
+    pub async fn run(self, shutdown: CancellationToken) {
+        timer::run(&self.core, &shutdown).await;
+    }
+}
+
+impl EngineHandle {
+    /// Runs a job now, whatever its schedule says; the schedule does not move.
+    pub async fn run_now(&self, job: &JobId) -> Result<RunNow, StoreError> {
+        let core = &self.core;
+        if core.stopping.load(Ordering::SeqCst) {
+            return Ok(RunNow::Stopping);
+        }
+        let held = core.slots.try_hold_each();
+        let now = core.clock.now();
+        let run_id = RunId::new(now);
+        let start = StartRun {
+            job_id: job.clone(),
+            run_id,
+            session_id: SessionId::random(),
+            held: held.iter().map(|slot| slot.lane).collect(),
+        };
+        match core.store.start_run(start, now).await? {
+            RunStarted::Begun(run, job) => {
+                let slot = held.into_iter().find(|slot| slot.lane == run.lane);
+                runner::begin(
+                    core,
+                    Begun { run: *run, job: *job, trigger: Trigger::Manual, started_at: now },
+                    slot,
+                );
+                Ok(RunNow::Accepted(run_id))
+            }
+            RunStarted::Queued(lane) => {
+                core.slots.note_queue(lane, true);
+                core.slots.nudge();
+                Ok(RunNow::Accepted(run_id))
+            }
+            RunStarted::AlreadyRunning(active) => Ok(RunNow::AlreadyRunning(active)),
+            RunStarted::NotFound => Ok(RunNow::NotFound),
+        }
+    }
+
+    /// How many slots there are for runs.
+    pub fn run_slots(&self) -> usize {
+        self.core.options.max_concurrent_runs
+    }
+
+    /// What keeps the engine from its work at the moment, in words; empty while all is well.
+    pub fn problems(&self) -> Vec<String> {
+        self.core.problem.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Core {
+    /// Notes what keeps the engine from its work, or that nothing does.
+    pub(crate) fn note_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}

@@ -72,8 +72,8 @@ pub struct StartRun {
 pub enum RunStarted {
     /// It is durable and begun. With it comes the job as it is now.
     Begun(Box<NewRun>, Box<Job>),
-    /// It is durable and waits for a slot.
-    Queued,
+    /// It is durable and waits for a slot of this lane.
+    Queued(Lane),
     /// The job has a run that is queued or under way.
     AlreadyRunning(RunId),
     /// There is no such job.

@@ -76,7 +76,7 @@ pub(super) fn start(
         return Ok(RunStarted::Begun(Box::new(run), Box::new(job)));
     }
     raised.raise(Topic::Schedule);
-    Ok(RunStarted::Queued)
+    Ok(RunStarted::Queued(run.lane))
 }
 
 pub(super) fn claim_queued(

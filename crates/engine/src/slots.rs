@@ -1,0 +1,92 @@
+//! The slots that runs hold, and the signal that one is free.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clawhook_model::Lane;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// How many system events are under way at once; each is over within two commits.
+const INSTANT: usize = 2048;
+
+/// Both lanes.
+pub(crate) const LANES: [Lane; 2] = [Lane::Instant, Lane::Slot];
+
+/// The slots of both lanes.
+pub(crate) struct Slots {
+    instant: LaneSlots,
+    slot: LaneSlots,
+    freed: Arc<Notify>,
+}
+
+struct LaneSlots {
+    free: Arc<Semaphore>,
+    /// Whether runs may wait in the store for a slot of this lane.
+    queue: AtomicBool,
+}
+
+/// A slot that is held. Dropping it frees the slot and wakes the timer.
+pub(crate) struct Held {
+    /// The slot's lane.
+    pub(crate) lane: Lane,
+    permit: Option<OwnedSemaphorePermit>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.freed.notify_one();
+    }
+}
+
+impl Slots {
+    pub(crate) fn new(runs: usize) -> Self {
+        // A run may have been queued before this process began.
+        let lane = |slots| LaneSlots { free: Arc::new(Semaphore::new(slots)), queue: AtomicBool::new(true) };
+        Self { instant: lane(INSTANT), slot: lane(runs), freed: Arc::new(Notify::new()) }
+    }
+
+    /// Takes up to `most` slots of `lane` that are free.
+    pub(crate) fn try_hold(&self, lane: Lane, most: usize) -> Vec<Held> {
+        std::iter::from_fn(|| self.try_hold_one(lane)).take(most).collect()
+    }
+
+    /// Takes a slot of each lane that has one free and nobody waiting for it.
+    pub(crate) fn try_hold_each(&self) -> Vec<Held> {
+        let unclaimed = |lane: &Lane| !self.has_queue(*lane);
+        LANES.into_iter().filter(unclaimed).filter_map(|lane| self.try_hold_one(lane)).collect()
+    }
+
+    fn try_hold_one(&self, lane: Lane) -> Option<Held> {
+        let permit = self.lane(lane).free.clone().try_acquire_owned().ok()?;
+        Some(Held { lane, permit: Some(permit), freed: self.freed.clone() })
+    }
+
+    /// Whether runs may wait in the store for a slot of `lane`.
+    pub(crate) fn has_queue(&self, lane: Lane) -> bool {
+        self.lane(lane).queue.load(Ordering::SeqCst)
+    }
+
+    /// Notes whether runs may wait in the store for a slot of `lane`.
+    pub(crate) fn note_queue(&self, lane: Lane, waits: bool) {
+        self.lane(lane).queue.store(waits, Ordering::SeqCst);
+    }
+
+    /// Returns when a slot was freed, or the timer was nudged, since the last time.
+    pub(crate) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// Has the timer look again.
+    pub(crate) fn nudge(&self) {
+        self.freed.notify_one();
+    }
+
+    fn lane(&self, lane: Lane) -> &LaneSlots {
+        match lane {
+            Lane::Instant => &self.instant,
+            Lane::Slot => &self.slot,
+        }
+    }
+}
