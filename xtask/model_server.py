@@ -13,7 +13,7 @@ MODEL_NAME = "smollm2"
 # What the model was trained with.
 CONTEXT_TOKENS = 8192
 # A model this small may never find an end, above all in languages it hardly knows.
-LONGEST_ANSWER_TOKENS = 160
+LONGEST_ANSWER_TOKENS = 96
 
 
 def parameters(weights: str) -> xllamacpp.CommonParams:
@@ -24,6 +24,9 @@ def parameters(weights: str) -> xllamacpp.CommonParams:
     params.port = 0
     params.n_ctx = CONTEXT_TOKENS
     params.n_predict = LONGEST_ANSWER_TOKENS
+    # Several threads wait for each other at every step, which takes very long where the machine is busy.
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
     # The likeliest words, the same ones each time, without going round in circles.
     params.sampling.temp = 0.0
     params.sampling.penalty_repeat = 1.2

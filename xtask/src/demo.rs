@@ -129,7 +129,8 @@ impl Demo {
 
         let line = self.stage.receiver.wait_for_line(EVENT_PREFIX, EVENT_WITHIN)?;
         let run = ArrivedRun::read(&job_id, &line)?;
-        self.progress.note("the receiver has verified the signature; the event says:");
+        self.progress
+            .note("its event has arrived and its signature was verified; the model, a tiny one, says:");
         self.progress.note(shortened(run.text("/summary")));
 
         let delivery = self.delivery_of(&run)?;
@@ -181,7 +182,7 @@ impl Demo {
 
     /// Ends all three and counts: from then on no further request can come.
     fn end_and_count(self) -> Result<(), DemoError> {
-        self.progress.step("Ending gateway, receiver and model, and counting");
+        self.progress.step("Ending all three; the receiver has written down these requests:");
         let Stage { gateway, receiver, model, place, .. } = self.stage;
         gateway.stop();
         receiver.stop();
@@ -194,12 +195,8 @@ impl Demo {
         for request in &requests {
             let verified = request["status"] == 200 && request["signature"] == "verified";
             promise(verified, "each request is signed, and answered with 200", || request.to_string())?;
+            self.progress.note(request);
         }
-        self.progress.note(format_args!(
-            "{} runs, {} requests, all verified",
-            self.arrived.len(),
-            requests.len()
-        ));
         Ok(())
     }
 
