@@ -2,17 +2,20 @@
 //!
 //! The cast: a [`SigningSecret`] signs what is sent; the [`Guard`] decides what may be dialled, and is the only thing
 //! that does; the [`Transport`] sends one POST to it and reports what came of it; a [`RetrySchedule`] says when to try
-//! again. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
+//! again. The [`DeliveryService`] puts them together: it leases what is due from the store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
 //!
 //! What is not guaranteed: that an event arrives once. It arrives at least once, under the same id on every attempt
 //! (invariant 9), and the receiver tells repeats apart by it.
 
 mod backoff;
 mod guard;
+mod service;
 mod signature;
 mod transport;
+mod verdict;
 
 pub use backoff::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
+pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{NoRandomness, SecretError, SignedHeaders, SigningSecret, VerifyError, sign, verify};
 pub use transport::{PostRequest, TlsRoots, Transport, TransportOptions};

@@ -125,6 +125,11 @@ impl Transport {
         Self { inner: Arc::new(Inner { options, guard, connector, pool }) }
     }
 
+    /// The time for everything; no request takes longer.
+    pub fn total_timeout(&self) -> Duration {
+        self.inner.options.total_timeout
+    }
+
     /// Sends one POST and tells what came of it. Dropping the future closes the connection.
     pub async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
         let total = self.inner.options.total_timeout;
