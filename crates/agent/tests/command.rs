@@ -253,6 +253,21 @@ async fn a_cancelled_command_is_ended_with_its_children() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_cancelled_before_it_begins_is_not_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let command = argv(["touch", file.to_str().unwrap()]);
+    let outcome = runtime().run(&command, None, &cancel).await.outcome;
+    assert_eq!(
+        error_of(&outcome),
+        (ErrorReason::Interrupted, "cron: job interrupted, the command was not started")
+    );
+    assert!(!file.exists());
+}
+
+#[tokio::test]
 async fn a_turn_that_is_given_up_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
@@ -279,8 +294,13 @@ const PID_FILE: &str = "CLAWHOOK_TEST_PID_FILE";
 async fn gateway_that_will_be_killed() {
     let Some(file) = std::env::var_os(PID_FILE) else { return };
     let file = Path::new(&file).display();
-    // The second process stands for what a shell's child leaves running.
-    run_within(shell(&format!("sleep 300 & echo $! > {file}.part; mv {file}.part {file}; wait")), LONG).await;
+    let runtime = runtime();
+    let cancel = CancellationToken::new();
+    let command = shell(&format!("sleep 300 & echo $! > {file}.part; wait"));
+    // Commands begin one after the other: when the second shows the file, the first is known to the lifeline.
+    let show =
+        shell(&format!("until [ -s {file}.part ]; do sleep 0.01; done; mv {file}.part {file}; sleep 300"));
+    tokio::join!(runtime.run(&command, Some(LONG), &cancel), runtime.run(&show, Some(LONG), &cancel));
 }
 
 #[tokio::test]

@@ -38,6 +38,11 @@ pub(super) struct Tied {
 }
 
 impl Lifeline {
+    /// Has the shell ready, so that hardly a moment lies between the start of a command and its being known.
+    pub(super) fn stand_by(&self) {
+        self.tell(|state| if state.shell.is_none() { state.start() } else { Ok(()) });
+    }
+
     /// Has `group` ended, should the gateway die before the returned value is dropped.
     pub(super) fn tie(self: &Arc<Self>, group: Pid) -> Tied {
         let group = group.as_raw_nonzero().get();
@@ -51,7 +56,7 @@ impl Lifeline {
     /// A shell that cannot be told is one that is gone or stuck: the next one hears of all groups anew.
     fn tell(&self, message: impl FnOnce(&mut State) -> io::Result<()>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = message(&mut state).or_else(|_| state.start());
+        let told = message(&mut state).or_else(|_| state.start_anew());
         if let Err(error) = told {
             tracing::warn!(%error, "should the gateway be killed, its running commands would live on");
         }
@@ -77,8 +82,8 @@ impl State {
         }
     }
 
-    /// Starts a new shell and tells it every group.
-    fn start(&mut self) -> io::Result<()> {
+    /// Replaces the shell, if there is still something for it to know.
+    fn start_anew(&mut self) -> io::Result<()> {
         if let Some((mut shell, _)) = self.shell.take() {
             shell.kill()?;
             shell.wait()?;
@@ -86,6 +91,11 @@ impl State {
         if self.running.is_empty() {
             return Ok(());
         }
+        self.start()
+    }
+
+    /// Starts a shell and tells it every group.
+    fn start(&mut self) -> io::Result<()> {
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT])
             .env_clear()
@@ -102,5 +112,42 @@ impl State {
         self.shell = Some((shell, stdin));
         let groups: String = self.running.iter().map(|group| format!("+ {group}\n")).collect();
         self.tell(&groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> (Child, Pid) {
+        let child = Command::new("sleep").arg("300").process_group(0).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        (child, pid)
+    }
+
+    #[test]
+    fn a_new_shell_hears_of_every_group_that_runs_and_of_none_that_is_over() {
+        let lifeline = Arc::new(Lifeline::default());
+        let (mut first, first_group) = sleeper();
+        let _first = lifeline.tie(first_group);
+        let (mut over, over_group) = sleeper();
+        drop(lifeline.tie(over_group));
+
+        let mut shell = lifeline.state.lock().unwrap().shell.take().unwrap();
+        shell.0.kill().unwrap();
+        shell.0.wait().unwrap();
+        lifeline.state.lock().unwrap().shell = Some(shell);
+        let (mut second, second_group) = sleeper();
+        let _second = lifeline.tie(second_group);
+
+        // What the death of the gateway does to the pipe.
+        let (mut shell, stdin) = lifeline.state.lock().unwrap().shell.take().unwrap();
+        drop(stdin);
+        assert!(!first.wait().unwrap().success());
+        assert!(!second.wait().unwrap().success());
+        shell.wait().unwrap();
+        assert_eq!(over.try_wait().unwrap(), None);
+        over.kill().unwrap();
+        over.wait().unwrap();
     }
 }

@@ -71,6 +71,9 @@ impl CommandRuntime {
     ) -> TurnResult {
         let output_bytes = command.output_max_bytes.unwrap_or(DEFAULT_OUTPUT_BYTES).min(MOST_OUTPUT_BYTES);
         let limits = Limits { timeout, no_output_timeout: command.no_output_timeout, output_bytes };
+        if cancel.is_cancelled() {
+            return Report::not_begun().into_result(&command.argv, self.clock.now());
+        }
         let report = match self.start(command, limits) {
             Err(error) => Report::not_started(&error),
             Ok(process) => {

@@ -74,6 +74,7 @@ pub(super) struct Launch<'a> {
 impl Process {
     /// Starts the command in a group of its own.
     pub(super) fn start(launch: Launch<'_>, lifeline: &Arc<Lifeline>) -> io::Result<Self> {
+        lifeline.stand_by();
         let stdin = if launch.input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = Command::new(launch.program)
             .args(launch.arguments)

@@ -40,6 +40,18 @@ impl Report {
         }
     }
 
+    /// The turn was cancelled before the command was started.
+    pub(super) fn not_begun() -> Self {
+        let message = "cron: job interrupted, the command was not started".to_owned();
+        Self {
+            headline: "command not started",
+            error: Some(RunError { reason: ErrorReason::Interrupted, message }),
+            text: String::new(),
+            exit_code: None,
+            truncated: None,
+        }
+    }
+
     /// The command ran.
     pub(super) fn ended(end: &End, output: &Output) -> Self {
         let text = both(output.stdout(), output.stderr());
