@@ -52,6 +52,17 @@ impl SqliteStore {
     /// Opens the store at `path`, making it where there is none, and takes its lock. `holder` is what a second
     /// gateway is told about this one.
     pub fn open(path: &Path, holder: &str, now: UnixMs) -> Result<Self, StoreError> {
+        Self::open_within(path, holder, now, None)
+    }
+
+    /// As [`SqliteStore::open`], with a bound on the file's size in pages of 4 KiB; beyond it the store is full, as if
+    /// the disk were.
+    pub fn open_within(
+        path: &Path,
+        holder: &str,
+        now: UnixMs,
+        most_pages: Option<u32>,
+    ) -> Result<Self, StoreError> {
         let lock = take_lock(path, holder)?;
         let mut conn = connect(path).map_err(|error| opening(path, error))?;
         check(&conn, path)?;
@@ -61,6 +72,9 @@ impl SqliteStore {
         conn.pragma_update(None, "wal_autocheckpoint", 4000).map_err(fault)?;
         conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(fault)?;
         schema::migrate(&mut conn, path)?;
+        if let Some(most) = most_pages {
+            conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
+        }
         let shared = Arc::new(Shared::default());
         let writer = Writer::start(conn, shared.clone())
             .map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;

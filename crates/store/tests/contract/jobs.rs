@@ -1,0 +1,78 @@
+//! Jobs: what is stored stays as it was given, and edits do not run over each other.
+
+use clawhook_store::{JobFilter, JobSort, JobUpdated};
+use serde_json::json;
+
+use crate::world::{LANE, World, t};
+
+fn everything() -> JobFilter {
+    JobFilter { enabled: None, text: None, sort: JobSort::Name, descending: false, offset: 0, limit: 100 }
+}
+
+#[tokio::test]
+async fn a_job_outlives_the_process_as_it_was_given() {
+    let world = World::new();
+    let job = world.add("kept").await;
+    let world = world.reopen();
+    assert_eq!(world.store.job(&job.id).await.unwrap(), Some(job));
+}
+
+#[tokio::test]
+async fn an_edit_from_an_old_reading_is_refused() {
+    let world = World::new();
+    let job = world.add("edited").await;
+    let first = job.definition.patched(json!({ "description": "first" }), t(0)).unwrap();
+    let second = job.definition.patched(json!({ "description": "second" }), t(0)).unwrap();
+    let update = |after| world.store.update_job(&job.id, &job.definition, after, Some(t(1000)), t(5));
+    assert!(matches!(update(first.clone()).await.unwrap(), JobUpdated::Done(job) if job.definition == first));
+    assert!(matches!(update(second).await.unwrap(), JobUpdated::Changed));
+    assert_eq!(world.store.job(&job.id).await.unwrap().unwrap().definition, first);
+}
+
+#[tokio::test]
+async fn pages_are_filtered_ordered_and_counted() {
+    let world = World::new();
+    world.add_with("b", json!({ "name": "Beta report" })).await;
+    world.add_with("a", json!({ "name": "alpha" })).await;
+    world.add_with("c", json!({ "name": "gamma", "enabled": false, "description": "the REPORT" })).await;
+    let names = |filter| {
+        let store = world.store.clone();
+        async move {
+            let page = store.jobs(filter).await.unwrap();
+            (page.jobs.into_iter().map(|job| job.definition.name).collect::<Vec<_>>(), page.total)
+        }
+    };
+    assert_eq!(names(everything()).await, (vec!["alpha".into(), "Beta report".into(), "gamma".into()], 3));
+    let report = JobFilter { text: Some("report".into()), ..everything() };
+    assert_eq!(names(report).await, (vec!["Beta report".into(), "gamma".into()], 2));
+    let enabled = JobFilter { enabled: Some(true), limit: 1, offset: 1, ..everything() };
+    assert_eq!(names(enabled).await, (vec!["Beta report".into()], 2));
+}
+
+#[tokio::test]
+async fn a_job_that_is_disabled_is_not_due() {
+    let world = World::new();
+    let job = world.add("off").await;
+    let after = job.definition.patched(json!({ "enabled": false }), t(0)).unwrap();
+    world.store.update_job(&job.id, &job.definition, after, None, t(5)).await.unwrap();
+    assert!(world.store.due_jobs(LANE, t(60_000), 10).await.unwrap().is_empty());
+    assert_eq!(world.store.next_due(LANE).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_event() {
+    let world = World::new();
+    let job = world.add("removed").await;
+    let (_, run) = world.claim(&job, t(1000), Some(t(2000))).await;
+    assert!(world.store.remove_job(&job.id).await.unwrap());
+    assert!(!world.store.remove_job(&job.id).await.unwrap());
+    assert_eq!(world.store.job(&job.id).await.unwrap(), None);
+    assert_eq!(world.store.jobs(everything()).await.unwrap().total, 0);
+    let world = world.reopen();
+    let interrupted = world.store.recover(t(1500)).await.unwrap();
+    assert_eq!((interrupted[0].run.id, &interrupted[0].job.id), (run.id, &job.id));
+    let outcome = clawhook_model::RunOutcome::ok("late");
+    world.store.finish_run(crate::world::finish(&job, &run, outcome, t(1500))).await.unwrap();
+    assert_eq!(world.lease(t(1500)).await.len(), 1);
+    assert_eq!(world.store.counts(t(1500)).await.unwrap().jobs, 0);
+}

@@ -1,0 +1,7 @@
+//! What every engine of the store promises, told through its verbs. An engine joins by adding itself to `engines`.
+
+mod faults;
+mod jobs;
+mod ledger;
+mod outbox;
+mod world;

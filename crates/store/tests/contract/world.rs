@@ -1,0 +1,142 @@
+//! A store in a folder of its own, and the short way to the nouns that the stories need.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clawhook_model::{
+    DeliveryId, EventId, Job, JobDefinition, JobId, JobState, Lane, RunId, RunOutcome, SessionId, Trigger,
+    UnixMs, plan_deliveries,
+};
+use clawhook_store::sqlite::SqliteStore;
+use clawhook_store::{
+    AfterRun, Claim, Claimed, FinishRun, LeaseRequest, LeasedDelivery, NewDelivery, NewRun,
+    OccurrenceOutcome, RunFinished, Store, StoreError,
+};
+use serde_json::{Value, json};
+
+/// The instant at which the stories begin.
+pub(crate) const T0: UnixMs = UnixMs::from_millis(1_771_372_800_000);
+
+/// `T0` and so many milliseconds.
+pub(crate) fn t(ms: i64) -> UnixMs {
+    T0.plus_millis(ms)
+}
+
+/// A store that can be closed and opened again.
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(&folder.path().join("clawhook.db")).expect("a store");
+        Self { folder, store }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("clawhook.db")
+    }
+
+    /// Ends this life of the store and begins another, with another owner.
+    pub(crate) fn reopen(self) -> Self {
+        let Self { folder, store } = self;
+        drop(store);
+        let store = open(&folder.path().join("clawhook.db")).expect("the store again");
+        Self { folder, store }
+    }
+
+    /// Adds a job that is due every second from `t(1000)` on, and delivers to a webhook.
+    pub(crate) async fn add(&self, id: &str) -> Job {
+        self.add_with(id, json!({})).await
+    }
+
+    pub(crate) async fn add_with(&self, id: &str, change: Value) -> Job {
+        let job = job(id, &change);
+        self.store.insert_job(job.clone()).await.expect("the job is stored");
+        job
+    }
+
+    /// Claims the job's occurrence at `due`, and waits for `next`.
+    pub(crate) async fn claim(&self, job: &Job, due: UnixMs, next: Option<UnixMs>) -> (Claimed, NewRun) {
+        let run = NewRun::of(job, RunId::new(due), Trigger::Schedule, Some(due), SessionId::random());
+        let claim = claim(&job.id, due, Some(run.clone()), next);
+        let results = self.store.claim(vec![claim], due).await.expect("the claim is answered");
+        (results[0], run)
+    }
+
+    /// Claims and finishes the job's occurrence at `due`.
+    pub(crate) async fn run(&self, job: &Job, due: UnixMs) -> NewRun {
+        let (claimed, run) = self.claim(job, due, Some(due.plus_millis(1000))).await;
+        assert_eq!(claimed, Claimed::Won);
+        let finished = self.store.finish_run(finish(job, &run, RunOutcome::ok("done"), due)).await;
+        assert_eq!(finished.expect("the run is stored"), RunFinished::Done);
+        run
+    }
+
+    pub(crate) async fn lease(&self, now: UnixMs) -> Vec<LeasedDelivery> {
+        let request =
+            LeaseRequest { now, until: now.plus_millis(45_000), limit: 100, busy_origins: Vec::new() };
+        self.store.lease_deliveries(request).await.expect("the lease is answered")
+    }
+
+    pub(crate) async fn ledger(&self, job: &JobId) -> Vec<(UnixMs, OccurrenceOutcome)> {
+        let mut ledger = self.store.occurrences(job, 10_000).await.expect("the ledger");
+        ledger.reverse();
+        ledger.into_iter().map(|occurrence| (occurrence.due_at, occurrence.outcome)).collect()
+    }
+}
+
+pub(crate) fn open(path: &std::path::Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(SqliteStore::open(path, "the test", T0)?))
+}
+
+pub(crate) fn job(id: &str, change: &Value) -> Job {
+    let mut value = json!({
+        "name": id,
+        "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": T0 },
+        "payload": { "kind": "systemEvent", "text": "hello" },
+        "delivery": { "mode": "webhook", "to": "https://example.com/hook?token=s3cret" }
+    });
+    for (key, change) in change.as_object().cloned().unwrap_or_default() {
+        value[key] = change;
+    }
+    let definition = JobDefinition::parse(value, T0).expect("a good job");
+    let next_run_at = definition.enabled.then_some(t(1000));
+    Job {
+        id: id.parse().expect("a job id"),
+        definition,
+        created_at: T0,
+        updated_at: T0,
+        state: JobState { next_run_at, ..JobState::default() },
+    }
+}
+
+pub(crate) fn claim(job: &JobId, due_at: UnixMs, run: Option<NewRun>, next_run_at: Option<UnixMs>) -> Claim {
+    Claim { job_id: job.clone(), due_at, passed: Vec::new(), run, next_run_at }
+}
+
+pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) -> FinishRun {
+    let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
+        .into_iter()
+        .map(|plan| NewDelivery { id: DeliveryId::new(now), plan })
+        .collect();
+    FinishRun {
+        run_id: run.id,
+        job_id: job.id.clone(),
+        session: run.session.clone(),
+        agent_id: run.agent_id.clone(),
+        ended_at: now,
+        outcome,
+        event_id: EventId::new(now),
+        event: Bytes::from_static(b"{\"action\":\"finished\"}"),
+        deliveries,
+        transcript: Vec::new(),
+        after: AfterRun::Keep,
+    }
+}
+
+/// The lane of the jobs above.
+pub(crate) const LANE: Lane = Lane::Instant;
