@@ -1,0 +1,53 @@
+//! What can be typed: the tree of commands.
+
+use clap::{Parser, Subcommand};
+
+use crate::cron::CronArgs;
+use crate::deliveries::DeliveriesArgs;
+use crate::gateway::GatewayArgs;
+use crate::listen::ListenArgs;
+use crate::state_dir::StateDirArgs;
+use crate::status::StatusArgs;
+
+/// Runs agent jobs on a schedule and guarantees that each result reaches its webhook.
+#[derive(Parser)]
+#[command(name = "clawhook", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) state_dir: StateDirArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway in the foreground
+    Gateway(GatewayArgs),
+    /// Add, change, run and look at jobs
+    Cron(CronArgs),
+    /// Look at what waits to be delivered, and try again what was given up
+    Deliveries(DeliveriesArgs),
+    /// Show how the gateway is doing
+    Status(StatusArgs),
+    /// Receive webhooks on this machine, verify them and show them
+    Listen(ListenArgs),
+}
+
+/// The error of something that was typed and cannot be, in clap's form, for the command at `path`.
+pub(crate) fn usage_error(path: &[&str], message: impl std::fmt::Display) -> clap::Error {
+    use clap::CommandFactory as _;
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &mut root;
+    for name in path {
+        match command.find_subcommand_mut(name) {
+            Some(found) => command = found,
+            None => unreachable!("`{name}` is a command"),
+        }
+    }
+    command.error(clap::error::ErrorKind::ArgumentConflict, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! `clawhook cron add`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clawhook_model::UnixMs;
+use serde_json::{Value, json};
+
+use super::delivery_flags::DeliveryFlags;
+use super::job_flags::JobFlags;
+use super::payload_flags::{PayloadFlags, Work};
+use super::schedule_flags::{ScheduleFlags, Timing};
+use super::{Misuse, document, show};
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+
+/// The flags of `clawhook cron add`.
+#[derive(Args)]
+pub(super) struct AddArgs {
+    /// When: a cron expression, `every 1h`, `in 20m`, or an ISO time
+    #[arg(value_name = "SCHEDULE")]
+    schedule: Option<String>,
+    /// What an agent is told
+    #[arg(value_name = "MESSAGE")]
+    message_text: Option<String>,
+    /// Take the job's JSON from this file as it is; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PayloadFlags", "DeliveryFlags"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    job: JobFlags,
+    /// Do not run it yet
+    #[arg(long)]
+    disabled: bool,
+    /// Print the API's JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    timing: ScheduleFlags,
+    #[command(flatten)]
+    payload: PayloadFlags,
+    #[command(flatten)]
+    delivery: DeliveryFlags,
+}
+
+/// What is to be sent.
+pub(super) enum Plan {
+    /// A document, as it is.
+    Document(PathBuf),
+    /// A definition made from flags.
+    Definition(Value),
+}
+
+impl AddArgs {
+    /// Turns what was typed into what is meant.
+    pub(super) fn plan(&self, now: UnixMs) -> Result<Plan, Misuse> {
+        if let Some(file) = &self.file {
+            return Ok(Plan::Document(file.clone()));
+        }
+        let message = self.message_text.as_deref();
+        let mut definition = self.job.read();
+        let Timing::Whole(schedule) = self.timing.read(self.schedule.as_deref(), now)? else {
+            return Err(Misuse::new("a job needs a schedule: SCHEDULE, --cron, --every or --at"));
+        };
+        definition.insert("schedule".to_owned(), schedule);
+        let Some(work) = self.payload.work(message) else {
+            return Err(Misuse::new(
+                "a job needs something to do: MESSAGE, --message, --system-event, --command or --command-argv",
+            ));
+        };
+        check_session(self.job.session(), work)?;
+        definition.insert("payload".to_owned(), Value::Object(self.payload.read(message)?));
+        if let Some(delivery) = self.delivery.read_new()? {
+            definition.insert("delivery".to_owned(), delivery);
+        }
+        if self.disabled {
+            definition.insert("enabled".to_owned(), json!(false));
+        }
+        Ok(Plan::Definition(Value::Object(definition)))
+    }
+}
+
+fn check_session(session: Option<&str>, work: Work) -> Result<(), Misuse> {
+    match (session, work) {
+        (Some("main"), Work::OwnSession) => Err(Misuse::new("--session main needs --system-event")),
+        (Some("isolated"), Work::SystemEvent) => {
+            Err(Misuse::new("--system-event needs --session main; leave --session out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds the job.
+pub(super) async fn run(client: &Client, args: AddArgs, plan: Plan, now: UnixMs) -> Result<(), Failure> {
+    let definition = match plan {
+        Plan::Document(path) => document::read(&path)?,
+        Plan::Definition(definition) => definition,
+    };
+    let answer = client.call(Call::post(["jobs"]).json(definition)).await?;
+    show::saved("added", &answer, args.json, now)
+}

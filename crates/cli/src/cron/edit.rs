@@ -1,0 +1,196 @@
+//! `clawhook cron edit`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clawhook_model::UnixMs;
+use serde_json::{Map, Value, json};
+
+use super::delivery_flags::DeliveryFlags;
+use super::job_flags::JobFlags;
+use super::payload_flags::PayloadFlags;
+use super::schedule_flags::{Amendment, ScheduleFlags, Timing};
+use super::{Misuse, document, show};
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::view::{self, JobView};
+
+/// The flags of `clawhook cron edit`.
+#[derive(Args)]
+pub(super) struct EditArgs {
+    /// The job's id
+    #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    id: String,
+    /// Take the changes' JSON from this file as it is; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PayloadFlags", "DeliveryFlags", "ClearFlags"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    job: JobFlags,
+    /// Run it when it is due
+    #[arg(long, conflicts_with = "disable")]
+    enable: bool,
+    /// Do not run it
+    #[arg(long)]
+    disable: bool,
+    /// Print the API's JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    timing: ScheduleFlags,
+    #[command(flatten)]
+    payload: PayloadFlags,
+    #[command(flatten)]
+    delivery: DeliveryFlags,
+    #[command(flatten)]
+    clear: ClearFlags,
+}
+
+/// What is to be taken away.
+#[derive(Args)]
+#[group(multiple = true)]
+#[command(next_help_heading = "Take away")]
+struct ClearFlags {
+    /// Let it run as the default agent
+    #[arg(long, conflicts_with = "agent")]
+    clear_agent: bool,
+    /// Let it use its agent's model
+    #[arg(long, conflicts_with = "model")]
+    clear_model: bool,
+    /// Take the description away
+    #[arg(long, conflicts_with = "description")]
+    clear_description: bool,
+    /// Take the label away
+    #[arg(long, conflicts_with = "display_name")]
+    clear_display_name: bool,
+    /// Let it use the last chat channel
+    #[arg(long, conflicts_with_all = ["channel", "webhook", "no_deliver"])]
+    clear_channel: bool,
+    /// Take the recipient away
+    #[arg(long, conflicts_with_all = ["to", "webhook", "no_deliver"])]
+    clear_to: bool,
+    /// Take the sending account away
+    #[arg(long, conflicts_with_all = ["account", "webhook", "no_deliver"])]
+    clear_account: bool,
+    /// Take the thread away
+    #[arg(long, conflicts_with_all = ["thread_id", "webhook", "no_deliver"])]
+    clear_thread_id: bool,
+    /// Count a run as completed only if its result arrives
+    #[arg(long, conflicts_with = "best_effort_deliver")]
+    no_best_effort_deliver: bool,
+}
+
+/// What is to be changed.
+pub(super) enum Plan {
+    /// A document, as it is.
+    Document(PathBuf),
+    /// These members.
+    Patch(Map<String, Value>),
+    /// These members, and a part of the cron schedule.
+    Amend(Map<String, Value>, Amendment),
+}
+
+impl EditArgs {
+    /// Turns what was typed into what is meant.
+    pub(super) fn plan(&self, now: UnixMs) -> Result<Plan, Misuse> {
+        if let Some(file) = &self.file {
+            return Ok(Plan::Document(file.clone()));
+        }
+        let mut patch = self.job.read();
+        if self.enable || self.disable {
+            patch.insert("enabled".to_owned(), json!(self.enable));
+        }
+        self.clear.job(&mut patch);
+        let mut payload = self.payload.read(None)?;
+        self.clear.payload(&mut payload);
+        let mut delivery = self.delivery.read();
+        self.clear.delivery(&mut delivery);
+        for (key, members) in [("payload", payload), ("delivery", delivery)] {
+            if !members.is_empty() {
+                patch.insert(key.to_owned(), Value::Object(members));
+            }
+        }
+        match self.timing.read(None, now)? {
+            Timing::Amended(amendment) => return Ok(Plan::Amend(patch, amendment)),
+            Timing::Whole(schedule) => {
+                patch.insert("schedule".to_owned(), schedule);
+            }
+            Timing::Unsaid => {}
+        }
+        if patch.is_empty() {
+            return Err(Misuse::new("there is nothing to change: name what is to be otherwise"));
+        }
+        Ok(Plan::Patch(patch))
+    }
+}
+
+impl ClearFlags {
+    fn job(&self, patch: &mut Map<String, Value>) {
+        put_nulls(
+            patch,
+            &[
+                ("agentId", self.clear_agent),
+                ("description", self.clear_description),
+                ("displayName", self.clear_display_name),
+            ],
+        );
+    }
+
+    fn payload(&self, payload: &mut Map<String, Value>) {
+        put_nulls(payload, &[("model", self.clear_model)]);
+    }
+
+    fn delivery(&self, delivery: &mut Map<String, Value>) {
+        put_nulls(
+            delivery,
+            &[
+                ("channel", self.clear_channel),
+                ("to", self.clear_to),
+                ("accountId", self.clear_account),
+                ("threadId", self.clear_thread_id),
+            ],
+        );
+        if self.no_best_effort_deliver {
+            delivery.insert("bestEffort".to_owned(), json!(false));
+        }
+    }
+}
+
+/// `null` takes a field away.
+fn put_nulls(members: &mut Map<String, Value>, cleared: &[(&str, bool)]) {
+    for (key, _) in cleared.iter().filter(|(_, cleared)| *cleared) {
+        members.insert((*key).to_owned(), Value::Null);
+    }
+}
+
+/// Changes the job.
+pub(super) async fn run(client: &Client, args: EditArgs, plan: Plan, now: UnixMs) -> Result<(), Failure> {
+    let call = Call::patch(["jobs", &args.id]);
+    let call = match plan {
+        Plan::Document(path) => call.json(document::read(&path)?),
+        Plan::Patch(patch) => call.json(Value::Object(patch)),
+        Plan::Amend(mut patch, amendment) => {
+            let job: JobView = view::read(&client.call(Call::get(["jobs", &args.id])).await?)?;
+            let revision = job.config_revision.clone();
+            patch.insert("schedule".to_owned(), amended(job, &amendment)?);
+            // Should someone else change the schedule in between, this must not undo it.
+            call.json(Value::Object(patch)).maybe("expectedConfigRevision", revision)
+        }
+    };
+    let answer = client.call(call).await?;
+    show::saved("changed", &answer, args.json, now)
+}
+
+fn amended(job: JobView, amendment: &Amendment) -> Result<Value, Failure> {
+    if job.schedule["kind"] != "cron" {
+        return Err(Failure::with_hint(
+            format!(
+                "--tz, --stagger and --exact change a cron schedule, and this is `{}`",
+                job.schedule_text()
+            ),
+            "give a new schedule with --cron, --every or --at",
+        ));
+    }
+    let mut schedule = job.schedule;
+    amendment.apply(&mut schedule);
+    Ok(schedule)
+}

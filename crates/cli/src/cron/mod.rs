@@ -1,0 +1,129 @@
+//! `clawhook cron`: jobs, their runs, and what became of their due instants. The flags are OpenClaw's.
+
+mod add;
+mod delivery_flags;
+mod document;
+mod edit;
+mod job_flags;
+mod ledger;
+mod list;
+mod payload_flags;
+mod remove;
+mod run;
+mod runs;
+mod schedule_flags;
+mod show;
+mod status;
+mod switch;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use clawhook_clock::Clock;
+use thiserror::Error;
+
+use crate::args::usage_error;
+use crate::client::Client;
+use crate::connection::ConnectionArgs;
+use crate::failure::Failure;
+use crate::state_dir::StateDirArgs;
+
+/// The flags of `clawhook cron`.
+#[derive(Args)]
+pub(crate) struct CronArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    command: CronCommand,
+}
+
+#[derive(Subcommand)]
+enum CronCommand {
+    /// Add a job
+    #[command(visible_alias = "create")]
+    Add(Box<add::AddArgs>),
+    /// List the jobs
+    List(list::ListArgs),
+    /// Print a job's JSON
+    Get(IdArgs),
+    /// Show a job and when it is due next
+    Show(IdArgs),
+    /// Change a job; what is not named stays as it is
+    #[command(visible_alias = "update")]
+    Edit(Box<edit::EditArgs>),
+    /// Have a job run when it is due
+    Enable(IdArgs),
+    /// Have a job run no more; what waits to be delivered is still delivered
+    Disable(IdArgs),
+    /// Remove a job; what waits to be delivered is still delivered
+    #[command(name = "rm", visible_aliases = ["remove", "delete"])]
+    Remove(IdArgs),
+    /// Run a job now; its schedule does not move
+    Run(run::RunArgs),
+    /// List runs, the newest first
+    Runs(runs::RunsArgs),
+    /// Show how the scheduler is doing
+    Status(status::StatusArgs),
+    /// Show what became of each due instant of a job: ran, skipped or missed
+    Ledger(ledger::LedgerArgs),
+}
+
+/// The flags of a command that is about one job.
+#[derive(Args)]
+struct IdArgs {
+    /// The job's id
+    #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    id: String,
+    /// Print the API's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was typed cannot be meant.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+struct Misuse(String);
+
+impl Misuse {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// The failure of the command `clawhook cron <name>`.
+    fn of(self, name: &str) -> Failure {
+        usage_error(&["cron", name], self).into()
+    }
+}
+
+/// Runs the command that was typed.
+pub(crate) async fn run(
+    args: CronArgs,
+    state_dir: &StateDirArgs,
+    clock: &dyn Clock,
+) -> Result<ExitCode, Failure> {
+    let connection = args.connection;
+    // What was typed is checked before the gateway is looked for: a mistake is a mistake without one, too.
+    let client = || Ok::<_, Failure>(Client::new(connection.resolve(state_dir)?)?);
+    let now = clock.now();
+    match args.command {
+        CronCommand::Add(args) => {
+            let plan = args.plan(now).map_err(|misuse| misuse.of("add"))?;
+            add::run(&client()?, *args, plan, now).await?;
+        }
+        CronCommand::Edit(args) => {
+            let plan = args.plan(now).map_err(|misuse| misuse.of("edit"))?;
+            edit::run(&client()?, *args, plan, now).await?;
+        }
+        CronCommand::List(args) => list::run(&client()?, args, now).await?,
+        CronCommand::Get(args) => show::get(&client()?, &args).await?,
+        CronCommand::Show(args) => show::run(&client()?, &args, now).await?,
+        CronCommand::Enable(args) => switch::run(&client()?, &args, "enable", now).await?,
+        CronCommand::Disable(args) => switch::run(&client()?, &args, "disable", now).await?,
+        CronCommand::Remove(args) => remove::run(&client()?, &args).await?,
+        CronCommand::Run(args) => run::run(&client()?, &args, clock).await?,
+        CronCommand::Runs(args) => runs::run(&client()?, args, now).await?,
+        CronCommand::Status(args) => status::run(&client()?, &args, now).await?,
+        CronCommand::Ledger(args) => ledger::run(&client()?, &args, now).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,77 @@
+//! `clawhook cron runs`.
+
+use clap::Args;
+use clawhook_model::UnixMs;
+
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::table::{Column, NONE};
+use crate::view::{self, RunView, RunsPage};
+use crate::{moment, output, table};
+
+/// The flags of `clawhook cron runs`.
+#[derive(Args)]
+pub(super) struct RunsArgs {
+    /// Only those of this job
+    #[arg(value_name = "ID")]
+    job: Option<String>,
+    /// Only those of this job, as OpenClaw spells it
+    #[arg(long, value_name = "ID", conflicts_with = "job")]
+    id: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    /// Leave out so many first
+    #[arg(long, value_name = "N")]
+    offset: Option<u64>,
+    /// Print the API's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::whole("Run"),
+    Column::cut("Job", 12),
+    Column::optional("Began", 8, 2),
+    Column::optional("Took", 6, 4),
+    Column::whole("Status"),
+    Column::cut("Completion", 10),
+    Column::optional("Delivery", 13, 1),
+    Column::optional("Result", 16, 3),
+];
+
+/// Lists the runs, the newest first.
+pub(super) async fn run(client: &Client, args: RunsArgs, now: UnixMs) -> Result<(), Failure> {
+    let call = match args.job.or(args.id) {
+        Some(id) => Call::get(["jobs", &id, "runs"]),
+        None => Call::get(["runs"]),
+    };
+    let answer = client.call(call.query("limit", args.limit).maybe("offset", args.offset)).await?;
+    if args.json {
+        return Ok(output::json(&answer)?);
+    }
+    let page: RunsPage = view::read(&answer)?;
+    if page.entries.is_empty() {
+        output::message("note", "no runs");
+        return Ok(());
+    }
+    let rows = page.entries.iter().map(|run| row(run, now)).collect();
+    output::data(&table::render(&COLUMNS, rows))?;
+    page.page.note_rest(page.entries.len());
+    Ok(())
+}
+
+fn row(run: &RunView, now: UnixMs) -> Vec<String> {
+    let none = || NONE.to_owned();
+    let began = run.run_at_ms.or(run.queued_at_ms);
+    vec![
+        run.run_id.clone(),
+        if run.job_name.is_empty() { run.job_id.clone() } else { run.job_name.clone() },
+        began.map_or_else(none, |began| moment::relative(began, now)),
+        run.duration_ms.map_or_else(none, moment::length),
+        run.status.clone().unwrap_or_else(|| run.state.clone()),
+        run.completion_status.clone().unwrap_or_else(none),
+        run.delivery_status.clone().unwrap_or_else(none),
+        run.error.clone().or_else(|| run.summary.clone()).unwrap_or_else(none),
+    ]
+}

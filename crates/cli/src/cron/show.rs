@@ -1,0 +1,99 @@
+//! `clawhook cron get` and `clawhook cron show`, and what `add` and `edit` show of the job they saved.
+
+use clawhook_model::UnixMs;
+use serde_json::Value;
+
+use super::IdArgs;
+use crate::client::{Call, Client};
+use crate::failure::Failure;
+use crate::table::NONE;
+use crate::view::{self, JobView};
+use crate::{moment, output, table};
+
+/// Prints the job's JSON.
+pub(super) async fn get(client: &Client, args: &IdArgs) -> Result<(), Failure> {
+    let answer = client.call(Call::get(["jobs", &args.id])).await?;
+    Ok(output::json(&answer)?)
+}
+
+/// Shows the job to a person.
+pub(super) async fn run(client: &Client, args: &IdArgs, now: UnixMs) -> Result<(), Failure> {
+    let answer = client.call(Call::get(["jobs", &args.id])).await?;
+    if args.json {
+        return Ok(output::json(&answer)?);
+    }
+    let job: JobView = view::read(&answer)?;
+    let mut facts = definition(&job, now);
+    facts.extend(history(&job, now));
+    Ok(output::data(&table::facts(facts))?)
+}
+
+/// Shows a job that was just saved, and passes on what the gateway notes about it.
+pub(super) fn saved(done: &'static str, answer: &Value, json: bool, now: UnixMs) -> Result<(), Failure> {
+    let job: JobView = view::read(answer)?;
+    if json {
+        output::json(answer)?;
+    } else {
+        let mut facts = vec![(done, job.title().to_owned())];
+        facts.extend(definition(&job, now));
+        output::data(&table::facts(facts))?;
+    }
+    for note in &job.notes {
+        output::message("note", note);
+    }
+    Ok(())
+}
+
+fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
+    let next = match (job.enabled, job.next_run_at_ms) {
+        (true, Some(next)) => moment::both(next, now),
+        _ => NONE.to_owned(),
+    };
+    let mut facts = vec![
+        ("id", job.id.clone()),
+        ("name", job.name.clone()),
+        ("display name", text(job.display_name.as_ref())),
+        ("description", text(job.description.as_ref())),
+        ("enabled", if job.enabled { "yes" } else { "no" }.to_owned()),
+        ("schedule", job.schedule_text()),
+        ("session", job.session_target.clone()),
+        ("agent", text(job.effective_agent_id.as_ref())),
+        ("model", job.payload["model"].as_str().unwrap_or(NONE).to_owned()),
+        ("does", work(&job.payload)),
+        ("delivery", job.delivery_text()),
+        ("next", next),
+    ];
+    if job.upcoming.len() > 1 {
+        facts.push(("then", job.upcoming[1..].join(", ")));
+    }
+    facts
+}
+
+fn history(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
+    let last = job.last_run_at_ms.map_or_else(|| NONE.to_owned(), |last| moment::both(last, now));
+    vec![
+        ("last", last),
+        ("status", job.status.clone()),
+        ("last run", text(job.last_run_status.as_ref())),
+        ("last completion", text(job.last_completion_status.as_ref())),
+        ("last error", text(job.last_run_error.as_ref())),
+        ("last delivery", text(job.last_delivery_status.as_ref())),
+        ("last delivery suppression", text(job.delivery_suppression_reason.as_ref())),
+        ("last delivery error", text(job.last_delivery_error.as_ref())),
+    ]
+}
+
+/// What a job does, in a line.
+fn work(payload: &Value) -> String {
+    let kind = payload["kind"].as_str().unwrap_or(NONE);
+    let content = match kind {
+        "agentTurn" => payload["message"].as_str().unwrap_or_default().to_owned(),
+        "systemEvent" => payload["text"].as_str().unwrap_or_default().to_owned(),
+        _ => payload["argv"].to_string(),
+    };
+    format!("{kind}: {content}")
+}
+
+fn text(value: Option<&String>) -> String {
+    value.cloned().unwrap_or_else(|| NONE.to_owned())
+}

@@ -1,0 +1,69 @@
+//! `clawhook status`: how the gateway is doing.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use clawhook_clock::Clock;
+use clawhook_model::UnixMs;
+
+use crate::client::{Call, Client};
+use crate::connection::ConnectionArgs;
+use crate::failure::Failure;
+use crate::state_dir::StateDirArgs;
+use crate::view::{self, StatusView};
+use crate::{moment, output, table};
+
+/// The flags of `clawhook status`.
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Print the API's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows it. The exit code is 1 where the gateway says that it is not well.
+pub(crate) async fn run(
+    args: StatusArgs,
+    state_dir: &StateDirArgs,
+    clock: &dyn Clock,
+) -> Result<ExitCode, Failure> {
+    let client = Client::new(args.connection.resolve(state_dir)?)?;
+    let answer = client.call(Call::get(["status"])).await?;
+    let status: StatusView = view::read(&answer)?;
+    if args.json {
+        output::json(&answer)?;
+    } else {
+        output::data(&table::facts(facts(&status, clock.now())))?;
+    }
+    for problem in &status.problems {
+        output::message("problem", problem);
+    }
+    Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn facts(status: &StatusView, now: UnixMs) -> Vec<(&'static str, String)> {
+    let at = |instant: Option<UnixMs>| {
+        instant.map_or_else(|| table::NONE.to_owned(), |instant| moment::both(instant, now))
+    };
+    let StatusView { jobs, runs, deliveries, .. } = status;
+    let pid = status.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+    let mut facts = vec![
+        ("gateway", format!("clawhook {}{pid}, up {}", status.version, moment::length(status.uptime_ms))),
+        ("url", status.url.clone()),
+        ("state directory", status.state_dir.clone()),
+        ("healthy", if status.healthy { "yes" } else { "no" }.to_owned()),
+        ("schedules", if status.cron.enabled { "on" } else { "off (cron.enabled is false)" }.to_owned()),
+        ("jobs", format!("{}, of which {} are enabled", jobs.total, jobs.enabled)),
+        ("next run", at(jobs.next_run_at_ms)),
+        ("runs", format!("{} running of at most {}, {} queued", runs.running, runs.slots, runs.queued)),
+        ("deliveries", format!("{} open, {} dead", deliveries.open, deliveries.dead)),
+        ("oldest due delivery", at(deliveries.oldest_due_at_ms)),
+        ("store", status.store.path.clone()),
+    ];
+    if let Some(fault) = &status.store.fault {
+        facts.push(("store fault", fault.as_str().map_or_else(|| fault.to_string(), str::to_owned)));
+    }
+    facts
+}

@@ -1,0 +1,365 @@
+//! What the commands read of the API's answers. Fields that are absent or new do no harm: a client and its gateway
+//! may be of different versions.
+
+use clawhook_model::{JobId, Schedule, UnixMs};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Reads a view of an answer.
+pub(crate) fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
+    T::deserialize(answer).map_err(|error| {
+        Failure::with_hint(
+            format!("the gateway's answer is not understood: {error}"),
+            "is the gateway of another version? `clawhook status --json` shows it",
+        )
+    })
+}
+
+/// A job.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobView {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) display_name: Option<String>,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    #[serde(default)]
+    pub(crate) enabled: bool,
+    #[serde(default)]
+    pub(crate) schedule: Value,
+    #[serde(default)]
+    pub(crate) session_target: String,
+    #[serde(default)]
+    pub(crate) effective_agent_id: Option<String>,
+    #[serde(default)]
+    pub(crate) payload: Value,
+    #[serde(default)]
+    pub(crate) delivery_preview: Option<DeliveryPreview>,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) next_run_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) last_run_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) last_run_status: Option<String>,
+    #[serde(default)]
+    pub(crate) last_completion_status: Option<String>,
+    #[serde(default)]
+    pub(crate) last_run_error: Option<String>,
+    #[serde(default)]
+    pub(crate) last_delivery_status: Option<String>,
+    #[serde(default)]
+    pub(crate) last_delivery_error: Option<String>,
+    #[serde(default)]
+    pub(crate) delivery_suppression_reason: Option<String>,
+    #[serde(default)]
+    pub(crate) config_revision: Option<String>,
+    #[serde(default)]
+    pub(crate) upcoming: Vec<String>,
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where a job's result goes, in a few words.
+#[derive(Deserialize)]
+pub(crate) struct DeliveryPreview {
+    pub(crate) label: String,
+}
+
+impl JobView {
+    /// The name that people see.
+    pub(crate) fn title(&self) -> &str {
+        self.display_name.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The schedule in a few words; a kind that this client does not know is shown as it is.
+    pub(crate) fn schedule_text(&self) -> String {
+        match (Schedule::deserialize(&self.schedule), self.id.parse::<JobId>()) {
+            (Ok(schedule), Ok(id)) => clawhook_schedule::describe(&schedule, &id),
+            _ => self.schedule.to_string(),
+        }
+    }
+
+    /// Where its result goes.
+    pub(crate) fn delivery_text(&self) -> String {
+        self.delivery_preview.as_ref().map(|preview| preview.label.clone()).unwrap_or_default()
+    }
+}
+
+/// A page of jobs.
+#[derive(Deserialize)]
+pub(crate) struct JobsPage {
+    pub(crate) jobs: Vec<JobView>,
+    #[serde(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Where a page lies.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Page {
+    #[serde(default)]
+    pub(crate) total: u64,
+    #[serde(default)]
+    pub(crate) next_offset: Option<u64>,
+}
+
+impl Page {
+    /// Says how to see the rest, where there is one.
+    pub(crate) fn note_rest(&self, shown: usize) {
+        if let Some(next) = self.next_offset {
+            output::message("note", &format!("{shown} of {} are shown; --offset {next} goes on", self.total));
+        }
+    }
+}
+
+/// The answer to a request to run a job.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunAnswer {
+    #[serde(default)]
+    pub(crate) enqueued: bool,
+    pub(crate) run_id: String,
+}
+
+/// A run.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunView {
+    #[serde(default)]
+    pub(crate) run_id: String,
+    #[serde(default)]
+    pub(crate) job_id: String,
+    #[serde(default)]
+    pub(crate) job_name: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) trigger: String,
+    #[serde(default)]
+    pub(crate) queued_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) run_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) duration_ms: Option<u64>,
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    #[serde(default)]
+    pub(crate) completion_status: Option<String>,
+    #[serde(default)]
+    pub(crate) error: Option<String>,
+    #[serde(default)]
+    pub(crate) error_reason: Option<String>,
+    #[serde(default)]
+    pub(crate) summary: Option<String>,
+    #[serde(default)]
+    pub(crate) delivery_status: Option<String>,
+    #[serde(default)]
+    pub(crate) delivery_error: Option<String>,
+    #[serde(default)]
+    pub(crate) delivery_suppression_reason: Option<String>,
+    #[serde(default)]
+    pub(crate) deliveries: Vec<RunDelivery>,
+}
+
+/// A delivery, as a run shows it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunDelivery {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) attempts: u64,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) next_at_ms: Option<UnixMs>,
+}
+
+/// A page of runs.
+#[derive(Deserialize)]
+pub(crate) struct RunsPage {
+    pub(crate) entries: Vec<RunView>,
+    #[serde(flatten)]
+    pub(crate) page: Page,
+}
+
+/// What became of a job's due instants.
+#[derive(Deserialize)]
+pub(crate) struct Occurrences {
+    pub(crate) occurrences: Vec<OccurrenceView>,
+}
+
+/// What became of a due instant.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OccurrenceView {
+    pub(crate) due_at_ms: UnixMs,
+    pub(crate) outcome: String,
+    #[serde(default)]
+    pub(crate) run_id: Option<String>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) recorded_at_ms: Option<UnixMs>,
+}
+
+/// A delivery.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveryView {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) event_id: String,
+    #[serde(default)]
+    pub(crate) run_id: String,
+    #[serde(default)]
+    pub(crate) job_id: String,
+    #[serde(default)]
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    /// How many, in a list; each one, in the view of a single delivery.
+    #[serde(default)]
+    pub(crate) attempts: Value,
+    #[serde(default)]
+    pub(crate) attempt_count: Option<u64>,
+    #[serde(default)]
+    pub(crate) created_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) next_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) settled_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+impl DeliveryView {
+    /// How often it was tried.
+    pub(crate) fn tries(&self) -> u64 {
+        self.attempt_count.or_else(|| self.attempts.as_u64()).unwrap_or(0)
+    }
+}
+
+/// A page of deliveries.
+#[derive(Deserialize)]
+pub(crate) struct DeliveriesPage {
+    pub(crate) deliveries: Vec<DeliveryView>,
+    #[serde(flatten)]
+    pub(crate) page: Page,
+}
+
+/// One try at a delivery.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AttemptView {
+    pub(crate) number: u32,
+    pub(crate) started_at: UnixMs,
+    pub(crate) class: String,
+    #[serde(default)]
+    pub(crate) status: Option<u16>,
+    #[serde(default)]
+    pub(crate) error: Option<String>,
+    #[serde(default)]
+    pub(crate) timings: Timings,
+    #[serde(default)]
+    pub(crate) decision: String,
+}
+
+/// How long a try took.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Timings {
+    #[serde(default)]
+    pub(crate) total_us: u64,
+}
+
+/// How the gateway is doing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StatusView {
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) pid: Option<u64>,
+    #[serde(default)]
+    pub(crate) uptime_ms: u64,
+    #[serde(default)]
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) state_dir: String,
+    pub(crate) healthy: bool,
+    #[serde(default)]
+    pub(crate) problems: Vec<String>,
+    #[serde(default)]
+    pub(crate) cron: CronStatus,
+    #[serde(default)]
+    pub(crate) jobs: JobsStatus,
+    #[serde(default)]
+    pub(crate) runs: RunsStatus,
+    #[serde(default)]
+    pub(crate) deliveries: DeliveriesStatus,
+    #[serde(default)]
+    pub(crate) store: StoreStatus,
+}
+
+/// Whether jobs are run on schedule.
+#[derive(Deserialize, Default)]
+pub(crate) struct CronStatus {
+    #[serde(default)]
+    pub(crate) enabled: bool,
+}
+
+/// How many jobs there are.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobsStatus {
+    #[serde(default)]
+    pub(crate) total: u64,
+    #[serde(default)]
+    pub(crate) enabled: u64,
+    #[serde(default)]
+    pub(crate) next_run_at_ms: Option<UnixMs>,
+}
+
+/// What is running.
+#[derive(Deserialize, Default)]
+pub(crate) struct RunsStatus {
+    #[serde(default)]
+    pub(crate) queued: u64,
+    #[serde(default)]
+    pub(crate) running: u64,
+    #[serde(default)]
+    pub(crate) slots: u64,
+}
+
+/// What waits to be delivered.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveriesStatus {
+    #[serde(default)]
+    pub(crate) open: u64,
+    #[serde(default)]
+    pub(crate) dead: u64,
+    #[serde(default)]
+    pub(crate) oldest_due_at_ms: Option<UnixMs>,
+}
+
+/// Where everything is kept.
+#[derive(Deserialize, Default)]
+pub(crate) struct StoreStatus {
+    #[serde(default)]
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) fault: Option<Value>,
+}
