@@ -10,7 +10,7 @@ use crate::model_server::{Installation, ModelError};
 use crate::process::{self, ProcessError};
 use crate::progress::Progress;
 use crate::stage::{self, Place, Stage, StageError};
-use crate::workspace;
+use crate::workspace::{self, BuiltWith};
 
 const EVENT_WITHIN: Duration = Duration::from_secs(60);
 const EVENT_PREFIX: &str = "OpenClaw cron event: ";
@@ -65,7 +65,7 @@ pub(crate) fn run(options: Options) -> Result<(), DemoError> {
 
 fn play(options: Options, progress: Progress, folder: &Path) -> Result<(), DemoError> {
     progress.step("Building clawhook");
-    process::run(workspace::cargo().args(["build", "--package", "clawhook-cli"]))?;
+    workspace::build_clawhook(if options.check { BuiltWith::AllTests } else { BuiltWith::Nothing })?;
 
     progress.step("Setting up a small real model: SmolLM2, and llama.cpp to serve it");
     let installation = Installation::find_or_make(progress)?;
@@ -169,9 +169,7 @@ impl Demo {
     fn wait_for_enter(&self) {
         let Place { state, .. } = &self.stage.place;
         self.progress.step("All of it keeps running. In another terminal:");
-        let config = self.stage.place.config();
         self.progress.note(format_args!("export CLAWHOOK_STATE_DIR={}", state.display()));
-        self.progress.note(format_args!("export CLAWHOOK_CONFIG_PATH={}", config.display()));
         for words in ["cron list", "cron runs", "deliveries list"] {
             self.progress.note(format_args!("{} {words}", workspace::clawhook().display()));
         }

@@ -75,7 +75,7 @@ impl Place {
         Ok(place)
     }
 
-    /// The command line of clawhook, which finds the demo's gateway by these variables.
+    /// The command line of clawhook, which finds the demo's gateway by this variable.
     pub(crate) fn clawhook(&self) -> Command {
         let mut command = Command::new(workspace::clawhook());
         for (name, _) in std::env::vars_os() {
@@ -83,11 +83,11 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.env("CLAWHOOK_STATE_DIR", &self.state).env("CLAWHOOK_CONFIG_PATH", self.config());
+        command.env("CLAWHOOK_STATE_DIR", &self.state);
         command
     }
 
-    pub(crate) fn config(&self) -> PathBuf {
+    fn config(&self) -> PathBuf {
         self.state.join("clawhook.json5")
     }
 

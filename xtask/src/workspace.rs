@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::{self, ProcessError};
+
 /// The checkout's top folder.
 pub(crate) fn root() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -17,9 +19,29 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// The binary as `cargo build -p clawhook-cli` leaves it.
+/// Where cargo leaves the binary.
 pub(crate) fn clawhook() -> PathBuf {
     target().join("debug").join(format!("clawhook{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// What else cargo builds when it builds the binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BuiltWith {
+    /// The binary and what it needs.
+    Nothing,
+    /// Every package and test, as the test runner builds it. Its dependencies then have the features that all of
+    /// them ask for together, so that a gate which runs the tests as well does not build half of them twice.
+    AllTests,
+}
+
+/// Builds the binary, with cargo's own progress where ours is.
+pub(crate) fn build_clawhook(with: BuiltWith) -> Result<(), ProcessError> {
+    let mut build = cargo();
+    match with {
+        BuiltWith::Nothing => build.args(["build", "--locked", "--package", "clawhook-cli"]),
+        BuiltWith::AllTests => build.args(["build", "--locked", "--workspace", "--bins", "--tests"]),
+    };
+    process::run(&mut build)
 }
 
 /// Runs in the checkout's top folder.
