@@ -1,0 +1,350 @@
+//! The wiring: from a configuration to a gateway that serves.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use clawhook_agent::{
+    CommandOptions, CommandRuntime, Environment, ModelOptions, ModelRef, ModelRuntime, Provider, Runtimes,
+};
+use clawhook_clock::Clock;
+use clawhook_delivery::{
+    DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SecretError, SigningSecret,
+    Transport, TransportOptions, UnsendableToken,
+};
+use clawhook_engine::{Engine, EngineOptions};
+use clawhook_model::{AgentId, UnixMs};
+use clawhook_store::sqlite::SqliteStore;
+use clawhook_store::{Store, StoreError};
+use jiff::tz::TimeZone;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::Agents;
+use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
+use crate::http::{ApiToken, Door, Listener, router, serve};
+use crate::state_dir::{StateDir, StateDirError};
+use crate::verbs::{Facts, VerbOptions, Verbs};
+
+/// What a gateway is started with.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// The configuration.
+    pub config: Config,
+    /// Where the state is kept.
+    pub state_dir: PathBuf,
+    /// The address to listen on, where it is not the configuration's.
+    pub bind: Option<IpAddr>,
+    /// The port to listen on, where it is not the configuration's; 0 takes a free one.
+    pub port: Option<u16>,
+}
+
+/// A gateway that is ready: its store is open, its address is bound, and clients can find it.
+pub struct Gateway {
+    listener: Listener,
+    router: Router,
+    engine: Engine,
+    delivery: DeliveryService,
+    state: StateDir,
+    url: String,
+    /// Cancelled when the gateway takes no more work.
+    stopping: CancellationToken,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct StartError(#[from] Refusal);
+
+/// Why a gateway that ran came to its end unasked.
+#[derive(Debug, Error)]
+#[error("the gateway's {0} ended by itself; nothing that was accepted is lost")]
+pub struct RunError(&'static str);
+
+#[derive(Debug, Error)]
+enum Refusal {
+    #[error(
+        "the gateway would listen on {0}, which others can reach, with no token of its operator's choice"
+    )]
+    OpenToOthers(IpAddr),
+    #[error(transparent)]
+    State(#[from] StateDirError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the task that opens the store did not end: {0}")]
+    Opening(tokio::task::JoinError),
+    #[error("`delivery.signingSecret`: {0}")]
+    SigningSecret(SecretError),
+    #[error(transparent)]
+    WebhookToken(#[from] UnsendableToken),
+    #[error("the address {address} is in use by another program")]
+    AddressInUse { address: SocketAddr },
+    #[error("the gateway cannot listen on {address}: {error}")]
+    Bind { address: SocketAddr, error: io::Error },
+}
+
+impl StartError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match &self.0 {
+            Refusal::OpenToOthers(_) => {
+                "set `gateway.auth.token` in the configuration, or listen on 127.0.0.1".to_owned()
+            }
+            Refusal::State(error) => error.hint(),
+            Refusal::Store(error) => error.hint().to_owned(),
+            Refusal::Opening(_) => "please report it".to_owned(),
+            Refusal::SigningSecret(_) => {
+                "leave `delivery.signingSecret` out to have one made and kept in the state directory"
+                    .to_owned()
+            }
+            Refusal::WebhookToken(_) => "write `cron.webhookToken` in visible ASCII characters".to_owned(),
+            Refusal::AddressInUse { address } => format!(
+                "see whether a gateway runs already (`clawhook status`), or choose another port than {}",
+                address.port()
+            ),
+            Refusal::Bind { .. } => {
+                "choose an address of this machine, and a port that this user may listen on".to_owned()
+            }
+        }
+    }
+}
+
+impl Gateway {
+    /// Opens everything that a gateway needs. It serves nobody before [`Gateway::run`].
+    pub async fn start(options: GatewayOptions, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Ok(Self::open(options, clock).await?)
+    }
+
+    async fn open(options: GatewayOptions, clock: Arc<dyn Clock>) -> Result<Self, Refusal> {
+        let GatewayOptions { config, state_dir, bind, port } = options;
+        let address =
+            SocketAddr::new(bind.unwrap_or(config.gateway.bind), port.unwrap_or(config.gateway.port));
+        if !address.ip().is_loopback() && config.gateway.token.is_none() {
+            return Err(Refusal::OpenToOthers(address.ip()));
+        }
+        let store_path = store_path(&config, &state_dir);
+        let state = StateDir::open(state_dir)?;
+        let started_at = clock.now();
+        let store = open_store(store_path.clone(), started_at).await?;
+        let token = api_token(&config, &state)?;
+        let signing_secret = signing_secret(&config.delivery, &state)?;
+        let listener = bind_to(address).await?;
+        let url = client_url(listener.address());
+        let stopping = CancellationToken::new();
+
+        let guard = Guard::new(GuardPolicy { allowed_hosts: config.cron.allowed_hostnames.clone() });
+        let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
+        let agents = agents(&config, &state, &clock);
+        let host_zone = host_zone();
+        let engine_options = EngineOptions {
+            max_concurrent_runs: config.cron.max_concurrent_runs,
+            run_jobs_on_schedule: config.cron.enabled,
+            shutdown_grace: config.cron.shutdown_grace,
+        };
+        let (engine, handle) = Engine::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::new(agents.clone()),
+            host_zone.clone(),
+            engine_options,
+        );
+        let facts = Facts {
+            url: url.clone(),
+            started_at,
+            state_dir: state.path().to_owned(),
+            store_path,
+            cron_enabled: config.cron.enabled,
+            slots: config.cron.max_concurrent_runs,
+        };
+        let verbs = Verbs::new(VerbOptions {
+            store,
+            engine: handle,
+            guard,
+            agents,
+            clock,
+            host_zone,
+            facts,
+            stopping: stopping.clone(),
+        });
+        state.announce(&url, started_at)?;
+        Ok(Self { listener, router: router(Door { verbs, token }), engine, delivery, state, url, stopping })
+    }
+
+    /// Where clients of this machine reach it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
+    /// are answered, deliveries under way are settled, and the store is closed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let Self { listener, router, engine, delivery, state, url, stopping } = self;
+        tracing::info!(%url, "the gateway is ready");
+        // Results of the last runs are still sent, so deliveries stop last.
+        let stop_sending = CancellationToken::new();
+        let door = Part::begin("door", serve(listener, router, stopping.clone()));
+        let runs = Part::begin("engine", engine.run(stopping.clone()));
+        let sending = Part::begin("delivery service", delivery.run(stop_sending.clone()));
+        let ended_early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            name = door.over() => Some(name),
+            name = runs.over() => Some(name),
+            name = sending.over() => Some(name),
+        };
+        tracing::info!("the gateway is stopping");
+        stopping.cancel();
+        let runs_broke = runs.end().await;
+        let door_broke = door.end().await;
+        stop_sending.cancel();
+        let sending_broke = sending.end().await;
+        state.withdraw();
+        match ended_early.or(runs_broke).or(door_broke).or(sending_broke) {
+            None => Ok(()),
+            Some(name) => Err(RunError(name)),
+        }
+    }
+}
+
+/// A part of the gateway that runs until it is told to stop.
+struct Part {
+    name: &'static str,
+    over: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Part {
+    fn begin(name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        let over = CancellationToken::new();
+        let at_the_end = over.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            // A panic drops this as well.
+            let _at_the_end = at_the_end;
+            work.await;
+        });
+        Self { name, over, task }
+    }
+
+    /// Returns the part's name once it is over, well or not.
+    async fn over(&self) -> &'static str {
+        self.over.cancelled().await;
+        self.name
+    }
+
+    /// Waits for the part's end; its name comes back where that was no good one.
+    async fn end(self) -> Option<&'static str> {
+        match self.task.await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(part = self.name, %error, "a part of the gateway broke");
+                Some(self.name)
+            }
+        }
+    }
+}
+
+async fn open_store(path: PathBuf, now: UnixMs) -> Result<Arc<dyn Store>, Refusal> {
+    let holder = format!("process {}, since {now}", std::process::id());
+    let open = move || SqliteStore::open(&path, &holder, now);
+    Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Refusal::Opening)??))
+}
+
+/// The store's file. Where the configuration leaves it in its own state directory, it follows the one that was named.
+fn store_path(config: &Config, state_dir: &Path) -> PathBuf {
+    match config.store.path.strip_prefix(&config.state_dir) {
+        Ok(within) => state_dir.join(within),
+        Err(_) => config.store.path.clone(),
+    }
+}
+
+fn api_token(config: &Config, state: &StateDir) -> Result<ApiToken, StateDirError> {
+    Ok(match &config.gateway.token {
+        Some(token) => ApiToken::new(token.as_secret_string(), "`gateway.auth.token` of its configuration"),
+        None => {
+            ApiToken::new(&state.token()?, format!("in `{}` on its machine", state.token_path().display()))
+        }
+    })
+}
+
+fn signing_secret(config: &DeliveryConfig, state: &StateDir) -> Result<SigningSecret, Refusal> {
+    match &config.signing_secret {
+        Some(secret) => SigningSecret::parse(secret.expose()).map_err(Refusal::SigningSecret),
+        None => Ok(state.signing_secret()?),
+    }
+}
+
+async fn bind_to(address: SocketAddr) -> Result<Listener, Refusal> {
+    Listener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Refusal::AddressInUse { address },
+        _ => Refusal::Bind { address, error },
+    })
+}
+
+/// The address that a client of this machine uses; one that means every address is reached by the loopback.
+fn client_url(bound: SocketAddr) -> String {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, bound.port()))
+}
+
+fn delivery(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    guard: &Guard,
+    signing_secret: SigningSecret,
+) -> Result<DeliveryService, UnsendableToken> {
+    let settings = &config.delivery;
+    let transport_options = TransportOptions {
+        connect_timeout: settings.connect_timeout,
+        total_timeout: settings.timeout,
+        ..TransportOptions::default()
+    };
+    let options = DeliveryOptions {
+        retry_schedule: RetrySchedule::new(settings.retry_schedule.clone()),
+        signing_secret,
+        bearer_token: config.cron.webhook_token.as_ref().map(|token| token.as_secret_string().clone()),
+        max_concurrent: settings.max_concurrent,
+        max_concurrent_per_origin: settings.max_concurrent_per_origin,
+    };
+    let transport = Transport::new(transport_options, guard.clone());
+    DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, options)
+}
+
+fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
+    let models = ModelRuntime::new(model_options(&config.models, &config.agents), Arc::clone(clock));
+    let command_options =
+        CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() };
+    let commands = CommandRuntime::new(command_options, Arc::clone(clock));
+    let own_models = config.agents.entries.iter();
+    let own_models: BTreeMap<AgentId, Option<String>> = own_models
+        .map(|(agent, entry)| (agent.clone(), entry.model.as_ref().map(config::ModelRef::to_string)))
+        .collect();
+    Agents::new(Runtimes::new(models, commands), own_models)
+}
+
+fn model_options(models: &ModelsConfig, agents: &AgentsConfig) -> ModelOptions {
+    let providers = models.providers.iter().map(|(name, provider)| {
+        let api_key = provider.api_key.as_ref().map(|key| key.as_secret_string().clone());
+        (name.clone(), Provider { base_url: provider.base_url.clone(), api_key })
+    });
+    let default_model = agents
+        .default_model
+        .as_ref()
+        .map(|model| ModelRef { provider: model.provider.clone(), model: model.model.clone() });
+    ModelOptions { providers: providers.collect(), default_model }
+}
+
+/// The zone of this machine, in which cron expressions without a zone are read.
+fn host_zone() -> TimeZone {
+    TimeZone::try_system().unwrap_or_else(|error| {
+        tracing::warn!(%error, "this machine's time zone cannot be told; cron expressions without a zone are read in UTC");
+        TimeZone::UTC
+    })
+}

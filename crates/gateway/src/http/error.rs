@@ -1,0 +1,135 @@
+//! The one shape of a refusal, and which status each refusal has.
+
+use axum::response::{IntoResponse, Response};
+use clawhook_store::StoreError;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::verbs::{DeliveryVerbError, JobVerbError, RunVerbError, store_code};
+
+/// A refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// What is wrong.
+    error: ErrorView,
+}
+
+/// What is wrong.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorView {
+    /// A word for programs.
+    #[schema(example = "unknown_field")]
+    code: &'static str,
+    /// A sentence for people, with the offending value in it.
+    #[schema(example = "unknown field `schedul`")]
+    message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "did you mean `schedule`?")]
+    hint: Option<String>,
+    /// The field that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "schedul")]
+    field: Option<String>,
+}
+
+/// A refusal with its status.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    view: Box<ErrorView>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let view = ErrorView { code, message: message.into(), hint: None, field: None };
+        Self { status, view: Box::new(view) }
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.view.hint = hint.into();
+        self
+    }
+
+    #[must_use]
+    pub(super) fn field(mut self, field: impl Into<Option<String>>) -> Self {
+        self.view.field = field.into();
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let asks_for_token = self.status == StatusCode::UNAUTHORIZED;
+        let mut response = (self.status, axum::Json(ErrorBody { error: *self.view })).into_response();
+        if asks_for_token {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<JobVerbError> for ApiError {
+    fn from(error: JobVerbError) -> Self {
+        let status = match &error {
+            JobVerbError::NotFound(_) => StatusCode::NOT_FOUND,
+            JobVerbError::Job(_)
+            | JobVerbError::Schedule(_)
+            | JobVerbError::UsedUp(_)
+            | JobVerbError::Webhook(_)
+            | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            JobVerbError::Changed { .. } | JobVerbError::Contended(_) => StatusCode::CONFLICT,
+            JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            JobVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
+    }
+}
+
+impl From<RunVerbError> for ApiError {
+    fn from(error: RunVerbError) -> Self {
+        let status = match &error {
+            RunVerbError::NotFound(_) | RunVerbError::NoSuchJob(_) => StatusCode::NOT_FOUND,
+            RunVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<DeliveryVerbError> for ApiError {
+    fn from(error: DeliveryVerbError) -> Self {
+        let status = match &error {
+            DeliveryVerbError::NotFound(_) => StatusCode::NOT_FOUND,
+            DeliveryVerbError::UnderWay(_)
+            | DeliveryVerbError::AlreadyDelivered(_)
+            | DeliveryVerbError::Suppressed(_)
+            | DeliveryVerbError::NoSender(_) => StatusCode::CONFLICT,
+            DeliveryVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(fault: StoreError) -> Self {
+        Self::new(store_status(&fault), store_code(&fault), fault.to_string()).hint(fault.hint().to_owned())
+    }
+}
+
+fn store_status(fault: &StoreError) -> StatusCode {
+    match fault {
+        StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+        StoreError::ReadOnly(_) | StoreError::Corrupt(_) | StoreError::Closed => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        StoreError::InUse { .. }
+        | StoreError::TooNew { .. }
+        | StoreError::Open { .. }
+        | StoreError::BadRow(_)
+        | StoreError::Engine(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

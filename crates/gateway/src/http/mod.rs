@@ -1,0 +1,46 @@
+//! The HTTP door: the verbs as a REST API under `/api/v1`, and the two probes.
+//!
+//! The cast, in the order a request meets it:
+//! - `server` accepts connections, no more than a bound, and gives each its time;
+//! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not;
+//! - `router` knows the paths, and is at the same time what the OpenAPI document is made from;
+//! - `query` and `body` read what was sent, strictly and within bounds;
+//! - the handlers call one verb each, and `error` turns its refusal into a status.
+//!
+//! Every answer but the probes' is JSON of the shapes in `wire`; every refusal has one shape, [`ErrorBody`].
+//!
+//! Not guaranteed: that an answer is read. What a client asked for and was accepted happens whether it waits or not.
+
+mod auth;
+mod body;
+mod deliveries;
+mod error;
+mod jobs;
+mod openapi;
+mod query;
+mod router;
+mod runs;
+mod server;
+mod status;
+
+use crate::verbs::Verbs;
+
+pub(crate) use auth::ApiToken;
+pub(crate) use openapi::document;
+pub(crate) use router::router;
+pub(crate) use server::{Listener, serve};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Door {
+    /// The verbs.
+    pub(crate) verbs: Verbs,
+    /// Who may come in.
+    pub(crate) token: ApiToken,
+}
+
+impl axum::extract::FromRef<Door> for Verbs {
+    fn from_ref(door: &Door) -> Self {
+        door.verbs.clone()
+    }
+}

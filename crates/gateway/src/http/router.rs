@@ -1,0 +1,63 @@
+//! Which path is whose.
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use http::{Method, StatusCode, Uri};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::require_token;
+use super::error::ApiError;
+use super::{Door, deliveries, jobs, openapi, runs, status};
+
+/// The router of the whole door.
+pub(crate) fn router(door: Door) -> Router {
+    let token = door.token.clone();
+    let (routes, _) = assemble();
+    routes
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_such_path)
+        .layer(axum::middleware::from_fn_with_state(token, require_token))
+        .with_state(door)
+}
+
+/// The routes and, from the same list, their documentation.
+pub(super) fn assemble() -> (Router<Door>, OpenApi) {
+    let (routes, mut document) = OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(jobs::create, jobs::list))
+        .routes(routes!(jobs::get, jobs::edit, jobs::remove))
+        .routes(routes!(jobs::enable))
+        .routes(routes!(jobs::disable))
+        .routes(routes!(jobs::run))
+        .routes(routes!(runs::of_job))
+        .routes(routes!(runs::occurrences))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::get))
+        .routes(routes!(runs::transcript))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(status::status))
+        .routes(routes!(openapi::serve))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .split_for_parts();
+    openapi::finish(&mut document);
+    (routes, document)
+}
+
+async fn no_such_path(uri: Uri) -> Response {
+    let shown: String = uri.path().chars().take(200).collect();
+    ApiError::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at `{shown}`"))
+        .hint("the paths are listed at /api/v1/openapi.json".to_owned())
+        .into_response()
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let shown: String = uri.path().chars().take(200).collect();
+    let message = format!("`{shown}` does not take {method}");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        .hint("the `Allow` header lists the methods it takes".to_owned())
+        .into_response()
+}

@@ -1,0 +1,186 @@
+//! What the gateway keeps in its state directory beside the store: the token, the signing secret, and where it is
+//! found.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clawhook_delivery::{NoRandomness, SecretError, SigningSecret};
+use clawhook_model::UnixMs;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::private_file;
+
+/// How many random bytes a token is made of.
+const TOKEN_BYTES: usize = 32;
+
+/// The state directory of a gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+/// Why something in the state directory cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum StateDirError {
+    /// The directory or a file in it.
+    #[error("`{path}` cannot be used: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file holds no signing secret.
+    #[error("`{path}`: {error}")]
+    SigningSecret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: SecretError,
+    },
+    /// The file is there and holds nothing.
+    #[error("`{0}` is empty")]
+    Empty(PathBuf),
+    /// There is no randomness to make a secret from.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// There is no randomness to make a token from.
+    #[error("the operating system gave no random bytes for a token: {0}")]
+    NoToken(getrandom::Error),
+}
+
+/// What clients read to find the gateway.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Discovery<'a> {
+    url: &'a str,
+    pid: u32,
+    started_at_ms: UnixMs,
+}
+
+impl StateDir {
+    /// The directory at `path`: made where there is none, and closed to others.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, StateDirError> {
+        private_file::make_dir(&path).map_err(|error| StateDirError::File { path: path.clone(), error })?;
+        // An absolute path stays right in answers and messages, wherever their reader is.
+        let path = std::path::absolute(&path).map_err(|error| StateDirError::File { path, error })?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the token is kept that the gateway makes itself.
+    pub(crate) fn token_path(&self) -> PathBuf {
+        self.path.join("gateway-token")
+    }
+
+    /// The gateway's own token: made once, and kept.
+    pub(crate) fn token(&self) -> Result<SecretString, StateDirError> {
+        self.keep(self.token_path(), || {
+            let mut bytes = [0; TOKEN_BYTES];
+            getrandom::fill(&mut bytes).map_err(StateDirError::NoToken)?;
+            Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+        })
+    }
+
+    /// The secret that deliveries are signed with: made once, and kept.
+    pub(crate) fn signing_secret(&self) -> Result<SigningSecret, StateDirError> {
+        let path = self.path.join("signing-secret");
+        let text = self.keep(path.clone(), || Ok(SigningSecret::generate()?.to_file_text()))?;
+        SigningSecret::parse(text.expose_secret())
+            .map_err(|error| StateDirError::SigningSecret { path, error })
+    }
+
+    /// Tells clients where the gateway is.
+    pub(crate) fn announce(&self, url: &str, started_at: UnixMs) -> Result<(), StateDirError> {
+        let path = self.discovery_path();
+        let discovery = Discovery { url, pid: std::process::id(), started_at_ms: started_at };
+        serde_json::to_string(&discovery)
+            .map_err(io::Error::from)
+            .and_then(|text| private_file::write(&path, &(text + "\n")))
+            .map_err(|error| StateDirError::File { path, error })
+    }
+
+    /// Takes back what [`announce`](Self::announce) told.
+    pub(crate) fn withdraw(&self) {
+        let path = self.discovery_path();
+        if let Err(error) = private_file::remove(&path) {
+            tracing::warn!(path = %path.display(), %error, "the file that tells where the gateway is stays behind");
+        }
+    }
+
+    fn discovery_path(&self) -> PathBuf {
+        self.path.join("gateway.json")
+    }
+
+    /// The secret in the file at `path`, or else a new one, which is then in that file.
+    fn keep(
+        &self,
+        path: PathBuf,
+        make: impl FnOnce() -> Result<SecretString, StateDirError>,
+    ) -> Result<SecretString, StateDirError> {
+        match private_file::read(&path) {
+            Ok(Some(text)) if text.is_empty() => Err(StateDirError::Empty(path)),
+            Ok(Some(text)) => Ok(SecretString::from(text)),
+            Ok(None) => {
+                let secret = make()?;
+                private_file::write(&path, &format!("{}\n", secret.expose_secret()))
+                    .map_err(|error| StateDirError::File { path, error })?;
+                Ok(secret)
+            }
+            Err(error) => Err(StateDirError::File { path, error }),
+        }
+    }
+}
+
+impl StateDirError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::File { .. } => {
+                "give the directory to the user that the gateway runs as, or name another with --state-dir"
+                    .to_owned()
+            }
+            Self::Empty(path) => {
+                format!("remove `{}` to have a new one made, or restore it from a backup", path.display())
+            }
+            Self::SigningSecret { path, .. } => format!(
+                "restore `{}` from a backup, or remove it to have a new secret made, which the receivers must learn",
+                path.display()
+            ),
+            Self::NoRandomness(_) | Self::NoToken(_) => "this machine is not fit to make secrets".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_and_signing_secret_are_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().join("state")).unwrap();
+        let token = state.token().unwrap();
+        assert_eq!(token.expose_secret().len(), 43);
+        assert_eq!(state.token().unwrap().expose_secret(), token.expose_secret());
+        let secret = state.signing_secret().unwrap().to_file_text();
+        assert!(secret.expose_secret().starts_with("whsec_"));
+        assert_eq!(state.signing_secret().unwrap().to_file_text().expose_secret(), secret.expose_secret());
+    }
+
+    #[test]
+    fn an_empty_token_file_is_refused_and_not_taken_for_a_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().to_owned()).unwrap();
+        std::fs::write(state.token_path(), "\n").unwrap();
+        assert!(matches!(state.token(), Err(StateDirError::Empty(_))));
+    }
+}

@@ -1,0 +1,332 @@
+//! Making, editing, listing and running jobs.
+
+use clawhook_delivery::GuardRefusal;
+use clawhook_engine::RunNow;
+use clawhook_model::{DeliveryMode, Job, JobDefinition, JobError, JobId, JobState, RunId, Schedule, UnixMs};
+use clawhook_schedule::{ScheduleError, Timetable, check_new};
+use clawhook_store::{JobFilter, JobPage, JobUpdated, StoreError};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Verbs, store_code};
+use crate::agents::AgentError;
+
+/// How many of a job's next instants are told.
+const UPCOMING: usize = 5;
+
+/// How often an edit is made again on a job that others edit at the same time.
+const EDIT_ATTEMPTS: usize = 16;
+
+/// A job with its next instants.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedJob {
+    /// The job.
+    pub(crate) job: Job,
+    /// When it is due next; empty where it is not to be run.
+    pub(crate) upcoming: Vec<UnixMs>,
+}
+
+/// What came of asking for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunRequested {
+    /// It is durable, and runs as soon as there is a slot.
+    Enqueued(RunId),
+    /// The job's last run is not over.
+    AlreadyRunning(RunId),
+}
+
+/// Why a verb on jobs was not done.
+#[derive(Debug, Error)]
+pub(crate) enum JobVerbError {
+    /// There is no such job.
+    #[error("Automation not found: {0}.")]
+    NotFound(String),
+    /// It is no job.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// It is never due, or cannot be told when.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The one instant of the job has its record in the ledger.
+    #[error("the job was due at {0} already, and an instant is run once")]
+    UsedUp(UnixMs),
+    /// Its webhook lies where no webhook may go.
+    #[error(transparent)]
+    Webhook(#[from] GuardRefusal),
+    /// Nobody could do its work.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The job is not what the caller has read.
+    #[error("the job was changed in the meantime: its configRevision is `{actual}`, not `{expected}`")]
+    Changed {
+        /// The revision that the caller has read.
+        expected: String,
+        /// The revision it has.
+        actual: String,
+    },
+    /// Others edit the job too fast.
+    #[error("others are editing `{0}` at this moment, and the edit found no gap")]
+    Contended(JobId),
+    /// The gateway takes no more work.
+    #[error("the gateway is stopping and begins no run")]
+    Stopping,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl JobVerbError {
+    /// The word for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Job(JobError::UnknownField { .. }) => "unknown_field",
+            Self::Job(JobError::NotServed { .. }) => "not_served",
+            Self::Job(_) => "invalid_job",
+            Self::Schedule(_) | Self::UsedUp(_) => "invalid_schedule",
+            Self::Webhook(_) => "webhook_refused",
+            Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
+            Self::Agent(AgentError::Work(_)) => "cannot_run",
+            Self::Changed { .. } => "job_changed",
+            Self::Contended(_) => "busy",
+            Self::Stopping => "stopping",
+            Self::Store(error) => store_code(error),
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Job(error) => error.hint(),
+            Self::Schedule(ScheduleError::InThePast { .. }) | Self::UsedUp(_) => {
+                Some("give `schedule.at` an instant that is to come".to_owned())
+            }
+            Self::Schedule(error) => error.hint(),
+            Self::Webhook(refusal) => Some(refusal.hint()),
+            Self::Agent(error) => Some(error.hint()),
+            Self::NotFound(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
+            Self::Changed { .. } => {
+                Some("read the job again and repeat the edit on what it is now".to_owned())
+            }
+            Self::Contended(_) => Some("try again".to_owned()),
+            Self::Stopping => Some("try again when the gateway is back".to_owned()),
+            Self::Store(error) => Some(error.hint().to_owned()),
+        }
+    }
+
+    /// The field of the job that it is about.
+    pub(crate) fn field(&self) -> Option<String> {
+        match self {
+            Self::Job(error) => job_error_field(error),
+            Self::Schedule(error) => Some(schedule_error_field(error)),
+            Self::UsedUp(_) => Some("schedule.at".to_owned()),
+            Self::Webhook(_) => Some("delivery.to".to_owned()),
+            Self::Agent(error) => Some(error.field().to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn job_error_field(error: &JobError) -> Option<String> {
+    let field = match error {
+        JobError::UnknownField { field, .. }
+        | JobError::NotServed { field }
+        | JobError::Missing { field }
+        | JobError::Type { field, .. }
+        | JobError::Invalid { field, .. }
+        | JobError::Url { field, .. } => field,
+        JobError::Pairing { .. } => return Some("sessionTarget".to_owned()),
+    };
+    (!field.is_empty()).then(|| field.clone())
+}
+
+fn schedule_error_field(error: &ScheduleError) -> String {
+    let key = match error {
+        ScheduleError::UnknownZone(_) => "tz",
+        ScheduleError::Expression { .. } => "expr",
+        ScheduleError::ZeroInterval => "everyMs",
+        ScheduleError::TooLong { field, .. } => field,
+        ScheduleError::AnchorOutOfRange(_) => "anchorMs",
+        ScheduleError::InThePast { .. } | ScheduleError::TooFarAhead { .. } => "at",
+        ScheduleError::NeverDue(_) => return "schedule".to_owned(),
+    };
+    format!("schedule.{key}")
+}
+
+impl Verbs {
+    /// Reads, checks and stores a new job.
+    pub(crate) async fn create_job(&self, given: Value) -> Result<SavedJob, JobVerbError> {
+        let now = self.with.clock.now();
+        let id = JobId::random();
+        let definition = JobDefinition::parse(given, now)?;
+        let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
+        self.check_webhook(&definition)?;
+        self.with.agents.check_known(&definition.agent())?;
+        self.with.agents.check_work(&definition.agent(), &definition.payload)?;
+        let next_run_at =
+            if definition.enabled { first_due(&definition.schedule, &timetable, now) } else { None };
+        let state = JobState { next_run_at, ..JobState::default() };
+        let job = Job { id, definition, created_at: now, updated_at: now, state };
+        self.with.store.insert_job(job.clone()).await?;
+        Ok(self.with_upcoming(job))
+    }
+
+    /// Edits a job. Where the caller says which revision it has read, a job of another revision stays as it is.
+    pub(crate) async fn edit_job(
+        &self,
+        id: &str,
+        patch: Value,
+        expected_revision: Option<&str>,
+    ) -> Result<SavedJob, JobVerbError> {
+        for _ in 0..EDIT_ATTEMPTS {
+            let job = self.find_job(id).await?;
+            check_revision(&job, expected_revision)?;
+            if let Some(job) = self.try_edit(job, patch.clone()).await? {
+                return Ok(self.with_upcoming(job));
+            }
+        }
+        Err(JobVerbError::Contended(job_id(id)?))
+    }
+
+    /// Has a job run when it is due, or no more.
+    pub(crate) async fn set_enabled(&self, id: &str, enabled: bool) -> Result<SavedJob, JobVerbError> {
+        self.edit_job(id, json!({ "enabled": enabled }), None).await
+    }
+
+    /// Removes a job. Its history stays, and what waits in the outbox is still delivered.
+    pub(crate) async fn remove_job(&self, id: &str) -> Result<(), JobVerbError> {
+        if self.with.store.remove_job(&job_id(id)?).await? { Ok(()) } else { Err(not_found(id)) }
+    }
+
+    /// One job.
+    pub(crate) async fn job(&self, id: &str) -> Result<SavedJob, JobVerbError> {
+        Ok(self.with_upcoming(self.find_job(id).await?))
+    }
+
+    /// A page of jobs.
+    pub(crate) async fn list_jobs(&self, filter: JobFilter) -> Result<JobPage, JobVerbError> {
+        Ok(self.with.store.jobs(filter).await?)
+    }
+
+    /// Runs a job now, enabled or not. Its schedule does not move.
+    pub(crate) async fn run_job(&self, id: &str) -> Result<RunRequested, JobVerbError> {
+        match self.with.engine.run_now(&job_id(id)?).await? {
+            RunNow::Accepted(run) => Ok(RunRequested::Enqueued(run)),
+            RunNow::AlreadyRunning(run) => Ok(RunRequested::AlreadyRunning(run)),
+            RunNow::NotFound => Err(not_found(id)),
+            RunNow::Stopping => Err(JobVerbError::Stopping),
+        }
+    }
+
+    async fn find_job(&self, id: &str) -> Result<Job, JobVerbError> {
+        self.with.store.job(&job_id(id)?).await?.ok_or_else(|| not_found(id))
+    }
+
+    /// Edits the job as it was read; `None` where somebody else edited it since.
+    async fn try_edit(&self, job: Job, patch: Value) -> Result<Option<Job>, JobVerbError> {
+        let now = self.with.clock.now();
+        let after = job.definition.patched(patch, now)?;
+        self.check_edit(&job.definition, &after)?;
+        let next_run_at = self.next_after_edit(&job, &after, now).await?;
+        match self.with.store.update_job(&job.id, &job.definition, after, next_run_at, now).await? {
+            JobUpdated::Done(job) => Ok(Some(*job)),
+            JobUpdated::Changed => Ok(None),
+            JobUpdated::NotFound => Err(not_found(job.id.as_str())),
+        }
+    }
+
+    /// Checks what an edit changes, and all of it where the edit switches the job on. A job that has become unfit
+    /// through a change of the configuration can still be renamed and switched off.
+    fn check_edit(&self, before: &JobDefinition, after: &JobDefinition) -> Result<(), JobVerbError> {
+        let switched_on = after.enabled && !before.enabled;
+        if switched_on || after.delivery != before.delivery {
+            self.check_webhook(after)?;
+        }
+        if switched_on || after.agent_id != before.agent_id {
+            self.with.agents.check_known(&after.agent())?;
+        }
+        if switched_on || after.agent_id != before.agent_id || after.payload != before.payload {
+            self.with.agents.check_work(&after.agent(), &after.payload)?;
+        }
+        Ok(())
+    }
+
+    /// The next instant after an edit: a new one where the schedule or the switch changed, else the one there is.
+    async fn next_after_edit(
+        &self,
+        job: &Job,
+        after: &JobDefinition,
+        now: UnixMs,
+    ) -> Result<Option<UnixMs>, JobVerbError> {
+        let before = &job.definition;
+        let rescheduled = after.schedule != before.schedule;
+        if !after.enabled && !rescheduled {
+            return Ok(None);
+        }
+        let spent = job.state.next_run_at.is_none() && !after.schedule.is_one_shot();
+        if after.enabled == before.enabled && !rescheduled && !spent {
+            return Ok(job.state.next_run_at);
+        }
+        let timetable = check_new(&after.schedule, &job.id, &self.with.host_zone, now)?;
+        if !after.enabled {
+            return Ok(None);
+        }
+        self.check_unused(&job.id, &after.schedule, now).await?;
+        Ok(first_due(&after.schedule, &timetable, now))
+    }
+
+    /// Refuses an `at` that is over by a moment and was acted on: the ledger would never let it run again.
+    async fn check_unused(&self, id: &JobId, schedule: &Schedule, now: UnixMs) -> Result<(), JobVerbError> {
+        let Schedule::At { at } = schedule else { return Ok(()) };
+        if *at > now {
+            return Ok(());
+        }
+        let last = self.with.store.occurrences(id, 1).await?;
+        if last.iter().any(|occurrence| occurrence.due_at == *at) {
+            return Err(JobVerbError::UsedUp(*at));
+        }
+        Ok(())
+    }
+
+    fn check_webhook(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
+        match &definition.delivery.mode {
+            DeliveryMode::Webhook(url) => Ok(self.with.guard.check_url(url)?),
+            DeliveryMode::None | DeliveryMode::Announce(_) => Ok(()),
+        }
+    }
+
+    fn with_upcoming(&self, job: Job) -> SavedJob {
+        let schedule = &job.definition.schedule;
+        // A zone can vanish from the machine after the job was saved; then nothing can be told.
+        let timetable = Timetable::new(schedule, &job.id, &self.with.host_zone).ok();
+        let following = |due: &UnixMs| timetable.as_ref().and_then(|timetable| timetable.next_after(*due));
+        let upcoming = std::iter::successors(job.state.next_run_at, following).take(UPCOMING).collect();
+        SavedJob { job, upcoming }
+    }
+}
+
+/// The instant a job waits for first. A one-shot's may be over by a moment: it is due at once.
+fn first_due(schedule: &Schedule, timetable: &Timetable, now: UnixMs) -> Option<UnixMs> {
+    match schedule {
+        Schedule::At { at } => Some(*at),
+        Schedule::Every { .. } | Schedule::Cron { .. } => timetable.next_after(now),
+    }
+}
+
+fn check_revision(job: &Job, expected: Option<&str>) -> Result<(), JobVerbError> {
+    let Some(expected) = expected else { return Ok(()) };
+    let actual = job.definition.revision();
+    if actual == expected {
+        return Ok(());
+    }
+    Err(JobVerbError::Changed { expected: expected.to_owned(), actual })
+}
+
+/// The id, or that there is no job of such an id: what cannot be an id names no job.
+pub(super) fn job_id(text: &str) -> Result<JobId, JobVerbError> {
+    text.parse().map_err(|_| not_found(text))
+}
+
+fn not_found(id: &str) -> JobVerbError {
+    JobVerbError::NotFound(id.to_owned())
+}

@@ -1,0 +1,96 @@
+//! What can be asked of the gateway. Every door calls these verbs, so that what one door refuses, all refuse.
+//!
+//! The cast: [`Verbs`] holds what a verb needs and is cheap to clone. Each group of verbs has one error, which says
+//! what is wrong ([`Display`](std::fmt::Display)), what to do (`hint`), and a word for programs (`code`). What an
+//! error means to a protocol, such as an HTTP status, is that door's business.
+//!
+//! Not guaranteed: that two verbs see the same state. Each is one or two transactions of the store, and an edit that
+//! was based on an old reading is refused or made again.
+
+mod deliveries;
+mod jobs;
+mod runs;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clawhook_clock::Clock;
+use clawhook_delivery::Guard;
+use clawhook_model::UnixMs;
+use clawhook_store::{Store, StoreError};
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::Agents;
+use clawhook_engine::EngineHandle;
+
+pub(crate) use deliveries::DeliveryVerbError;
+pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob};
+pub(crate) use runs::RunVerbError;
+pub(crate) use status::Status;
+
+/// The verbs, with what they work on.
+#[derive(Clone)]
+pub(crate) struct Verbs {
+    with: Arc<VerbOptions>,
+}
+
+/// What the verbs work on.
+pub(crate) struct VerbOptions {
+    /// What is durably so.
+    pub(crate) store: Arc<dyn Store>,
+    /// Runs jobs.
+    pub(crate) engine: EngineHandle,
+    /// Says which addresses a job may name.
+    pub(crate) guard: Guard,
+    /// Says which agents and models a job may name.
+    pub(crate) agents: Agents,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The zone of cron expressions that name none.
+    pub(crate) host_zone: TimeZone,
+    /// What does not change while the gateway runs.
+    pub(crate) facts: Facts,
+    /// Cancelled when the gateway stops, so that nobody is kept waiting.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// What does not change while the gateway runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    /// Where clients reach it.
+    pub(crate) url: String,
+    /// When it started.
+    pub(crate) started_at: UnixMs,
+    /// Its state.
+    pub(crate) state_dir: PathBuf,
+    /// Its store.
+    pub(crate) store_path: PathBuf,
+    /// Whether jobs are run when they are due.
+    pub(crate) cron_enabled: bool,
+    /// How many runs can be under way at once.
+    pub(crate) slots: usize,
+}
+
+impl Verbs {
+    /// The verbs on what is given.
+    pub(crate) fn new(options: VerbOptions) -> Self {
+        Self { with: Arc::new(options) }
+    }
+}
+
+/// The word for programs that a fault of the store has.
+pub(crate) fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Full(_) => "store_full",
+        StoreError::ReadOnly(_) => "store_read_only",
+        StoreError::Corrupt(_) => "store_damaged",
+        StoreError::Closed => "stopping",
+        StoreError::InUse { .. }
+        | StoreError::TooNew { .. }
+        | StoreError::Open { .. }
+        | StoreError::BadRow(_)
+        | StoreError::Engine(_) => "store_failed",
+    }
+}

@@ -1,0 +1,201 @@
+//! Deliveries and their attempts, as answers show them.
+
+use clawhook_model::{Attempt, UnixMs};
+use clawhook_store::{DeliveryPage, DeliveryWithAttempts};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Page;
+use super::words::{AttemptClass, DeliveryState};
+
+/// One event on its way to one target.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
+pub(crate) struct DeliveryView {
+    #[serde(flatten)]
+    facts: DeliveryFacts,
+    /// How many attempts were begun.
+    attempts: u32,
+}
+
+/// One delivery with the story of its attempts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveryDetail {
+    #[serde(flatten)]
+    facts: DeliveryFacts,
+    /// How many attempts were begun.
+    attempt_count: u32,
+    /// The attempts, in order.
+    #[schema(value_type = Vec<AttemptView>)]
+    attempts: Vec<Attempt>,
+}
+
+/// What every view of a delivery shows.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveryFacts {
+    /// The delivery.
+    #[schema(example = "dlv_0198c2d57b1a7c3e9f40a1b2c3d4e5f6")]
+    id: String,
+    /// The event it carries: the `webhook-id` that the receiver sees, the same on every attempt.
+    event_id: String,
+    /// The run that brought the event.
+    run_id: String,
+    /// The job of that run.
+    job_id: String,
+    /// Where to, secrets masked.
+    target: String,
+    /// Where it stands.
+    state: DeliveryState,
+    /// When it was accepted.
+    created_at_ms: i64,
+    /// When it is tried next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_at_ms: Option<i64>,
+    /// When it was settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_at_ms: Option<i64>,
+    /// Why it stands where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<&clawhook_model::Delivery> for DeliveryFacts {
+    fn from(delivery: &clawhook_model::Delivery) -> Self {
+        Self {
+            id: delivery.id.to_string(),
+            event_id: delivery.event_id.to_string(),
+            run_id: delivery.run_id.to_string(),
+            job_id: delivery.job_id.to_string(),
+            target: delivery.target.shown(),
+            state: delivery.state.into(),
+            created_at_ms: delivery.created_at.as_millis(),
+            next_at_ms: delivery.next_at.map(UnixMs::as_millis),
+            settled_at_ms: delivery.settled_at.map(UnixMs::as_millis),
+            reason: delivery.reason.clone(),
+        }
+    }
+}
+
+impl From<&clawhook_model::Delivery> for DeliveryView {
+    fn from(delivery: &clawhook_model::Delivery) -> Self {
+        Self { facts: delivery.into(), attempts: delivery.attempts }
+    }
+}
+
+impl From<DeliveryWithAttempts> for DeliveryDetail {
+    fn from(found: DeliveryWithAttempts) -> Self {
+        let facts = DeliveryFacts::from(&found.delivery);
+        Self { facts, attempt_count: found.delivery.attempts, attempts: found.attempts }
+    }
+}
+
+/// A page of deliveries, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeliveryList {
+    /// The deliveries.
+    deliveries: Vec<DeliveryView>,
+    /// Where the page stands.
+    #[serde(flatten)]
+    page: Page,
+}
+
+impl DeliveryList {
+    /// The page that began at `offset` and holds `limit` at most.
+    pub(crate) fn new(page: &DeliveryPage, offset: usize, limit: usize) -> Self {
+        let deliveries: Vec<DeliveryView> = page.deliveries.iter().map(DeliveryView::from).collect();
+        Self { page: Page::new(page.total, offset, limit, deliveries.len()), deliveries }
+    }
+}
+
+/// One try at carrying an event to its target.
+#[derive(ToSchema)]
+#[schema(as = Attempt, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the schema of what the model's Attempt writes; a test compares the two")]
+pub(crate) struct AttemptView {
+    /// The delivery it belongs to.
+    delivery_id: String,
+    /// Its number within the delivery, from 1.
+    number: u32,
+    /// When it began, in milliseconds since the epoch.
+    started_at: i64,
+    /// How it ended.
+    class: AttemptClass,
+    /// The HTTP status, where the receiver answered.
+    status: Option<u16>,
+    /// What went wrong.
+    error: Option<String>,
+    /// The start of the receiver's answer.
+    response_body: Option<String>,
+    /// Whether the answer was longer than what is kept; absent where it was not.
+    response_truncated: Option<bool>,
+    /// Where a redirect pointed; it was not followed.
+    location: Option<String>,
+    /// Whether an open connection was used again; absent where it was not.
+    connection_reused: Option<bool>,
+    /// How long each phase took.
+    timings: PhaseTimingsView,
+    /// When the next attempt is due, in milliseconds since the epoch; absent after the last.
+    next_at: Option<i64>,
+    /// What was decided, and why.
+    decision: String,
+}
+
+/// How long the phases of an attempt took, in microseconds; a phase that did not happen is absent.
+#[derive(ToSchema)]
+#[schema(as = PhaseTimings, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the schema of what the model's PhaseTimings write; a test compares the two")]
+pub(crate) struct PhaseTimingsView {
+    /// Resolving the host's name.
+    dns_us: Option<u64>,
+    /// Opening the TCP connection.
+    connect_us: Option<u64>,
+    /// The TLS handshake.
+    tls_us: Option<u64>,
+    /// From the request's first byte to the answer's head.
+    first_byte_us: Option<u64>,
+    /// Reading the answer's body.
+    body_us: Option<u64>,
+    /// Everything together.
+    total_us: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clawhook_model::{AttemptClass, AttemptReport, DeliveryId, PhaseTimings};
+
+    use super::*;
+    use crate::wire::jobs::tests::assert_documented;
+
+    #[test]
+    fn the_schema_of_an_attempt_has_every_member_that_an_attempt_can_have() {
+        let timings = PhaseTimings {
+            dns_us: Some(1),
+            connect_us: Some(1),
+            tls_us: Some(1),
+            first_byte_us: Some(1),
+            body_us: Some(1),
+            total_us: 5,
+        };
+        let attempt = Attempt {
+            delivery_id: DeliveryId::new(UnixMs::EPOCH),
+            number: 1,
+            started_at: UnixMs::EPOCH,
+            report: AttemptReport {
+                status: Some(302),
+                response_body: Some("x".to_owned()),
+                response_truncated: true,
+                location: Some("/".to_owned()),
+                connection_reused: true,
+                ..AttemptReport::failed(AttemptClass::Redirect, "it moved", timings)
+            },
+            next_at: Some(UnixMs::EPOCH),
+            decision: "tried again".to_owned(),
+        };
+        let attempt = serde_json::to_value(attempt).unwrap();
+        assert_documented::<AttemptView>(&attempt);
+        assert_documented::<PhaseTimingsView>(&attempt["timings"]);
+    }
+}

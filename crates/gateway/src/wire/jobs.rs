@@ -1,0 +1,500 @@
+//! Jobs as answers show them. The model writes a job's JSON; the types here are its schema.
+
+use std::collections::BTreeMap;
+
+use clawhook_model::UnixMs;
+use clawhook_store::JobPage;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::Page;
+use super::words::{CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason};
+use crate::verbs::SavedJob;
+
+/// A job with its next instants and, where it was just saved, what a person should know about it.
+pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
+    let mut shown = match saved.job.to_json() {
+        Value::Object(shown) => shown,
+        other => Map::from_iter([("job".to_owned(), other)]),
+    };
+    if with_notes {
+        shown.insert("notes".to_owned(), json!(saved.job.notes()));
+    }
+    let upcoming: Vec<String> = saved.upcoming.iter().copied().map(UnixMs::to_rfc3339).collect();
+    shown.insert("upcoming".to_owned(), json!(upcoming));
+    Value::Object(shown)
+}
+
+/// A page of jobs that began at `offset` and holds `limit` at most.
+pub(crate) fn job_list(page: &JobPage, offset: usize, limit: usize) -> JobList {
+    let jobs: Vec<Value> = page.jobs.iter().map(clawhook_model::Job::to_json).collect();
+    JobList { page: Page::new(page.total, offset, limit, jobs.len()), jobs }
+}
+
+/// A page of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobList {
+    /// The jobs.
+    #[schema(value_type = Vec<JobView>)]
+    jobs: Vec<Value>,
+    /// Where the page stands.
+    #[serde(flatten)]
+    page: Page,
+}
+
+/// The answer to a removal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Removed {
+    /// Always true.
+    pub(crate) ok: bool,
+    /// Always true.
+    pub(crate) removed: bool,
+}
+
+/// When a job is due.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+#[schema(as = Schedule)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum ScheduleView {
+    /// Once, at an instant.
+    At {
+        /// RFC 3339; without an offset it is UTC.
+        #[schema(example = "2027-02-18T14:00:00.000Z")]
+        at: String,
+    },
+    /// At a fixed interval on the grid of its anchor.
+    #[serde(rename_all = "camelCase")]
+    Every {
+        /// The interval in milliseconds.
+        #[schema(minimum = 1)]
+        every_ms: u64,
+        /// A point of the grid; the moment of saving where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        anchor_ms: Option<i64>,
+    },
+    /// By a cron expression of five or six fields.
+    #[serde(rename_all = "camelCase")]
+    Cron {
+        /// The expression.
+        #[schema(example = "0 9 * * 1-5")]
+        expr: String,
+        /// The IANA zone it is read in; the host's where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tz: Option<String>,
+        /// The window over which jobs of one expression are spread; 0 is exact.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stagger_ms: Option<u64>,
+    },
+}
+
+/// What a job does.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+#[schema(as = Payload)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum PayloadView {
+    /// One turn of an agent.
+    #[serde(rename_all = "camelCase")]
+    AgentTurn {
+        /// What the agent is told.
+        message: String,
+        /// `provider/model`, where it is not the agent's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// The time limit; 0 is none. An hour where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout_seconds: Option<f64>,
+    },
+    /// A text for the agent's main session.
+    SystemEvent {
+        /// The text.
+        text: String,
+    },
+    /// A command, without a model.
+    #[serde(rename_all = "camelCase")]
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
+        /// The working directory.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cwd: Option<String>,
+        /// Variables. Their values are write-only: they are shown as `***`, which, written back, keeps them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        env: Option<BTreeMap<String, String>>,
+        /// Standard input.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
+        /// The time limit; 0 is none. Ten minutes where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout_seconds: Option<f64>,
+        /// The limit of silence; 0 is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        no_output_timeout_seconds: Option<f64>,
+        /// How much of each output stream is kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output_max_bytes: Option<u64>,
+    },
+}
+
+/// Where a job's result goes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeliverySettings)]
+pub(crate) struct DeliverySettingsView {
+    /// The way.
+    mode: DeliveryModeView,
+    /// The URL of a webhook, or the recipient in a channel. The query's values are shown as `***`, which, written
+    /// back, keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://example.com/openclaw/webhook")]
+    to: Option<String>,
+    /// The channel of an announcement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    /// The account that announces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<String>,
+    /// The thread of an announcement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<String>,
+    /// Whether the run counts as completed even if the result does not arrive; false where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_effort: Option<bool>,
+}
+
+/// The way a result takes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = DeliveryMode)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum DeliveryModeView {
+    /// It stays in the run history.
+    None,
+    /// To a chat channel.
+    Announce,
+    /// As a signed POST.
+    Webhook,
+}
+
+/// Which session a job runs in.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SessionTarget)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum SessionTargetView {
+    /// The agent's main session; for `systemEvent`.
+    Main,
+    /// A fresh session for each run; for `agentTurn` and `command`.
+    Isolated,
+}
+
+/// When a system event wakes the main session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = WakeMode)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum WakeModeView {
+    /// At once.
+    Now,
+    /// With the next heartbeat.
+    NextHeartbeat,
+}
+
+/// A new job. What is left out has a default; a field that is not listed is refused.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "name": "Webhook Response Test",
+    "schedule": { "kind": "every", "everyMs": 900_000 },
+    "sessionTarget": "isolated",
+    "payload": { "kind": "agentTurn", "message": "Summarise the latest sales data." },
+    "delivery": { "mode": "webhook", "to": "https://example.com/openclaw/webhook" }
+}))]
+pub(crate) struct JobCreate {
+    /// Its name; taken from the payload's text where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// A label for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// Whether it is run when due; true where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
+    /// Whether a one-shot goes once it has completed; true for `at` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_after_run: Option<bool>,
+    /// The agent it runs as; `main` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    /// When it is due.
+    schedule: ScheduleView,
+    /// Which session it runs in; follows from the payload where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_target: Option<SessionTargetView>,
+    /// When a system event wakes the main session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wake_mode: Option<WakeModeView>,
+    /// What it does.
+    payload: PayloadView,
+    /// Where its result goes; nowhere but the run history where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliverySettingsView>,
+}
+
+/// An edit: what is left out stays, `null` clears. The schedule is replaced whole; a payload of the same kind and a
+/// delivery of the same mode are merged.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({ "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "Europe/Berlin" } }))]
+pub(crate) struct JobPatch {
+    /// Its name.
+    name: Option<String>,
+    /// A label for people.
+    display_name: Option<String>,
+    /// What it is for.
+    description: Option<String>,
+    /// Whether it is run when due.
+    enabled: Option<bool>,
+    /// Whether a one-shot goes once it has completed.
+    delete_after_run: Option<bool>,
+    /// The agent it runs as.
+    agent_id: Option<String>,
+    /// When it is due.
+    schedule: Option<ScheduleView>,
+    /// Which session it runs in.
+    session_target: Option<SessionTargetView>,
+    /// When a system event wakes the main session.
+    wake_mode: Option<WakeModeView>,
+    /// What it does: all of it, or the changed members of a payload of the same kind.
+    #[schema(value_type = Option<Object>)]
+    payload: Option<Value>,
+    /// Where its result goes: all of it, or the changed members of a delivery of the same mode.
+    #[schema(value_type = Option<Object>)]
+    delivery: Option<Value>,
+}
+
+/// A job. What is absent is not set, or not known yet.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Job)]
+pub(crate) struct JobView {
+    /// Its identity.
+    id: String,
+    /// Its name.
+    name: String,
+    /// A label for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// Whether it is run when due.
+    enabled: bool,
+    /// Whether a one-shot goes once it has completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_after_run: Option<bool>,
+    /// The agent it runs as, where one is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    /// The agent it runs as.
+    effective_agent_id: String,
+    /// When it is due.
+    schedule: ScheduleView,
+    /// Which session it runs in.
+    session_target: SessionTargetView,
+    /// When a system event wakes the main session.
+    wake_mode: WakeModeView,
+    /// What it does.
+    payload: PayloadView,
+    /// Where its result goes.
+    delivery: DeliverySettingsView,
+    /// Where its result goes, in few words.
+    delivery_preview: DeliveryPreviewView,
+    /// When it was made.
+    created_at_ms: i64,
+    /// When it was last edited, or last ended a run.
+    updated_at_ms: i64,
+    /// A digest of what its owner wants; give it as `expectedConfigRevision` to edit only what you have read.
+    config_revision: String,
+    /// One word for people. It is `ok` only where the last run completed, delivery included.
+    #[schema(example = "ok (delivering)")]
+    status: String,
+    /// What the gateway keeps of it.
+    state: JobStateView,
+    /// When it is due next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_run_at_ms: Option<i64>,
+    /// When its last run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_at_ms: Option<i64>,
+    /// How the execution of its last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_status: Option<RunStatus>,
+    /// Whether its last run did all that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_completion_status: Option<CompletionStatus>,
+    /// Why its last run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_error: Option<String>,
+    /// Whether its last result arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivered: Option<bool>,
+    /// How the delivery of its last result stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivery_status: Option<DeliveryStatus>,
+    /// Why its last result has not arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivery_error: Option<String>,
+    /// Why its last result was not sent, on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_suppression_reason: Option<SuppressionReason>,
+}
+
+/// Where a job's result goes, in few words.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryPreview)]
+pub(crate) struct DeliveryPreviewView {
+    /// The way and the target.
+    label: String,
+    /// The way.
+    detail: String,
+}
+
+/// What the gateway keeps of a job.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JobState)]
+pub(crate) struct JobStateView {
+    /// When it is due next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_run_at_ms: Option<i64>,
+    /// When the run that is under way began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running_at_ms: Option<i64>,
+    /// When its last run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_at_ms: Option<i64>,
+    /// Its last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_id: Option<String>,
+    /// How the execution of that run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_status: Option<RunStatus>,
+    /// The same, under its older name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status: Option<RunStatus>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_duration_ms: Option<u64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+    /// The class of that failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error_reason: Option<ErrorReason>,
+    /// Whether its result arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivered: Option<bool>,
+    /// How the delivery of its result stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivery_status: Option<DeliveryStatus>,
+    /// Why its result has not arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_delivery_error: Option<String>,
+    /// Why its result was not sent, on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_suppression_reason: Option<SuppressionReason>,
+    /// Failed runs in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consecutive_errors: Option<u32>,
+}
+
+/// A job with its next instants.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobWithUpcoming)]
+pub(crate) struct SavedJobView {
+    #[serde(flatten)]
+    job: JobView,
+    /// What a person should know about a job that was just saved; absent where it was only read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<Vec<String>>,
+    /// When it is due next, in order, at most five.
+    upcoming: Vec<String>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clawhook_model::{Job, JobDefinition, JobState, LastRun, RunId};
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    /// Asserts that the schema of `T` knows every member of `value`, and requires none that is absent.
+    pub(in crate::wire) fn assert_documented<T: PartialSchema>(value: &Value) {
+        let schema = json!(T::schema());
+        for name in value.as_object().unwrap().keys() {
+            assert!(schema["properties"].get(name).is_some(), "`{name}` is not in the schema");
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(value.get(name.as_str().unwrap()).is_some(), "the schema requires `{name}`");
+        }
+    }
+
+    fn job(definition: Value, state: JobState) -> Value {
+        let definition = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap();
+        let id = "job-1".parse().unwrap();
+        Job { id, definition, created_at: UnixMs::EPOCH, updated_at: UnixMs::EPOCH, state }.to_json()
+    }
+
+    #[test]
+    fn the_schema_of_a_job_has_every_member_that_a_job_can_have_and_requires_no_other() {
+        let last_run = LastRun {
+            run_id: RunId::new(UnixMs::EPOCH),
+            started_at: UnixMs::EPOCH,
+            duration_ms: 1,
+            status: clawhook_model::RunStatus::Error,
+            error: Some("no".to_owned()),
+            error_reason: Some(clawhook_model::ErrorReason::Timeout),
+            delivery_status: clawhook_model::DeliveryStatus::NotDelivered,
+            delivery_error: Some("no".to_owned()),
+            suppression: Some(clawhook_model::SuppressionReason::Empty),
+            completion: clawhook_model::CompletionStatus::Failed,
+        };
+        let state = JobState {
+            next_run_at: Some(UnixMs::EPOCH),
+            running_at: Some(UnixMs::EPOCH),
+            active_run: Some(RunId::new(UnixMs::EPOCH)),
+            last_run: Some(last_run),
+            consecutive_errors: 1,
+        };
+        let full = json!({
+            "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
+            "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
+            "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true },
+        });
+        let full = job(full, state);
+        assert_documented::<JobView>(&full);
+        assert_documented::<JobStateView>(&full["state"]);
+        assert_documented::<DeliverySettingsView>(&full["delivery"]);
+
+        let least = json!({ "schedule": { "everyMs": 1000 }, "payload": { "text": "t" } });
+        let least = job(least, JobState::default());
+        assert_documented::<JobView>(&least);
+        assert_documented::<DeliverySettingsView>(&least["delivery"]);
+    }
+
+    #[test]
+    fn the_schema_of_a_new_job_has_every_field_that_the_definition_has() {
+        let definition = json!({
+            "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
+            "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
+        });
+        let stored = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap().to_stored_json();
+        assert_documented::<JobCreate>(&stored);
+    }
+}

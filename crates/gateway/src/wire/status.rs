@@ -1,0 +1,124 @@
+//! How the gateway is, as answers show it.
+
+use clawhook_model::UnixMs;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::verbs::Status;
+
+/// How the gateway is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Status)]
+pub(crate) struct StatusView {
+    /// Its version.
+    version: &'static str,
+    /// Its process.
+    pid: u32,
+    /// When it started.
+    started_at_ms: i64,
+    /// How long it has been running.
+    uptime_ms: u64,
+    /// Where clients reach it.
+    url: String,
+    /// Where its state lies.
+    state_dir: String,
+    /// Whether nothing keeps it from its work.
+    healthy: bool,
+    /// What is wrong, one sentence each.
+    problems: Vec<String>,
+    /// The schedule.
+    cron: CronStatus,
+    /// The jobs.
+    jobs: JobsStatus,
+    /// The runs.
+    runs: RunsStatus,
+    /// The deliveries.
+    deliveries: DeliveriesStatus,
+    /// The store.
+    store: StoreStatus,
+}
+
+/// The schedule.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CronStatus {
+    /// Whether jobs run when they are due.
+    enabled: bool,
+}
+
+/// The jobs.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobsStatus {
+    /// All of them.
+    total: u64,
+    /// Those that are enabled.
+    enabled: u64,
+    /// When the next one is due; null where none is.
+    next_run_at_ms: Option<i64>,
+}
+
+/// The runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunsStatus {
+    /// Those that wait for a slot.
+    queued: u64,
+    /// Those that are under way.
+    running: u64,
+    /// How many can be under way at once.
+    slots: usize,
+}
+
+/// The deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveriesStatus {
+    /// Those that wait or are being tried.
+    open: u64,
+    /// Those that were given up.
+    dead: u64,
+    /// When the longest overdue one was due; null where none is overdue.
+    oldest_due_at_ms: Option<i64>,
+}
+
+/// The store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StoreStatus {
+    /// Its file.
+    path: String,
+    /// The fault of its last write, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl From<Status> for StatusView {
+    fn from(status: Status) -> Self {
+        let Status { facts, uptime, problems, store_fault, counts } = status;
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started_at_ms: facts.started_at.as_millis(),
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            url: facts.url,
+            state_dir: facts.state_dir.display().to_string(),
+            healthy: problems.is_empty(),
+            problems,
+            cron: CronStatus { enabled: facts.cron_enabled },
+            jobs: JobsStatus {
+                total: counts.jobs,
+                enabled: counts.jobs_enabled,
+                next_run_at_ms: counts.next_run_at.map(UnixMs::as_millis),
+            },
+            runs: RunsStatus { queued: counts.runs_queued, running: counts.runs_running, slots: facts.slots },
+            deliveries: DeliveriesStatus {
+                open: counts.deliveries_open,
+                dead: counts.deliveries_dead,
+                oldest_due_at_ms: counts.oldest_due_delivery_at.map(UnixMs::as_millis),
+            },
+            store: StoreStatus {
+                path: facts.store_path.display().to_string(),
+                fault: store_fault.map(|fault| fault.to_string()),
+            },
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The words of the wire, as schemas. The model owns them; each enum here is held to the model's by an exhaustive
+//! conversion, and by a test that compares what both write.
+
+use clawhook_model as model;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident, $case:tt { $($variant:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+        #[serde(rename_all = $case)]
+        pub(crate) enum $name { $(#[allow(missing_docs)] $variant),* }
+
+        impl From<model::$name> for $name {
+            fn from(word: model::$name) -> Self {
+                match word { $(model::$name::$variant => Self::$variant),* }
+            }
+        }
+
+        #[cfg(test)]
+        impl $name {
+            /// What the model writes for each variant, beside what is written here.
+            pub(super) fn both() -> Vec<(serde_json::Value, serde_json::Value)> {
+                vec![$((
+                    serde_json::to_value(model::$name::$variant).unwrap(),
+                    serde_json::to_value(Self::$variant).unwrap(),
+                )),*]
+            }
+        }
+    )*};
+}
+
+words! {
+    /// Where a run stands.
+    RunState, "camelCase" { Queued, Running, Finished }
+    /// What made a run happen.
+    Trigger, "camelCase" { Schedule, CatchUp, Manual }
+    /// How the execution ended.
+    RunStatus, "camelCase" { Ok, Error, Skipped }
+    /// The class of a failed run.
+    ErrorReason, "snake_case" {
+        Auth, Format, RateLimit, Overloaded, Billing, ServerError, Timeout, ContextOverflow, ModelNotFound,
+        EmptyResponse, Interrupted, Network, Exit, Launch, Unknown,
+    }
+    /// Whether a run did all that its job asks for, delivery included.
+    CompletionStatus, "lowercase" { Succeeded, Failed, Unknown }
+    /// How a run's delivery stands.
+    DeliveryStatus, "kebab-case" { Delivered, NotDelivered, Unknown, NotRequested }
+    /// Why a result was not sent, on purpose.
+    SuppressionReason, "lowercase" { Empty, Silent }
+    /// Where a delivery stands.
+    DeliveryState, "lowercase" { Pending, Leased, Waiting, Delivered, Dead, Cancelled, Suppressed }
+    /// How one attempt ended.
+    AttemptClass, "snake_case" {
+        Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
+        ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted,
+    }
+    /// How grave a note is.
+    Severity, "lowercase" { Info, Warn, Error }
+    /// Who said something.
+    Role, "lowercase" { System, User, Assistant, Tool }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_the_models() {
+        let words = [
+            RunState::both(),
+            Trigger::both(),
+            RunStatus::both(),
+            ErrorReason::both(),
+            CompletionStatus::both(),
+            DeliveryStatus::both(),
+            SuppressionReason::both(),
+            DeliveryState::both(),
+            AttemptClass::both(),
+            Severity::both(),
+            Role::both(),
+        ];
+        for (the_models, ours) in words.into_iter().flatten() {
+            assert_eq!(the_models, ours);
+        }
+    }
+}

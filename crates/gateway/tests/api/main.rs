@@ -1,0 +1,10 @@
+//! The REST API, through a real socket.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
+
+mod door;
+mod harness;
+mod jobs;
+mod refusals;
+mod runs;
+mod start;
