@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::Agents;
 use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
 use crate::http::{ApiToken, Door, Listener, router, serve};
-use crate::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{Announcement, StateDir, StateDirError};
 use crate::verbs::{Facts, VerbOptions, Verbs};
 
 /// What a gateway is started with.
@@ -49,8 +49,10 @@ pub struct Gateway {
     router: Router,
     engine: Engine,
     delivery: DeliveryService,
-    state: StateDir,
     url: String,
+    // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
+    announcement: Announcement,
+    store: Arc<dyn Store>,
     /// Cancelled when the gateway takes no more work.
     stopping: CancellationToken,
 }
@@ -161,7 +163,7 @@ impl Gateway {
             slots: config.cron.max_concurrent_runs,
         };
         let verbs = Verbs::new(VerbOptions {
-            store,
+            store: Arc::clone(&store),
             engine: handle,
             guard,
             agents,
@@ -170,8 +172,9 @@ impl Gateway {
             facts,
             stopping: stopping.clone(),
         });
-        state.announce(&url, started_at)?;
-        Ok(Self { listener, router: router(Door { verbs, token }), engine, delivery, state, url, stopping })
+        let announcement = state.announce(&url, started_at)?;
+        let router = router(Door { verbs, token });
+        Ok(Self { listener, router, engine, delivery, url, announcement, store, stopping })
     }
 
     /// Where clients of this machine reach it.
@@ -182,7 +185,7 @@ impl Gateway {
     /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
     /// are answered, deliveries under way are settled, and the store is closed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, router, engine, delivery, state, url, stopping } = self;
+        let Self { listener, router, engine, delivery, url, announcement, store, stopping } = self;
         tracing::info!(%url, "the gateway is ready");
         // Results of the last runs are still sent, so deliveries stop last.
         let stop_sending = CancellationToken::new();
@@ -201,7 +204,8 @@ impl Gateway {
         let door_broke = door.end().await;
         stop_sending.cancel();
         let sending_broke = sending.end().await;
-        state.withdraw();
+        drop(announcement);
+        drop(store);
         match ended_early.or(runs_broke).or(door_broke).or(sending_broke) {
             None => Ok(()),
             Some(name) => Err(RunError(name)),

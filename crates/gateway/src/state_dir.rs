@@ -98,26 +98,15 @@ impl StateDir {
             .map_err(|error| StateDirError::SigningSecret { path, error })
     }
 
-    /// Tells clients where the gateway is.
-    pub(crate) fn announce(&self, url: &str, started_at: UnixMs) -> Result<(), StateDirError> {
-        let path = self.discovery_path();
+    /// Tells clients where the gateway is, for as long as the announcement is kept.
+    pub(crate) fn announce(&self, url: &str, started_at: UnixMs) -> Result<Announcement, StateDirError> {
+        let path = self.path.join("gateway.json");
         let discovery = Discovery { url, pid: std::process::id(), started_at_ms: started_at };
         serde_json::to_string(&discovery)
             .map_err(io::Error::from)
             .and_then(|text| private_file::write(&path, &(text + "\n")))
-            .map_err(|error| StateDirError::File { path, error })
-    }
-
-    /// Takes back what [`announce`](Self::announce) told.
-    pub(crate) fn withdraw(&self) {
-        let path = self.discovery_path();
-        if let Err(error) = private_file::remove(&path) {
-            tracing::warn!(path = %path.display(), %error, "the file that tells where the gateway is stays behind");
-        }
-    }
-
-    fn discovery_path(&self) -> PathBuf {
-        self.path.join("gateway.json")
+            .map_err(|error| StateDirError::File { path: path.clone(), error })?;
+        Ok(Announcement { path })
     }
 
     /// The secret in the file at `path`, or else a new one, which is then in that file.
@@ -136,6 +125,20 @@ impl StateDir {
                 Ok(secret)
             }
             Err(error) => Err(StateDirError::File { path, error }),
+        }
+    }
+}
+
+/// The file that tells clients where the gateway is; it goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    path: PathBuf,
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        if let Err(error) = private_file::remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a file that tells of a gateway which has ended stays");
         }
     }
 }

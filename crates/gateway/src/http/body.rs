@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
+use clawhook_model::format_duration;
 use http::StatusCode;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
@@ -24,12 +25,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = tokio::time::timeout(BODY_TIME, read(request.into_body())).await.map_err(|_| {
-            let message = format!("the body was not sent within {} s", BODY_TIME.as_secs());
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
-        })??;
-        parse(&bytes)
+        parse(&read_within(BODY_TIME, request.into_body()).await?)
     }
+}
+
+async fn read_within(time: Duration, body: Body) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(time, read(body)).await.unwrap_or_else(|_| {
+        let message = format!("the body was not sent within {}", format_duration(time));
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message))
+    })
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -70,5 +74,20 @@ fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_waited_for_no_longer_than_its_time() {
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = read_within(Duration::from_millis(1), never).await.unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
         .routes(routes!(status::status))
-        .routes(routes!(openapi::serve))
+        .routes(routes!(openapi::openapi))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .split_for_parts();

@@ -4,7 +4,7 @@ use clawhook_model::DeliveryId;
 use clawhook_store::{DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, StoreError};
 use thiserror::Error;
 
-use super::{Verbs, store_code};
+use super::{Verbs, shown, store_code};
 
 /// Why a verb on deliveries was not done.
 #[derive(Debug, Error)]
@@ -65,7 +65,7 @@ impl Verbs {
     /// One delivery with its attempts.
     pub(crate) async fn delivery(&self, id: &str) -> Result<DeliveryWithAttempts, DeliveryVerbError> {
         let found = self.with.store.delivery(delivery_id(id)?).await?;
-        found.ok_or_else(|| DeliveryVerbError::NotFound(id.to_owned()))
+        found.ok_or_else(|| DeliveryVerbError::NotFound(shown(id)))
     }
 
     /// Makes a delivery due at once, with its whole retry schedule before it.
@@ -77,11 +77,11 @@ impl Verbs {
             DeliveryRetried::AlreadyDelivered => Err(DeliveryVerbError::AlreadyDelivered(id)),
             DeliveryRetried::Suppressed => Err(DeliveryVerbError::Suppressed(id)),
             DeliveryRetried::NoSender => Err(DeliveryVerbError::NoSender(id)),
-            DeliveryRetried::NotFound => Err(DeliveryVerbError::NotFound(text.to_owned())),
+            DeliveryRetried::NotFound => Err(DeliveryVerbError::NotFound(shown(text))),
         }
     }
 }
 
 fn delivery_id(text: &str) -> Result<DeliveryId, DeliveryVerbError> {
-    text.parse().map_err(|_| DeliveryVerbError::NotFound(text.to_owned()))
+    text.parse().map_err(|_| DeliveryVerbError::NotFound(shown(text)))
 }

@@ -8,7 +8,7 @@ use clawhook_store::{JobFilter, JobPage, JobUpdated, StoreError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Verbs, store_code};
+use super::{Verbs, shown, store_code};
 use crate::agents::AgentError;
 
 /// How many of a job's next instants are told.
@@ -263,9 +263,8 @@ impl Verbs {
         if !after.enabled && !rescheduled {
             return Ok(None);
         }
-        let spent = job.state.next_run_at.is_none() && !after.schedule.is_one_shot();
-        if after.enabled == before.enabled && !rescheduled && !spent {
-            return Ok(job.state.next_run_at);
+        if after.enabled == before.enabled && !rescheduled {
+            return Ok(job.state.next_run_at.or_else(|| self.following(job, now)));
         }
         let timetable = check_new(&after.schedule, &job.id, &self.with.host_zone, now)?;
         if !after.enabled {
@@ -296,12 +295,21 @@ impl Verbs {
     }
 
     fn with_upcoming(&self, job: Job) -> SavedJob {
-        let schedule = &job.definition.schedule;
-        // A zone can vanish from the machine after the job was saved; then nothing can be told.
-        let timetable = Timetable::new(schedule, &job.id, &self.with.host_zone).ok();
-        let following = |due: &UnixMs| timetable.as_ref().and_then(|timetable| timetable.next_after(*due));
+        let timetable = self.timetable(&job);
+        let following = |due: &UnixMs| timetable.as_ref()?.next_after(*due);
         let upcoming = std::iter::successors(job.state.next_run_at, following).take(UPCOMING).collect();
         SavedJob { job, upcoming }
+    }
+
+    /// The next instant after `now` of a job that should have one and has none; a one-shot is used up.
+    fn following(&self, job: &Job, now: UnixMs) -> Option<UnixMs> {
+        let recurs = !job.definition.schedule.is_one_shot();
+        self.timetable(job).filter(|_| recurs)?.next_after(now)
+    }
+
+    /// The due times of a stored job; none where its zone has vanished from the machine since it was saved.
+    fn timetable(&self, job: &Job) -> Option<Timetable> {
+        Timetable::new(&job.definition.schedule, &job.id, &self.with.host_zone).ok()
     }
 }
 
@@ -328,5 +336,5 @@ pub(super) fn job_id(text: &str) -> Result<JobId, JobVerbError> {
 }
 
 fn not_found(id: &str) -> JobVerbError {
-    JobVerbError::NotFound(id.to_owned())
+    JobVerbError::NotFound(shown(id))
 }

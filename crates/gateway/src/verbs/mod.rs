@@ -80,6 +80,11 @@ impl Verbs {
     }
 }
 
+/// What a message repeats of an id that names nothing: no more than an id can have.
+fn shown(id: &str) -> String {
+    id.chars().take(200).collect()
+}
+
 /// The word for programs that a fault of the store has.
 pub(crate) fn store_code(error: &StoreError) -> &'static str {
     match error {

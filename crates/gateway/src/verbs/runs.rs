@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::jobs::job_id;
-use super::{Verbs, store_code};
+use super::{Verbs, shown, store_code};
 
 /// How long a waiting caller rests at most between two looks. Its rests grow up to this, so that a short wait ends at
 /// once, and many long ones on a busy gateway do not turn every commit into a thousand readings.
@@ -55,18 +55,18 @@ impl Verbs {
 
     /// A page of a job's runs. A removed job's runs can be read while there are any.
     pub(crate) async fn job_runs(&self, job: &str, filter: RunFilter) -> Result<RunPage, RunVerbError> {
-        let id = job_id(job).map_err(|_| RunVerbError::NoSuchJob(job.to_owned()))?;
+        let id = job_id(job).map_err(|_| RunVerbError::NoSuchJob(shown(job)))?;
         let any = RunFilter { job_id: Some(id.clone()), limit: 1, ..RunFilter::default() };
         let page = self.with.store.runs(RunFilter { job_id: Some(id.clone()), ..filter }).await?;
         let unknown = page.total == 0
             && self.with.store.job(&id).await?.is_none()
             && self.with.store.runs(any).await?.total == 0;
-        if unknown { Err(RunVerbError::NoSuchJob(job.to_owned())) } else { Ok(page) }
+        if unknown { Err(RunVerbError::NoSuchJob(shown(job))) } else { Ok(page) }
     }
 
     /// A run. Where it is not complete, the answer waits for that, though no longer than `wait`.
     pub(crate) async fn run(&self, id: &str, wait: Duration) -> Result<RunRecord, RunVerbError> {
-        let not_found = || RunVerbError::NotFound(id.to_owned());
+        let not_found = || RunVerbError::NotFound(shown(id));
         let run: RunId = id.parse().map_err(|_| not_found())?;
         let deadline = Instant::now() + wait;
         let mut settled = self.with.store.subscribe(Topic::Settled);
@@ -98,7 +98,7 @@ impl Verbs {
 
     /// What was said in a run.
     pub(crate) async fn transcript(&self, id: &str) -> Result<Vec<TranscriptEntry>, RunVerbError> {
-        let not_found = || RunVerbError::NotFound(id.to_owned());
+        let not_found = || RunVerbError::NotFound(shown(id));
         let run = id.parse().map_err(|_| not_found())?;
         let entries = self.with.store.transcript(run).await?;
         if entries.is_empty() && self.with.store.run(run).await?.is_none() {
@@ -109,7 +109,7 @@ impl Verbs {
 
     /// What became of a job's due instants, the newest first.
     pub(crate) async fn occurrences(&self, job: &str, limit: usize) -> Result<Vec<Occurrence>, RunVerbError> {
-        let no_such_job = || RunVerbError::NoSuchJob(job.to_owned());
+        let no_such_job = || RunVerbError::NoSuchJob(shown(job));
         let id = job_id(job).map_err(|_| no_such_job())?;
         let occurrences = self.with.store.occurrences(&id, limit).await?;
         if occurrences.is_empty() && self.with.store.job(&id).await?.is_none() {

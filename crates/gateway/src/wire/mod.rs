@@ -29,6 +29,7 @@ pub(crate) struct Page {
     /// Whether more follow.
     has_more: bool,
     /// The offset of the next page; null on the last one.
+    #[schema(required = true)]
     next_offset: Option<usize>,
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct JobsStatus {
     /// Those that are enabled.
     enabled: u64,
     /// When the next one is due; null where none is.
+    #[schema(required = true)]
     next_run_at_ms: Option<i64>,
 }
 
@@ -78,6 +79,7 @@ pub(crate) struct DeliveriesStatus {
     /// Those that were given up.
     dead: u64,
     /// When the longest overdue one was due; null where none is overdue.
+    #[schema(required = true)]
     oldest_due_at_ms: Option<i64>,
 }
 

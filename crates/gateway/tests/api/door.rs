@@ -78,6 +78,9 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
         operations.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
     let expected: BTreeSet<String> = OPERATIONS.iter().map(|operation| (*operation).to_owned()).collect();
     assert_eq!(listed, expected);
+    let ids: BTreeSet<&str> =
+        operations.iter().map(|(_, _, operation)| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), operations.len(), "{ids:?}");
 
     for (method, path, _) in &operations {
         let concrete = path.replace("{id}", "x").replace("{runId}", "x");

@@ -55,6 +55,8 @@ async fn an_address_that_others_can_reach_needs_a_token_of_the_operators_choice(
     let gateway = start(r#"{ gateway: { auth: { token: "chosen-by-the-operator" } } }"#).await.unwrap();
     assert!(gateway.url().starts_with("http://127.0.0.1:"), "{}", gateway.url());
     assert!(!state_dir.path().join("gateway-token").exists());
+    drop(gateway);
+    assert!(!state_dir.path().join("gateway.json").exists());
 }
 
 #[tokio::test]
