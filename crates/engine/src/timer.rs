@@ -177,10 +177,15 @@ async fn claim(core: &Arc<Core>, due: Vec<Job>, slots: Vec<Held>, now: UnixMs) -
     let mut slots = slots.into_iter();
     let mut won = 0;
     for ((mut job, run), result) in jobs.into_iter().zip(runs).zip(results) {
-        if result == Claimed::Lost {
-            continue;
+        match result {
+            Claimed::Lost => continue,
+            Claimed::AlreadyRecorded => {
+                tracing::warn!(job = %job.id, "an instant came again that has its record; it is not run again");
+                won += 1;
+                continue;
+            }
+            Claimed::Won => won += 1,
         }
-        won += 1;
         let Some(run) = run else { continue };
         job.state.active_run = Some(run.id);
         job.state.running_at = Some(now);

@@ -1,6 +1,6 @@
 //! Asking for jobs.
 
-use clawhook_model::Job;
+use clawhook_model::{Job, UnixMs};
 
 /// Which jobs, and in what order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,15 @@ pub struct JobPage {
     pub jobs: Vec<Job>,
     /// How many match in all.
     pub total: usize,
+}
+
+/// What an edit does to the next instant that a job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextRun {
+    /// It stays what it is, whatever was claimed since the job was read.
+    Keep,
+    /// It becomes this one, or none.
+    Set(Option<UnixMs>),
 }
 
 /// What came of an edit.

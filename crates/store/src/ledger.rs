@@ -46,6 +46,9 @@ pub struct Claim {
 pub enum Claimed {
     /// It is written, and its run is this process's to finish.
     Won,
+    /// The instant of its run has its record already, as happens when the clock was set back: the job waits for its
+    /// next instant, and nothing is run again.
+    AlreadyRecorded,
     /// The job was edited, disabled or removed, is already running, or somebody else was faster.
     Lost,
 }

@@ -30,7 +30,7 @@ use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, RunId, Transcr
 use tokio::sync::watch;
 
 pub use error::StoreError;
-pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated};
+pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
 pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
 pub use outbox::{
     Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, LeaseRequest,
@@ -66,13 +66,13 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a job.
     async fn insert_job(&self, job: Job) -> Result<(), StoreError>;
 
-    /// Replaces a job's definition and its next instant, if the definition is still `before`.
+    /// Replaces a job's definition, if it is still `before`.
     async fn update_job(
         &self,
         id: &JobId,
         before: &JobDefinition,
         after: JobDefinition,
-        next_run_at: Option<UnixMs>,
+        next_run: NextRun,
         now: UnixMs,
     ) -> Result<JobUpdated, StoreError>;
 

@@ -4,7 +4,7 @@ use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{DeliveryMode, Job, JobDefinition, JobError, JobId, JobState, RunId, Schedule, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable, check_new};
-use clawhook_store::{JobFilter, JobPage, JobUpdated, StoreError};
+use clawhook_store::{JobFilter, JobPage, JobUpdated, NextRun, StoreError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -47,9 +47,14 @@ pub(crate) enum JobVerbError {
     /// It is never due, or cannot be told when.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// The one instant of the job has its record in the ledger.
-    #[error("the job was due at {0} already, and an instant is run once")]
-    UsedUp(UnixMs),
+    /// The instant lies among those that have their record in the ledger.
+    #[error("the job was due at {last} already, so that {at} is over")]
+    UsedUp {
+        /// The instant.
+        at: UnixMs,
+        /// The last instant that has a record.
+        last: UnixMs,
+    },
     /// Its webhook lies where no webhook may go.
     #[error(transparent)]
     Webhook(#[from] GuardRefusal),
@@ -83,7 +88,7 @@ impl JobVerbError {
             Self::Job(JobError::UnknownField { .. }) => "unknown_field",
             Self::Job(JobError::NotServed { .. }) => "not_served",
             Self::Job(_) => "invalid_job",
-            Self::Schedule(_) | Self::UsedUp(_) => "invalid_schedule",
+            Self::Schedule(_) | Self::UsedUp { .. } => "invalid_schedule",
             Self::Webhook(_) => "webhook_refused",
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
             Self::Agent(AgentError::Work(_)) => "cannot_run",
@@ -98,7 +103,7 @@ impl JobVerbError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Job(error) => error.hint(),
-            Self::Schedule(ScheduleError::InThePast { .. }) | Self::UsedUp(_) => {
+            Self::Schedule(ScheduleError::InThePast { .. }) | Self::UsedUp { .. } => {
                 Some("give `schedule.at` an instant that is to come".to_owned())
             }
             Self::Schedule(error) => error.hint(),
@@ -119,7 +124,7 @@ impl JobVerbError {
         match self {
             Self::Job(error) => job_error_field(error),
             Self::Schedule(error) => Some(schedule_error_field(error)),
-            Self::UsedUp(_) => Some("schedule.at".to_owned()),
+            Self::UsedUp { .. } => Some("schedule.at".to_owned()),
             Self::Webhook(_) => Some("delivery.to".to_owned()),
             Self::Agent(error) => Some(error.field().to_owned()),
             _ => None,
@@ -227,8 +232,8 @@ impl Verbs {
         let now = self.with.clock.now();
         let after = job.definition.patched(patch, now)?;
         self.check_edit(&job.definition, &after)?;
-        let next_run_at = self.next_after_edit(&job, &after, now).await?;
-        match self.with.store.update_job(&job.id, &job.definition, after, next_run_at, now).await? {
+        let next_run = self.next_after_edit(&job, &after, now).await?;
+        match self.with.store.update_job(&job.id, &job.definition, after, next_run, now).await? {
             JobUpdated::Done(job) => Ok(Some(*job)),
             JobUpdated::Changed => Ok(None),
             JobUpdated::NotFound => Err(not_found(job.id.as_str())),
@@ -257,34 +262,39 @@ impl Verbs {
         job: &Job,
         after: &JobDefinition,
         now: UnixMs,
-    ) -> Result<Option<UnixMs>, JobVerbError> {
+    ) -> Result<NextRun, JobVerbError> {
         let before = &job.definition;
         let rescheduled = after.schedule != before.schedule;
         if !after.enabled && !rescheduled {
-            return Ok(None);
+            return Ok(NextRun::Set(None));
         }
         if after.enabled == before.enabled && !rescheduled {
-            return Ok(job.state.next_run_at.or_else(|| self.following(job, now)));
+            let lacks_one = job.state.next_run_at.is_none();
+            let following = if lacks_one { self.following(job, now) } else { None };
+            return Ok(following.map_or(NextRun::Keep, |next| NextRun::Set(Some(next))));
         }
         let timetable = check_new(&after.schedule, &job.id, &self.with.host_zone, now)?;
         if !after.enabled {
-            return Ok(None);
+            return Ok(NextRun::Set(None));
         }
         self.check_unused(&job.id, &after.schedule, now).await?;
-        Ok(first_due(&after.schedule, &timetable, now))
+        Ok(NextRun::Set(first_due(&after.schedule, &timetable, now)))
     }
 
-    /// Refuses an `at` that is over by a moment and was acted on: the ledger would never let it run again.
-    async fn check_unused(&self, id: &JobId, schedule: &Schedule, now: UnixMs) -> Result<(), JobVerbError> {
-        let Schedule::At { at } = schedule else { return Ok(()) };
-        if *at > now {
-            return Ok(());
+    /// The first instant of a new schedule that the job's ledger does not know yet. Instants up to the last record are
+    /// over, even where the clock was set back since: the ledger would never let one of them run again.
+    async fn first_unrecorded(
+        &self,
+        id: &JobId,
+        schedule: &Schedule,
+        timetable: &Timetable,
+        now: UnixMs,
+    ) -> Result<Option<UnixMs>, JobVerbError> {
+        let last = self.with.store.occurrences(id, 1).await?.first().map(|occurrence| occurrence.due_at);
+        match (schedule, last) {
+            (Schedule::At { at }, Some(last)) if *at <= last => Err(JobVerbError::UsedUp { at: *at, last }),
+            (_, last) => Ok(first_due(schedule, timetable, last.map_or(now, |last| last.max(now)))),
         }
-        let last = self.with.store.occurrences(id, 1).await?;
-        if last.iter().any(|occurrence| occurrence.due_at == *at) {
-            return Err(JobVerbError::UsedUp(*at));
-        }
-        Ok(())
     }
 
     fn check_webhook(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
@@ -314,10 +324,10 @@ impl Verbs {
 }
 
 /// The instant a job waits for first. A one-shot's may be over by a moment: it is due at once.
-fn first_due(schedule: &Schedule, timetable: &Timetable, now: UnixMs) -> Option<UnixMs> {
+fn first_due(schedule: &Schedule, timetable: &Timetable, after: UnixMs) -> Option<UnixMs> {
     match schedule {
         Schedule::At { at } => Some(*at),
-        Schedule::Every { .. } | Schedule::Cron { .. } => timetable.next_after(now),
+        Schedule::Every { .. } | Schedule::Cron { .. } => timetable.next_after(after),
     }
 }
 

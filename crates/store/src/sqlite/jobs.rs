@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, runs};
-use crate::{JobFilter, JobPage, JobSort, JobUpdated, RunRecord, StoreError, Topic};
+use crate::{JobFilter, JobPage, JobSort, JobUpdated, NextRun, RunRecord, StoreError, Topic};
 
 const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, active_run, \
                        running_at, last_run, consecutive_errors";
@@ -45,14 +45,18 @@ pub(super) fn update(
     id: &JobId,
     before: &JobDefinition,
     after: &JobDefinition,
-    next_run_at: Option<UnixMs>,
+    next_run: NextRun,
     now: UnixMs,
 ) -> Result<JobUpdated, StoreError> {
+    let (moves, next_run_at) = match next_run {
+        NextRun::Keep => (false, None),
+        NextRun::Set(next_run_at) => (true, next_run_at),
+    };
     // The definition's own text is the revision: an edit that was made from another text is refused.
     let changed = conn
         .prepare_cached(
             "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, enabled = ?8, \
-             lane = ?9, next_run_at = ?10, updated_at = ?11 WHERE id = ?1 AND definition = ?2 AND removed = 0",
+             lane = ?9, next_run_at = CASE WHEN ?10 THEN ?11 ELSE next_run_at END, updated_at = ?12 WHERE id = ?1 AND definition = ?2 AND removed = 0",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -65,6 +69,7 @@ pub(super) fn update(
                 after.agent().as_str(),
                 after.enabled,
                 rows::lane_word(after.payload.lane()),
+                moves,
                 next_run_at.map(At),
                 At(now),
             ])

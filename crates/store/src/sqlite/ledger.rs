@@ -18,7 +18,14 @@ pub(super) fn claim(
 
 /// The job's next instant moves here and nowhere else, in the transaction that writes the record (invariant 1).
 fn claim_one(conn: &Connection, owner: OwnerId, claim: &Claim, now: UnixMs) -> Result<Claimed, StoreError> {
-    let run = claim.run.as_ref();
+    let mut run = claim.run.as_ref();
+    let recorded = match run {
+        Some(run) => is_recorded(conn, &claim.job_id, run.scheduled_at.unwrap_or(claim.due_at))?,
+        None => false,
+    };
+    if recorded {
+        run = None;
+    }
     let moved = conn
         .prepare_cached(
             "UPDATE jobs SET next_run_at = ?3, active_run = coalesce(?4, active_run), \
@@ -46,9 +53,17 @@ fn claim_one(conn: &Connection, owner: OwnerId, claim: &Claim, now: UnixMs) -> R
         record(conn, &claim.job_id, due_at, &OccurrenceOutcome::Ran(run.id), now)?;
         runs::insert(conn, Some(owner), run, now)?;
     }
-    Ok(Claimed::Won)
+    Ok(if recorded { Claimed::AlreadyRecorded } else { Claimed::Won })
 }
 
+fn is_recorded(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT 1 FROM occurrences WHERE job_id = ?1 AND due_at = ?2")
+        .and_then(|mut select| select.exists(params![job.as_str(), At(due_at)]))
+        .map_err(fault)
+}
+
+/// Writes an instant's record. The first one stands: an instant that comes again, because the clock was set back, was
+/// accounted for when it came first.
 fn record(
     conn: &Connection,
     job: &JobId,
@@ -62,7 +77,8 @@ fn record(
         OccurrenceOutcome::Missed(reason) => ("missed", None, Some(reason)),
     };
     conn.prepare_cached(
-        "INSERT INTO occurrences (job_id, due_at, outcome, run_id, reason, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO occurrences (job_id, due_at, outcome, run_id, reason, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT DO NOTHING",
     )
     .and_then(|mut insert| insert.execute(params![job.as_str(), At(due_at), word, run, reason, At(now)]))
     .map_err(fault)?;

@@ -27,9 +27,9 @@ use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
     Claim, Claimed, Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, FinishRun,
-    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, Occurrence, QueuedRun,
-    RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store,
-    StoreError, Topic,
+    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, NextRun, Occurrence,
+    QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun,
+    Store, StoreError, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -115,12 +115,12 @@ impl Store for SqliteStore {
         id: &JobId,
         before: &JobDefinition,
         after: JobDefinition,
-        next_run_at: Option<UnixMs>,
+        next_run: NextRun,
         now: UnixMs,
     ) -> Result<JobUpdated, StoreError> {
         let (id, before) = (id.clone(), before.clone());
         self.write("update_job", move |conn, raised| {
-            jobs::update(conn, raised, &id, &before, &after, next_run_at, now)
+            jobs::update(conn, raised, &id, &before, &after, next_run, now)
         })
         .await
     }

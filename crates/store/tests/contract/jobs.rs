@@ -1,6 +1,6 @@
 //! Jobs: what is stored stays as it was given, and edits do not run over each other.
 
-use clawhook_store::{JobFilter, JobSort, JobUpdated};
+use clawhook_store::{JobFilter, JobSort, JobUpdated, NextRun};
 use serde_json::json;
 
 use crate::world::{LANE, World, t};
@@ -23,10 +23,20 @@ async fn an_edit_from_an_old_reading_is_refused() {
     let job = world.add("edited").await;
     let first = job.definition.patched(json!({ "description": "first" }), t(0)).unwrap();
     let second = job.definition.patched(json!({ "description": "second" }), t(0)).unwrap();
-    let update = |after| world.store.update_job(&job.id, &job.definition, after, Some(t(1000)), t(5));
+    let update = |after| world.store.update_job(&job.id, &job.definition, after, NextRun::Keep, t(5));
     assert!(matches!(update(first.clone()).await.unwrap(), JobUpdated::Done(job) if job.definition == first));
     assert!(matches!(update(second).await.unwrap(), JobUpdated::Changed));
     assert_eq!(world.store.job(&job.id).await.unwrap().unwrap().definition, first);
+}
+
+#[tokio::test]
+async fn an_edit_that_keeps_the_schedule_never_moves_the_next_instant_back() {
+    let world = World::new();
+    let read = world.add("renamed").await;
+    world.run(&read, t(1000)).await;
+    let after = read.definition.patched(json!({ "name": "another" }), t(0)).unwrap();
+    world.store.update_job(&read.id, &read.definition, after, NextRun::Keep, t(1500)).await.unwrap();
+    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(2000)));
 }
 
 #[tokio::test]
@@ -54,7 +64,7 @@ async fn a_job_that_is_disabled_is_not_due() {
     let world = World::new();
     let job = world.add("off").await;
     let after = job.definition.patched(json!({ "enabled": false }), t(0)).unwrap();
-    world.store.update_job(&job.id, &job.definition, after, None, t(5)).await.unwrap();
+    world.store.update_job(&job.id, &job.definition, after, NextRun::Set(None), t(5)).await.unwrap();
     assert!(world.store.due_jobs(LANE, t(60_000), 10).await.unwrap().is_empty());
     assert_eq!(world.store.next_due(LANE).await.unwrap(), None);
 }

@@ -4,7 +4,9 @@ use clawhook_model::{
     CompletionStatus, DeliveryStatus, ErrorReason, Lane, Role, RunId, RunOutcome, RunStatus, SessionId,
     SuppressionReason, TranscriptEntry,
 };
-use clawhook_store::{AfterRun, Claimed, OccurrenceOutcome, RunFilter, RunFinished, RunStarted, StartRun};
+use clawhook_store::{
+    AfterRun, Claimed, NextRun, OccurrenceOutcome, RunFilter, RunFinished, RunStarted, StartRun,
+};
 use serde_json::json;
 
 use crate::world::{LANE, World, claim, finish, t};
@@ -35,6 +37,21 @@ async fn i02_an_instant_is_claimed_once() {
     let (second, _) = world.claim(&job, t(1000), Some(t(2000))).await;
     assert_eq!((first, second), (Claimed::Won, Claimed::Lost));
     assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
+}
+
+#[tokio::test]
+async fn i02_an_instant_that_comes_again_because_the_clock_was_set_back_is_not_run_again() {
+    let world = World::new();
+    let job = world.add("again").await;
+    let run = world.run(&job, t(1000)).await;
+    let after = job.definition.patched(json!({ "description": "x" }), t(0)).unwrap();
+    let back = NextRun::Set(Some(t(1000)));
+    world.store.update_job(&job.id, &job.definition, after, back, t(900)).await.unwrap();
+    let (claimed, _) = world.claim(&job, t(1000), Some(t(2000))).await;
+    assert_eq!(claimed, Claimed::AlreadyRecorded);
+    assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
+    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(2000)));
+    assert_eq!(world.store.counts(t(1000)).await.unwrap().runs_running, 0);
 }
 
 #[tokio::test]
