@@ -79,7 +79,7 @@ impl From<JobVerbError> for ApiError {
             JobVerbError::NotFound(_) => StatusCode::NOT_FOUND,
             JobVerbError::Job(_)
             | JobVerbError::Schedule(_)
-            | JobVerbError::UsedUp(_)
+            | JobVerbError::UsedUp { .. }
             | JobVerbError::Webhook(_)
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
             JobVerbError::Changed { .. } | JobVerbError::Contended(_) => StatusCode::CONFLICT,

@@ -7,7 +7,8 @@
 //! - `query` and `body` read what was sent, strictly and within bounds;
 //! - the handlers call one verb each, and `error` turns its refusal into a status.
 //!
-//! Every answer but the probes' is JSON of the shapes in `wire`; every refusal has one shape, [`ErrorBody`].
+//! Every answer but the probes' is JSON of the shapes in `wire`; every refusal has one shape,
+//! [`ErrorBody`](error::ErrorBody).
 //!
 //! Not guaranteed: that an answer is read. What a client asked for and was accepted happens whether it waits or not.
 

@@ -277,8 +277,7 @@ impl Verbs {
         if !after.enabled {
             return Ok(NextRun::Set(None));
         }
-        self.check_unused(&job.id, &after.schedule, now).await?;
-        Ok(NextRun::Set(first_due(&after.schedule, &timetable, now)))
+        Ok(NextRun::Set(self.first_unrecorded(&job.id, &after.schedule, &timetable, now).await?))
     }
 
     /// The first instant of a new schedule that the job's ledger does not know yet. Instants up to the last record are
