@@ -19,6 +19,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
+/// What to do about an unknown job.
+const WHERE_THE_IDS_ARE: &str = "`clawhook cron list --all` shows the ids";
+
 /// A call of the API, to be made.
 pub(crate) struct Call {
     method: Method,
@@ -177,11 +180,11 @@ impl CallError {
             Self::NoAnswer { .. } | Self::TooLong | Self::Setup(_) => None,
             Self::NotTheApi { .. } => Some("check the address, and what else listens there".to_owned()),
             Self::Unauthorized { hint, .. } => Some(hint.clone()),
-            Self::Refused { status, message, hint } => hint.clone().or_else(|| {
+            Self::Refused { status, message, hint } => {
                 let unknown_job =
                     *status == StatusCode::NOT_FOUND && message.starts_with("Automation not found");
-                unknown_job.then(|| "`clawhook cron list --all` shows the ids".to_owned())
-            }),
+                if unknown_job { Some(WHERE_THE_IDS_ARE.to_owned()) } else { hint.clone() }
+            }
         }
     }
 }
@@ -273,8 +276,10 @@ impl Client {
     fn token_hint(&self, from_gateway: Option<String>) -> String {
         match &self.connection.token {
             Err(no_token) => no_token.hint(),
-            Ok(_) => from_gateway
-                .unwrap_or_else(|| "give the gateway's token in the variable CLAWHOOK_TOKEN".to_owned()),
+            Ok(_) => {
+                let told = from_gateway.map(|hint| format!("; the gateway says: {hint}")).unwrap_or_default();
+                format!("give the gateway's token in the variable CLAWHOOK_TOKEN{told}")
+            }
         }
     }
 

@@ -10,17 +10,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::state_dir::StateDirArgs;
+use crate::state_dir::{StateDirArgs, WHICH};
 
 /// Which gateway, and with which token.
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct ConnectionArgs {
     /// The gateway's address [default: the one that the gateway wrote to its state directory]
-    #[arg(long, global = true, value_name = "URL", env = "CLAWHOOK_URL", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = WHICH, value_name = "URL", env = "CLAWHOOK_URL", hide_env_values = true)]
     url: Option<String>,
     /// The gateway's token; others on this machine can see a command line, so prefer the variable
-    #[arg(long, global = true, value_name = "TOKEN", env = "CLAWHOOK_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = WHICH, value_name = "TOKEN", env = "CLAWHOOK_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
 }
 

@@ -7,12 +7,15 @@ use clap::Args;
 
 use crate::failure::Failure;
 
+/// What the flags that choose a gateway stand under.
+pub(crate) const WHICH: &str = "Which gateway";
+
 /// Which state directory.
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct StateDirArgs {
     /// The gateway's state directory [default: ~/.clawhook]
-    #[arg(long, global = true, value_name = "DIR", env = "CLAWHOOK_STATE_DIR", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = WHICH, value_name = "DIR", env = "CLAWHOOK_STATE_DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
 }
 

@@ -112,6 +112,11 @@ pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> S
     facts.into_iter().map(|(label, value)| format!("{label}: {}\n", printable(&value))).collect()
 }
 
+/// Lines of `label: value`, without those that have none.
+pub(crate) fn known_facts<'a>(all: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    facts(all.into_iter().filter(|(_, value)| value != NONE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,7 @@ const COLUMNS: [Column; 9] = [
 pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<(), Failure> {
     let call = Call::get(["jobs"])
         .query("includeDisabled", args.all)
+        .query("sortBy", "nextRunAtMs".to_owned())
         .maybe("query", args.query)
         .query("limit", args.limit)
         .maybe("offset", args.offset);

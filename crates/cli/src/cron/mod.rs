@@ -108,16 +108,24 @@ pub(crate) async fn run(
     match args.command {
         CronCommand::Add(args) => {
             let plan = args.plan(now).map_err(|misuse| misuse.of("add"))?;
-            add::run(&client()?, *args, plan, now).await?;
+            let client = client()?;
+            add::run(&client, *args, plan, now).await?;
+            status::warn_if_off(&client).await?;
         }
         CronCommand::Edit(args) => {
             let plan = args.plan(now).map_err(|misuse| misuse.of("edit"))?;
-            edit::run(&client()?, *args, plan, now).await?;
+            let client = client()?;
+            edit::run(&client, *args, plan, now).await?;
+            status::warn_if_off(&client).await?;
         }
         CronCommand::List(args) => list::run(&client()?, args, now).await?,
         CronCommand::Get(args) => show::get(&client()?, &args).await?,
         CronCommand::Show(args) => show::run(&client()?, &args, now).await?,
-        CronCommand::Enable(args) => switch::run(&client()?, &args, "enable", now).await?,
+        CronCommand::Enable(args) => {
+            let client = client()?;
+            switch::run(&client, &args, "enable", now).await?;
+            status::warn_if_off(&client).await?;
+        }
         CronCommand::Disable(args) => switch::run(&client()?, &args, "disable", now).await?,
         CronCommand::Remove(args) => remove::run(&client()?, &args).await?,
         CronCommand::Run(args) => run::run(&client()?, &args, clock).await?,

@@ -81,7 +81,7 @@ async fn wait(
     if args.json {
         output::json(&with_outcome(accepted, &run, entry))?;
     } else {
-        output::data(&table::facts(facts(&run)))?;
+        output::data(&table::known_facts(facts(&run)))?;
     }
     match standing(&run) {
         Standing::Succeeded => Ok(()),

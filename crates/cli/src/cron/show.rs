@@ -36,7 +36,7 @@ pub(super) fn saved(done: &'static str, answer: &Value, json: bool, now: UnixMs)
     } else {
         let mut facts = vec![(done, job.title().to_owned())];
         facts.extend(definition(&job, now));
-        output::data(&table::facts(facts))?;
+        output::data(&table::known_facts(facts))?;
     }
     for note in &job.notes {
         output::message("note", note);

@@ -35,3 +35,15 @@ pub(super) async fn run(client: &Client, args: &StatusArgs, now: UnixMs) -> Resu
     ];
     Ok(output::data(&table::facts(facts))?)
 }
+
+/// Tells whoever saved a job that it will not run by itself, where that is so.
+pub(super) async fn warn_if_off(client: &Client) -> Result<(), Failure> {
+    let status: StatusView = view::read(&client.call(Call::get(["status"])).await?)?;
+    if !status.cron.enabled {
+        output::message(
+            "warning",
+            "schedules are off (cron.enabled is false): the job is not run when it is due",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What was typed and cannot be meant ends with exit code 2, before anything is asked of a gateway.
+
+use crate::processes::Home;
+
+#[test]
+fn mistakes_in_what_was_typed_end_with_exit_code_2_and_a_message() {
+    let home = Home::new();
+    for (line, message) in [
+        ("frobnicate", "unrecognized subcommand 'frobnicate'"),
+        ("cron", "Usage: clawhook cron"),
+        ("cron add", "a job needs a schedule"),
+        ("cron add --cron '0 9 * * *' --every 1h --message hi", "cannot be used with"),
+        ("cron add '0 9 * * *' --at 1h --message hi", "the schedule is given twice"),
+        ("cron add --every 1h", "a job needs something to do"),
+        ("cron add --every 1h --message hi --command ls", "cannot be used with"),
+        ("cron add 'every 1h' hi --command ls", "what to do is given twice"),
+        ("cron add --every 1h --tz UTC --message hi", "cannot be used with"),
+        ("cron add --every 1h --exact --message hi", "cannot be used with"),
+        ("cron add --every soon --message hi", "`soon` is not a duration"),
+        ("cron add tomorrow hi", "`tomorrow` is no schedule"),
+        ("cron add --every 1h --command ls --model m/x", "cannot be used with"),
+        ("cron add --every 1h --message hi --command-cwd /", "cannot be used with"),
+        ("cron add --every 1h --command-argv 'ls -l'", "not a JSON array of texts"),
+        ("cron add --every 1h --command-argv '[]'", "must begin with a program"),
+        ("cron add --every 1h --command ls --command-env A", "expected NAME=VALUE"),
+        ("cron add --every 1h --message hi --webhook http://h --announce", "cannot be used with"),
+        ("cron add --every 1h --message hi --webhook http://h --channel x", "cannot be used with"),
+        ("cron add --every 1h --message hi --no-deliver --announce", "cannot be used with"),
+        ("cron add --every 1h --message hi --best-effort-deliver", "needs --webhook or --announce"),
+        ("cron add --every 1h --message hi --session main", "--session main needs --system-event"),
+        ("cron add --every 1h --system-event hi --session isolated", "needs --session main"),
+        ("cron add --every 1h --message hi --timeout-seconds -1", "unexpected argument"),
+        ("cron add --every 1h --message hi --timeout-seconds x", "a number of seconds"),
+        ("cron add --file job.json --every 1h", "cannot be used with"),
+        ("cron add --file job.json --disabled", "cannot be used with"),
+        ("cron add --delete-after-run --keep-after-run 20m hi", "cannot be used with"),
+        ("cron edit", "required arguments were not provided"),
+        ("cron edit id", "there is nothing to change"),
+        ("cron edit id --agent a --clear-agent", "cannot be used with"),
+        ("cron edit id --enable --disable", "cannot be used with"),
+        ("cron edit id --cron '0 9 * * *' --every 1h", "cannot be used with"),
+        ("cron show ''", "a value is required"),
+        ("cron run id --wait-timeout 1h", "--wait"),
+        ("cron runs id --id id", "cannot be used with"),
+        ("cron runs --limit 201", "201 is not in 1..=200"),
+        ("deliveries show", "required arguments were not provided"),
+        ("listen --secret a --secret-file b", "cannot be used with"),
+        ("listen --status 99", "expected an HTTP status"),
+        ("listen --delay soon", "`soon` is not a duration"),
+        ("gateway --port 65536", "65536 is not in 0..=65535"),
+    ] {
+        let args = words(line);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        home.run(&args).failed(2, message);
+    }
+}
+
+#[test]
+fn the_version_and_the_help_are_data() {
+    let home = Home::new();
+    assert_eq!(home.run(&["--version"]).ok(), format!("clawhook {}\n", env!("CARGO_PKG_VERSION")));
+    let help = home.run(&["help"]).ok();
+    for command in ["gateway", "cron", "deliveries", "status", "listen"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
+
+#[test]
+fn the_token_of_the_environment_is_not_in_the_help() {
+    let home = Home::new();
+    let ended = Home::end(home.command(&["cron", "list", "--help"]).env("CLAWHOOK_TOKEN", "s3cret"));
+    assert!(!ended.ok().contains("s3cret"));
+}
+
+/// The words of a line, where `'…'` is one.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
