@@ -1,5 +1,6 @@
 //! The project's tasks, one command each: `cargo xtask verify`, `cargo xtask demo`.
 
+mod bench;
 mod demo;
 mod house_rules;
 mod licences;
@@ -27,6 +28,8 @@ struct Xtask {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measures how fast it is and what it takes, beside what the machine can do
+    Bench(bench::Options),
     /// Shows the whole way of one result: a job, a real model's answer, a signed event at a receiver
     Demo(demo::Options),
     /// Serves the demo's small model by itself, to point a gateway of your own at
@@ -37,6 +40,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match Xtask::parse().task {
+        Task::Bench(options) => bench::run(&options).map_err(Into::into),
         Task::Demo(options) => demo::run(options).map_err(Into::into),
         Task::Model => model_server::run().map_err(Into::into),
         Task::Verify(options) => verify::run(&options).map_err(Into::into),
