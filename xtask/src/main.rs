@@ -1,6 +1,7 @@
 //! The project's tasks, one command each: `cargo xtask verify`, `cargo xtask demo`.
 
 mod bench;
+mod crash;
 mod demo;
 mod house_rules;
 mod licences;
@@ -30,6 +31,8 @@ struct Xtask {
 enum Task {
     /// Measures how fast it is and what it takes, beside what the machine can do
     Bench(bench::Options),
+    /// Kills the gateway again and again, and proves that nothing is lost and nothing is run twice
+    Crash(crash::Options),
     /// Shows the whole way of one result: a job, a real model's answer, a signed event at a receiver
     Demo(demo::Options),
     /// Serves the demo's small model by itself, to point a gateway of your own at
@@ -41,6 +44,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match Xtask::parse().task {
         Task::Bench(options) => bench::run(&options).map_err(Into::into),
+        Task::Crash(options) => crash::run(options).map_err(Into::into),
         Task::Demo(options) => demo::run(options).map_err(Into::into),
         Task::Model => model_server::run().map_err(Into::into),
         Task::Verify(options) => verify::run(&options).map_err(Into::into),

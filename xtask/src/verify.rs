@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 
+use crate::crash;
 use crate::demo;
 use crate::house_rules;
 use crate::licences::{self, Advisories};
@@ -31,7 +32,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -42,6 +43,7 @@ const STEPS: [Step; 11] = [
     Step { name: "doctests", headline: "The examples in the documentation work", run: doctests },
     Step { name: "docs", headline: "The documentation builds, and its links lead somewhere", run: docs },
     Step { name: "receiver", headline: "The example receiver's tests pass", run: receiver },
+    Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
     Step { name: "demo", headline: "A real model's answer arrives, signed, at a real receiver", run: demo },
 ];
 
@@ -158,6 +160,11 @@ fn receiver(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
     stage::install_receiver(progress)?;
     let mut npm = Command::new("npm");
     process::run(npm.current_dir(stage::receiver_folder()).args(["test", "--loglevel=error"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn crash(_: Progress) -> Result<Outcome, Box<dyn Error>> {
+    crash::run(crash::Options::for_the_gate())?;
     Ok(Outcome::Passed)
 }
 

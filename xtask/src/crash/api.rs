@@ -59,7 +59,8 @@ fn read(answer: &[u8]) -> Option<Answer> {
     let end_of_head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end_of_head]).ok()?.to_ascii_lowercase();
     let status = head.strip_prefix("http/1.1 ")?.get(..3)?.parse().ok()?;
-    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
+    let length: usize =
+        head.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
     let body = answer.get(end_of_head + 4..end_of_head + 4 + length)?;
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).ok()? };
     Some(Answer { status, body })

@@ -105,9 +105,14 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// All requests so far, in the order of arrival.
-    pub(super) fn requests(&self) -> Vec<Request> {
-        self.shared.requests().clone()
+    /// How many requests have arrived so far.
+    pub(super) fn count(&self) -> usize {
+        self.shared.requests().len()
+    }
+
+    /// The requests so far without the first ones, in the order of arrival.
+    pub(super) fn requests_from(&self, first: usize) -> Vec<Request> {
+        self.shared.requests().iter().skip(first).cloned().collect()
     }
 }
 
@@ -115,7 +120,6 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // A connection of our own wakes the thread that waits for one.
-        #[expect(clippy::disallowed_methods, reason = "it is the address that this very receiver listens on")]
         TcpStream::connect(self.address).ok();
         if let Some(accepting) = self.accepting.take() {
             accepting.join().ok();
@@ -137,12 +141,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { continue };
         let shared = shared.clone();
         // The gateway bounds how many requests it has under way, and with them these threads.
-        std::thread::spawn(move || serve(stream, &shared));
+        std::thread::spawn(move || serve(&stream, &shared));
     }
 }
 
 /// Serves one connection until either side ends it; that the gateway dies in the middle is the daily bread here.
-fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
+fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
@@ -167,7 +171,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
             requests.len() - 1
         };
         if behaviour == Behaviour::ResetBeforeBody {
-            return reset(&stream);
+            return reset(stream);
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
@@ -181,13 +185,13 @@ fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
             Behaviour::Ok => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             Behaviour::NoContent => b"HTTP/1.1 204 No Content\r\n\r\n",
             Behaviour::ServerError => b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
-            Behaviour::ResetBeforeBody | Behaviour::ResetAfterBody => return reset(&stream),
+            Behaviour::ResetBeforeBody | Behaviour::ResetAfterBody => return reset(stream),
             Behaviour::Stall => {
                 std::thread::sleep(STALL);
                 return None;
             }
         };
-        (&stream).write_all(answer).ok()?;
+        { stream }.write_all(answer).ok()?;
         shared.requests()[place].answered = true;
     }
 }
