@@ -341,3 +341,50 @@ fn read_markers(folder: &Path) -> std::io::Result<Vec<Marker>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clawhook_model::Schedule;
+
+    use super::super::promises::Ending;
+    use super::*;
+
+    fn at(ms: i64) -> UnixMs {
+        UnixMs::from_millis(ms)
+    }
+
+    /// A job on each second from 1000 on, switched off at 6 s.
+    fn each_second(role: Role) -> JobPromise {
+        JobPromise {
+            role,
+            schedule: Schedule::Every { every_ms: 1000, anchor_ms: at(0) },
+            runs_a_command: false,
+            id: Some("job".to_owned()),
+            created_at: Some(at(500)),
+            asked_revision: 0,
+            kept_revision: 0,
+            ending: Some(Ending { asked_at: at(6000), answered_at: Some(at(6010)) }),
+        }
+    }
+
+    fn compare(role: Role, records: &[i64]) -> Result<(), String> {
+        let records: Vec<UnixMs> = records.iter().copied().map(at).collect();
+        compare_with_timetable("job", &each_second(role), &records)
+    }
+
+    #[test]
+    fn i01_a_gap_a_stray_record_and_an_early_end_are_found() {
+        assert_eq!(compare(Role::Grid, &[1000, 2000, 3000, 4000, 5000]), Ok(()));
+        assert!(compare(Role::Grid, &[1000, 3000, 4000, 5000]).unwrap_err().contains("has no record"));
+        assert!(compare(Role::Grid, &[1000, 1500, 2000]).unwrap_err().contains("was not due"));
+        assert!(compare(Role::Grid, &[1000, 2000]).unwrap_err().contains("the last is"));
+        assert!(compare(Role::Grid, &[1000, 2000, 3000, 4000, 5000, 6000, 7000]).is_err());
+    }
+
+    #[test]
+    fn what_is_due_while_its_job_is_switched_off_may_or_may_not_have_a_record() {
+        assert_eq!(compare(Role::Grid, &[1000, 2000, 3000, 4000, 5000, 6000]), Ok(()));
+        assert_eq!(compare(Role::Spare, &[1000, 2000]), Ok(()));
+        assert!(compare(Role::Spare, &[2000]).is_err());
+    }
+}

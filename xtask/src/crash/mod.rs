@@ -46,6 +46,9 @@ use crate::workspace;
 
 /// How long a life lasts whose point is not reached.
 const POINT_WITHIN: Duration = Duration::from_millis(1500);
+/// After each so many deaths the gateway stays dead for a while, so that instants are missed.
+const ABSENT_EACH: usize = 8;
+const ABSENT_FOR: Duration = Duration::from_millis(2300);
 /// How long the last life goes on undisturbed before its jobs are switched off.
 const CALM: Duration = Duration::from_secs(2);
 /// How long everything may take to come to its end.
@@ -172,6 +175,9 @@ impl Trial {
             let what = self.live(&death)?;
             self.progress.note(format_args!("life {number:>3} of {}: {what}", self.options.kills));
             self.look_at_what_is_left()?;
+            if number.is_multiple_of(ABSENT_EACH) {
+                std::thread::sleep(ABSENT_FOR);
+            }
         }
         self.last_life()?;
         self.account()
@@ -242,16 +248,25 @@ impl Trial {
     ) -> Option<std::process::ExitStatus> {
         let stop = AtomicBool::new(false);
         let worker = &mut self.worker;
-        std::thread::scope(|scope| {
-            scope.spawn(|| worker.work(api, point.map(|point| point.operation), &stop));
+        let (ended, died_at, work) = std::thread::scope(|scope| {
+            let working = scope.spawn(|| worker.work(api, point.map(|point| point.operation), &stop));
             let ended = gateway.wait(lifetime);
+            let died_at = Instant::now();
             if ended.is_none() {
                 // It dies while the worker is still asking.
                 gateway.kill_without_waiting();
             }
             stop.store(true, Ordering::SeqCst);
-            ended
-        })
+            (ended, died_at, working.join().unwrap_or(Ok(())))
+        });
+        match work {
+            Err((gone_at, error)) if ended.is_none() && gone_at < died_at => {
+                let told = format!("the gateway lived and did not answer: {error}");
+                self.worker.promises.broken.push(told);
+            }
+            _ => {}
+        }
+        ended
     }
 
     fn note_point(&mut self, point: Option<&Point>, was_reached: bool) -> String {

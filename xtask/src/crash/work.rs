@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clawhook_clock::{Clock, SystemClock};
 use clawhook_model::{Schedule, UnixMs};
@@ -105,23 +105,26 @@ impl Worker {
     }
 
     /// Works until told to stop, or until the gateway is gone. Every second task is one that has `operation` done.
-    pub(super) fn work(&mut self, api: &Api, operation: Option<&str>, stop: &AtomicBool) {
+    /// Gives when and how the gateway was gone, if it was.
+    pub(super) fn work(
+        &mut self,
+        api: &Api,
+        operation: Option<&str>,
+        stop: &AtomicBool,
+    ) -> Result<(), (Instant, io::Error)> {
+        let gone = |error| (Instant::now(), error);
         self.one_shots_left = ONE_SHOTS_IN_A_LIFE;
         let favourite = operation.and_then(task_for);
-        if self.look_around(api).is_err() {
-            return;
-        }
+        self.look_around(api).map_err(gone)?;
         while !stop.load(Ordering::SeqCst) {
             let task = match favourite {
                 Some(task) if self.chance.within(0..=1) == 0 => task,
                 _ => *self.chance.pick(&TASKS).unwrap_or(&Task::Look),
             };
-            // The gateway is gone: that is what this is about.
-            if self.do_one(api, task).is_err() {
-                return;
-            }
+            self.do_one(api, task).map_err(gone)?;
             std::thread::sleep(REST);
         }
+        Ok(())
     }
 
     fn do_one(&mut self, api: &Api, task: Task) -> io::Result<()> {
