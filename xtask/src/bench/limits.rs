@@ -16,16 +16,53 @@ use super::BenchError;
 use super::gateway::{Gateway, system_event};
 use super::instant::unix_ms;
 use super::receiver::Receiver;
-use super::report::rate;
+use super::report::{Figure, rate};
 
 /// How many requests the gateway has under way to one origin by default.
 const CONCURRENT: usize = 64;
 /// How many lifecycles share their three transactions.
 const GROUP: usize = 256;
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
+/// How long the receiver may take to note what has been answered.
+const LAST_ARRIVAL_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the parts did by themselves.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) transport_per_s: f64,
+    pub(super) store_per_s: f64,
+    body_bytes: usize,
+    sent: usize,
+    arrived: usize,
+}
+
+pub(super) async fn measure(folder: &Path, receiver: &Receiver, count: usize) -> Result<Limits, BenchError> {
+    let (body, schema) = sample(folder, receiver).await?;
+    receiver.forget().await?;
+    let (hook, sent_body) = (receiver.hook_url(), body.clone());
+    let sending = tokio::task::spawn_blocking(move || transport(&hook, &sent_body, count));
+    let transport_per_s = sending.await??;
+    let arrived = receiver.wait_for(count, LAST_ARRIVAL_WITHIN).await?.count();
+    let store_per_s = store(folder, &schema, &body, count)?;
+    Ok(Limits { transport_per_s, store_per_s, body_bytes: body.len(), sent: count, arrived })
+}
+
+impl Limits {
+    pub(super) fn figures(&self) -> [Figure; 2] {
+        let Self { body_bytes, sent, arrived, .. } = self;
+        [
+            Figure::new("limits.transport", self.transport_per_s, "/s").noted(format!(
+                "signed POSTs of {body_bytes} bytes by the bare HTTP client, {CONCURRENT} at a time, {arrived} of {sent} received"
+            )),
+            Figure::new("limits.store", self.store_per_s, "/s").noted(format!(
+                "lifecycles in SQLite alone: insert, claim, settle, in synced groups of {GROUP}"
+            )),
+        ]
+    }
+}
 
 /// A real event's bytes, to be sent and stored as often as is wanted.
-pub(super) async fn sample(folder: &Path, receiver: &Receiver) -> Result<(Bytes, Schema), BenchError> {
+async fn sample(folder: &Path, receiver: &Receiver) -> Result<(Bytes, Schema), BenchError> {
     let gateway = Gateway::start(folder, "sample").await?;
     receiver.forget().await?;
     let job = gateway.make_jobs(vec![system_event("sample", &receiver.hook_url())]).await?.concat();
@@ -40,7 +77,7 @@ pub(super) async fn sample(folder: &Path, receiver: &Receiver) -> Result<(Bytes,
 }
 
 /// What the transport alone sends in a second: signed, and with the gateway's own concurrency.
-pub(super) fn transport(hook: &str, body: &Bytes, count: usize) -> Result<f64, BenchError> {
+fn transport(hook: &str, body: &Bytes, count: usize) -> Result<f64, BenchError> {
     let unusable = |text: String| BenchError::Unreadable { what: "what the transport is to send", text };
     let url = WebhookUrl::from_str(hook).map_err(|error| unusable(error.to_string()))?;
     let secret = SigningSecret::generate().map_err(|error| unusable(error.to_string()))?;
@@ -108,7 +145,7 @@ impl Sender {
 
 /// The statements that make the gateway's own tables and indexes.
 #[derive(Debug)]
-pub(super) struct Schema(Vec<String>);
+struct Schema(Vec<String>);
 
 impl Schema {
     fn of(store: &Path) -> Result<Self, BenchError> {
@@ -123,7 +160,7 @@ impl Schema {
 
 /// How many lifecycles of a result SQLite alone takes through the gateway's tables in a second: finished with its
 /// event and its delivery, leased, settled with its attempt; three synced transactions for each group.
-pub(super) fn store(folder: &Path, schema: &Schema, body: &Bytes, count: usize) -> Result<f64, BenchError> {
+fn store(folder: &Path, schema: &Schema, body: &Bytes, count: usize) -> Result<f64, BenchError> {
     let mut conn = Connection::open(folder.join("limit.db"))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;

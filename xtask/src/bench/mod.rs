@@ -169,29 +169,17 @@ async fn measure(options: &Options, folder: &Path) -> Result<Vec<Figure>, BenchE
         progress.step("Start and rest");
         figures.extend(idle::measure(folder).await?);
     }
-    let (mut transport, mut store) = (None, None);
+    let mut limits = None;
     if wanted(Part::Limits) {
         progress.step("What the HTTP client and SQLite do by themselves");
-        let (body, schema) = limits::sample(folder, &receiver).await?;
-        receiver.forget().await?;
-        let (hook, sent_body) = (receiver.hook_url(), body.clone());
-        let sent =
-            tokio::task::spawn_blocking(move || limits::transport(&hook, &sent_body, events)).await??;
-        let stored = limits::store(folder, &schema, &body, events)?;
-        figures.push(
-            Figure::new("limits.transport", sent, "/s")
-                .noted(format!("signed POSTs of {} bytes by the bare HTTP client, 64 at a time", body.len())),
-        );
-        figures.push(
-            Figure::new("limits.store", stored, "/s")
-                .noted("lifecycles in SQLite alone: insert, claim, settle, in synced groups of 256"),
-        );
-        (transport, store) = (Some(sent), Some(stored));
+        let measured = limits::measure(folder, &receiver, events).await?;
+        figures.extend(measured.figures());
+        limits = Some(measured);
     }
     if wanted(Part::Throughput) {
         progress.step(format_args!("{events} events the whole way"));
         let whole = throughput::measure(folder, &receiver, events, options.connections.into()).await?;
-        figures.extend(whole.into_figures(transport, store));
+        figures.extend(whole.into_figures(limits.as_ref()));
     }
     if wanted(Part::Latency) {
         progress.step("One result at a time");

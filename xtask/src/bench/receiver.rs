@@ -131,6 +131,13 @@ pub(super) struct Arrivals {
     pub(super) repeats: usize,
 }
 
+impl Arrivals {
+    /// How many requests arrived in all.
+    pub(super) fn count(&self) -> usize {
+        self.first.len() + self.repeats
+    }
+}
+
 impl Receiver {
     pub(super) fn start(logs: &Path) -> Result<Self, BenchError> {
         let itself = std::env::current_exe()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::BenchError;
 use super::gateway::{Gateway, system_event};
 use super::instant::Instant;
+use super::limits::Limits;
 use super::receiver::Receiver;
 use super::report::{Figure, Times, megabytes, number, rate};
 use super::usage::{Cpu, Memory};
@@ -138,15 +139,15 @@ async fn drive_connection(
 
 impl Throughput {
     /// The figures, with what they are worth beside the limits of the parts.
-    pub(super) fn into_figures(self, transport: Option<f64>, store: Option<f64>) -> Vec<Figure> {
-        let delivered = self.delivered_per_s;
+    pub(super) fn into_figures(self, limits: Option<&Limits>) -> Vec<Figure> {
         let mut figures = self.figures;
-        let ratios = [
-            ("throughput.of_transport", transport, "of what the bare HTTP client sends"),
-            ("throughput.of_store", store, "of what SQLite alone does"),
-        ];
-        for (key, limit, note) in ratios {
-            figures.extend(limit.map(|limit| Figure::new(key, delivered / limit, "").noted(note)));
+        if let Some(limits) = limits {
+            let ratio = |key, limit: f64| Figure::new(key, self.delivered_per_s / limit, "");
+            figures.push(
+                ratio("throughput.of_transport", limits.transport_per_s)
+                    .noted("of what the bare HTTP client sends"),
+            );
+            figures.push(ratio("throughput.of_store", limits.store_per_s).noted("of what SQLite alone does"));
         }
         figures
     }
