@@ -6,7 +6,7 @@
 //! cannot take every place.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clawhook_clock::Clock;
@@ -25,6 +25,9 @@ use crate::verdict::{Judgement, judge};
 
 /// How many deliveries are leased in one transaction.
 const BATCH: usize = 256;
+/// How many attempts are unsettled at once, as a multiple of the requests under way: those that wait for their record
+/// come on top.
+const UNSETTLED: usize = 4;
 /// How much longer than the request's own limit a lease lasts: time to settle it.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How long the service waits where the store cannot be read or written.
@@ -109,9 +112,10 @@ impl Core {
     /// Leases and sends for as long as there is something due and room for it; returns when the next is due.
     async fn lease_and_send(self: &Arc<Self>, tasks: &TaskTracker) -> Result<Option<UnixMs>, StoreError> {
         loop {
-            let room = self.under_way.room(&self.options);
+            let unsettled = tasks.len();
+            let room = self.under_way.room(&self.options, unsettled);
             if room.most == 0 {
-                // A request that ends makes room and wakes the service.
+                // What ends makes room and wakes the service.
                 return Ok(None);
             }
             let now = self.clock.now();
@@ -123,10 +127,7 @@ impl Core {
             for delivery in leased {
                 let place = self.under_way.take(&delivery);
                 let core = self.clone();
-                tasks.spawn(async move {
-                    core.carry(delivery).await;
-                    drop(place);
-                });
+                tasks.spawn(async move { core.carry(delivery, place).await });
             }
             if none_left {
                 let next = self.store.next_delivery_due().await?;
@@ -137,8 +138,9 @@ impl Core {
         }
     }
 
-    /// One attempt, from the first byte to its record.
-    async fn carry(&self, delivery: LeasedDelivery) {
+    /// One attempt, from the first byte to its record. Its place is free once the request is over: the record waits
+    /// for the disk, and the receiver need not.
+    async fn carry(&self, delivery: LeasedDelivery, place: Place) {
         let started_at = self.clock.now();
         let report = match &delivery.target {
             Target::Webhook(url) => self.post(url, &delivery, started_at).await,
@@ -147,6 +149,7 @@ impl Core {
                 AttemptReport::failed(AttemptClass::Blocked, error, PhaseTimings::default())
             }
         };
+        drop(place);
         let now = self.clock.now();
         let random = chance(&delivery);
         let Judgement { verdict, decision, reason } =
@@ -162,6 +165,7 @@ impl Core {
         };
         let lease = delivery.lease;
         self.settle(SettleAttempt { delivery_id: delivery.id, lease, attempt, verdict, reason, now }).await;
+        self.under_way.wake_if_wanted();
     }
 
     async fn post(&self, url: &WebhookUrl, delivery: &LeasedDelivery, started_at: UnixMs) -> AttemptReport {
@@ -247,6 +251,8 @@ struct UnderWay {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Whether the service was short of room, and is to be woken when there is some.
+    wanted: bool,
     all: usize,
     origins: HashMap<String, usize>,
 }
@@ -257,7 +263,7 @@ struct Room {
     busy_origins: Vec<String>,
 }
 
-/// A place among the requests under way; dropping it makes room and wakes the service.
+/// A place among the requests under way; dropping it makes room, and wakes the service where it was short of it.
 struct Place {
     origin: Option<String>,
     counts: Arc<Mutex<Counts>>,
@@ -265,20 +271,37 @@ struct Place {
 }
 
 impl UnderWay {
-    /// Room for so many that no origin can exceed its share, even if all of them go to one.
-    fn room(&self, options: &DeliveryOptions) -> Room {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Room for so many that no origin can exceed its share, even if all of them go to one; and for so many that what
+    /// is sent and not yet recorded stays bounded too.
+    fn room(&self, options: &DeliveryOptions, unsettled: usize) -> Room {
+        let mut counts = self.lock();
         let share = options.max_concurrent_per_origin;
         let is_busy = |count: usize| count >= share;
-        let busy_origins = counts
+        let busy_origins: Vec<String> = counts
             .origins
             .iter()
             .filter(|(_, count)| is_busy(**count))
             .map(|(origin, _)| origin.clone())
             .collect();
         let fullest = counts.origins.values().copied().filter(|count| !is_busy(*count)).max().unwrap_or(0);
-        let most = options.max_concurrent.saturating_sub(counts.all).min(share - fullest).min(BATCH);
+        let most = options
+            .max_concurrent
+            .saturating_sub(counts.all)
+            .min((UNSETTLED * options.max_concurrent).saturating_sub(unsettled))
+            .min(share - fullest)
+            .min(BATCH);
+        counts.wanted = most == 0 || !busy_origins.is_empty();
         Room { most, busy_origins }
+    }
+
+    fn wake_if_wanted(&self) {
+        if std::mem::take(&mut self.lock().wanted) {
+            self.ended.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, delivery: &LeasedDelivery) -> Place {
@@ -286,7 +309,7 @@ impl UnderWay {
             Target::Webhook(url) => Some(url.origin()),
             Target::Announce(_) => None,
         };
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.lock();
         counts.all += 1;
         if let Some(origin) = &origin {
             *counts.origins.entry(origin.clone()).or_default() += 1;
@@ -308,7 +331,10 @@ impl Drop for Place {
                 }
             }
         }
+        let wanted = std::mem::take(&mut counts.wanted);
         drop(counts);
-        self.ended.notify_one();
+        if wanted {
+            self.ended.notify_one();
+        }
     }
 }

@@ -23,28 +23,49 @@ struct LaneSlots {
     free: Arc<Semaphore>,
     /// Whether runs may wait in the store for a slot of this lane.
     queue: AtomicBool,
+    /// Whether the timer found no slot free, and is to be woken by the next one that is.
+    wanted: Arc<AtomicBool>,
 }
 
-/// A slot that is held. Dropping it frees the slot and wakes the timer.
+/// A slot that is held. Dropping it frees the slot, and wakes the timer where it waits for one.
 pub(crate) struct Held {
     /// The slot's lane.
     pub(crate) lane: Lane,
     permit: Option<OwnedSemaphorePermit>,
+    wanted: Arc<AtomicBool>,
     freed: Arc<Notify>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.permit = None;
-        self.freed.notify_one();
+        if self.wanted.swap(false, Ordering::SeqCst) {
+            self.freed.notify_one();
+        }
     }
 }
 
 impl Slots {
     pub(crate) fn new(runs: usize) -> Self {
         // A run may have been queued before this process began.
-        let lane = |slots| LaneSlots { free: Arc::new(Semaphore::new(slots)), queue: AtomicBool::new(true) };
+        let lane = |slots| LaneSlots {
+            free: Arc::new(Semaphore::new(slots)),
+            queue: AtomicBool::new(true),
+            wanted: Arc::new(AtomicBool::new(false)),
+        };
         Self { instant: lane(INSTANT), slot: lane(runs), freed: Arc::new(Notify::new()) }
+    }
+
+    /// How many slots of `lane` are free. Where none is, the next one that is freed wakes the timer.
+    pub(crate) fn room(&self, lane: Lane) -> usize {
+        let lane = self.lane(lane);
+        let free = lane.free.available_permits();
+        if free > 0 {
+            return free;
+        }
+        lane.wanted.store(true, Ordering::SeqCst);
+        // One may have been freed between the look and the note.
+        lane.free.available_permits()
     }
 
     /// Takes up to `most` slots of `lane` that are free.
@@ -59,8 +80,9 @@ impl Slots {
     }
 
     fn try_hold_one(&self, lane: Lane) -> Option<Held> {
-        let permit = self.lane(lane).free.clone().try_acquire_owned().ok()?;
-        Some(Held { lane, permit: Some(permit), freed: self.freed.clone() })
+        let slots = self.lane(lane);
+        let permit = slots.free.clone().try_acquire_owned().ok()?;
+        Some(Held { lane, permit: Some(permit), wanted: slots.wanted.clone(), freed: self.freed.clone() })
     }
 
     /// Whether runs may wait in the store for a slot of `lane`.
@@ -73,7 +95,7 @@ impl Slots {
         self.lane(lane).queue.store(waits, Ordering::SeqCst);
     }
 
-    /// Returns when a slot was freed, or the timer was nudged, since the last time.
+    /// Returns when a slot that was wanted is free, or the timer was nudged, since the last time.
     pub(crate) async fn freed(&self) {
         self.freed.notified().await;
     }

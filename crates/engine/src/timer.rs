@@ -67,7 +67,7 @@ async fn sleep(core: &Core, wake: Wake) {
 /// Ends the runs that a dead process had begun: nobody knows what they did, so they are not repeated.
 async fn recover(core: &Arc<Core>, shutdown: &CancellationToken) {
     let interrupted = loop {
-        match core.store.recover(core.clock.now()).await {
+        match core.store.recover().await {
             Ok(interrupted) => break interrupted,
             Err(error) => {
                 tracing::error!(%error, "what the last process left cannot be taken over yet");
@@ -100,11 +100,8 @@ async fn claim_round(core: &Arc<Core>) -> Result<Wake, StoreError> {
 
 /// Begins runs that wait in the store for a slot.
 async fn begin_queued(core: &Arc<Core>, lane: Lane) -> Result<(), StoreError> {
-    while core.slots.has_queue(lane) {
+    while core.slots.has_queue(lane) && core.slots.room(lane) > 0 {
         let slots = core.slots.try_hold(lane, BATCH);
-        if slots.is_empty() {
-            return Ok(());
-        }
         // Noted before the store is asked: a run that is queued in the meantime notes the contrary.
         core.slots.note_queue(lane, false);
         let claimed = core.store.claim_queued(lane, slots.len(), core.clock.now()).await;
@@ -132,17 +129,19 @@ fn begin_one(core: &Arc<Core>, queued: QueuedRun, slot: Held) {
 /// Claims what is due in a lane for as long as it has slots.
 async fn claim_lane(core: &Arc<Core>, lane: Lane) -> Result<Wake, StoreError> {
     loop {
-        let slots = core.slots.try_hold(lane, BATCH);
-        if slots.is_empty() {
+        let room = core.slots.room(lane).min(BATCH);
+        if room == 0 {
             return Ok(Wake::OnChange);
         }
         let now = core.clock.now();
-        let due = core.store.due_jobs(lane, now, slots.len()).await?;
+        let mut due = core.store.due_jobs(lane, now, room).await?;
         if due.is_empty() {
-            drop(slots);
             return next_wake(core, lane, now).await;
         }
-        if claim(core, due, slots, now).await? == 0 {
+        // A run by hand may have taken a slot in the meantime.
+        let slots = core.slots.try_hold(lane, due.len());
+        due.truncate(slots.len());
+        if !due.is_empty() && claim(core, due, slots, now).await? == 0 {
             return Ok(Wake::At(now.plus(PAUSE)));
         }
     }

@@ -112,9 +112,8 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a run: its outcome, its event, its deliveries and its transcript become durable together.
     async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError>;
 
-    /// Makes this process the owner of what dead ones left: their leases are void (each leaves an attempt of class
-    /// `interrupted`), and the runs they had begun are returned, to be finished.
-    async fn recover(&self, now: UnixMs) -> Result<Vec<InterruptedRun>, StoreError>;
+    /// Makes this process the owner of the runs that dead ones had begun, and returns them, to be finished.
+    async fn recover(&self) -> Result<Vec<InterruptedRun>, StoreError>;
 
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError>;

@@ -16,10 +16,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, OwnerId, RunId, TranscriptEntry, UnixMs};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ use crate::{
 
 /// Below this size the whole file is checked when it is opened.
 const CHECKED_WHOLE_BELOW: u64 = 32 * 1024 * 1024;
+/// How long the lock is waited for before another gateway is taken to hold it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 64;
 
@@ -72,6 +75,10 @@ impl SqliteStore {
         conn.pragma_update(None, "wal_autocheckpoint", 4000).map_err(fault)?;
         conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(fault)?;
         schema::migrate(&mut conn, path)?;
+        // Whoever held a lease is dead, or the lock would not be ours; this comes before anybody can take a new one.
+        let tx = conn.unchecked_transaction().map_err(fault)?;
+        outbox::void_all_leases(&tx, now)?;
+        tx.commit().map_err(fault)?;
         if let Some(most) = most_pages {
             conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
         }
@@ -177,14 +184,9 @@ impl Store for SqliteStore {
         self.write("finish_run", move |conn, raised| runs::finish(conn, raised, owner, &finish)).await
     }
 
-    async fn recover(&self, now: UnixMs) -> Result<Vec<InterruptedRun>, StoreError> {
+    async fn recover(&self) -> Result<Vec<InterruptedRun>, StoreError> {
         let owner = self.owner;
-        self.write("recover", move |conn, raised| {
-            outbox::void_all_leases(conn, now)?;
-            raised.raise(Topic::Outbox);
-            runs::adopt(conn, owner)
-        })
-        .await
+        self.write("recover", move |conn, _| runs::adopt(conn, owner)).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -233,6 +235,8 @@ impl Store for SqliteStore {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(Duration::from_secs(5))?;
+    // Without it a statement is planned anew whenever a value is bound that the planner might use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "foreign_keys", "OFF")?;
     // Negative is KiB: 4 MiB for each connection, taken only as pages are read.
@@ -270,7 +274,7 @@ fn take_lock(path: &Path, holder: &str) -> Result<File, StoreError> {
         .truncate(false)
         .open(&lock_path)
         .map_err(failed)?;
-    match file.try_lock() {
+    match lock_within(&file, LOCK_PATIENCE) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -286,6 +290,19 @@ fn take_lock(path: &Path, holder: &str) -> Result<File, StoreError> {
         tracing::warn!(%error, "the lock file could not be written");
     }
     Ok(file)
+}
+
+/// Takes the lock, waiting a little: a child that a killed gateway had just forked holds it until it runs its program.
+fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
 }
 
 fn lock_path(path: &Path) -> PathBuf {

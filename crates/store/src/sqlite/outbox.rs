@@ -61,19 +61,75 @@ pub(super) fn insert(
     Ok(())
 }
 
+/// The columns of a delivery that a worker is given.
+const LEASED_COLUMNS: &str = "d.seq, d.id, d.event_id, d.target, d.attempts, d.retries_used, e.body \
+                              FROM deliveries d JOIN events e ON e.seq = d.event_seq";
+
 pub(super) fn lease(conn: &Connection, request: &LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
     void_leases(conn, request.now, Some(request.now))?;
-    let busy = vec!["?"; request.busy_origins.len()].join(", ");
+    if request.busy_origins.is_empty() {
+        let sql = format!(
+            "SELECT {LEASED_COLUMNS} WHERE d.next_at IS NOT NULL AND d.next_at <= ?1 ORDER BY d.next_at LIMIT ?2"
+        );
+        return take(conn, request, &sql, params![At(request.now), rows::int(request.limit)]);
+    }
+    lease_beside_busy(conn, request)
+}
+
+/// Leases from the origins that are not busy, in equal shares. A busy origin's backlog is stepped over, not through:
+/// it may be large, and must not slow the others down.
+fn lease_beside_busy(conn: &Connection, request: &LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
     let sql = format!(
-        "SELECT d.seq, d.id, d.event_id, d.target, d.attempts, d.retries_used, e.body \
-         FROM deliveries d JOIN events e ON e.seq = d.event_seq \
-         WHERE d.next_at IS NOT NULL AND d.next_at <= ? AND d.origin NOT IN ({busy}) ORDER BY d.next_at LIMIT ?"
+        "SELECT {LEASED_COLUMNS} WHERE d.next_at IS NOT NULL AND d.origin = ?1 AND d.next_at <= ?2 \
+         ORDER BY d.next_at LIMIT ?3"
     );
-    let mut values: Vec<rusqlite::types::Value> = vec![request.now.as_millis().into()];
-    values.extend(request.busy_origins.iter().map(|origin| origin.clone().into()));
-    values.push(rows::int(request.limit).into());
-    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
-    let mut found = select.query(params_from_iter(&values)).map_err(fault)?;
+    let mut leased = Vec::new();
+    loop {
+        let origins = due_origins(conn, request)?;
+        let left = request.limit - leased.len();
+        if origins.is_empty() || left == 0 {
+            return Ok(leased);
+        }
+        let share = (left / origins.len()).max(1);
+        for origin in origins {
+            let most = share.min(request.limit - leased.len());
+            leased.append(&mut take(conn, request, &sql, params![origin, At(request.now), rows::int(most)])?);
+        }
+    }
+}
+
+/// Origins that are not busy and have something due; as many as can be given anything.
+fn due_origins(conn: &Connection, request: &LeaseRequest) -> Result<Vec<String>, StoreError> {
+    let mut following = conn
+        .prepare_cached("SELECT min(origin) FROM deliveries WHERE next_at IS NOT NULL AND origin > ?1")
+        .map_err(fault)?;
+    let mut is_due = conn
+        .prepare_cached(
+            "SELECT 1 FROM deliveries WHERE next_at IS NOT NULL AND origin = ?1 AND next_at <= ?2",
+        )
+        .map_err(fault)?;
+    let (mut origins, mut origin) = (Vec::new(), String::new());
+    while origins.len() < request.limit {
+        let next: Option<String> = following.query_row([&origin], |row| row.get(0)).map_err(fault)?;
+        let Some(next) = next else { break };
+        origin = next;
+        let is_busy = request.busy_origins.contains(&origin);
+        if !is_busy && is_due.exists(params![origin, At(request.now)]).map_err(fault)? {
+            origins.push(origin.clone());
+        }
+    }
+    Ok(origins)
+}
+
+/// Takes the deliveries that `sql` finds into the worker's hands.
+fn take(
+    conn: &Connection,
+    request: &LeaseRequest,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<LeasedDelivery>, StoreError> {
+    let mut select = conn.prepare_cached(sql).map_err(fault)?;
+    let mut found = select.query(values).map_err(fault)?;
     let (mut leased, mut unreadable) = (Vec::new(), Vec::new());
     while let Some(row) = found.next().map_err(fault)? {
         let seq: i64 = rows::get(row, "seq")?;
@@ -86,14 +142,14 @@ pub(super) fn lease(conn: &Connection, request: &LeaseRequest) -> Result<Vec<Lea
     for (seq, error) in unreadable {
         set_aside(conn, seq, &error, request.now)?;
     }
-    let mut take = conn
+    let mut mark = conn
         .prepare_cached(
             "UPDATE deliveries SET state = 'leased', lease = ?2, leased_at = ?3, lease_until = ?4, next_at = NULL, \
              attempts = attempts + 1 WHERE seq = ?1",
         )
         .map_err(fault)?;
     for (seq, delivery) in &leased {
-        take.execute(params![seq, delivery.lease.as_bytes(), At(request.now), At(request.until)])
+        mark.execute(params![seq, delivery.lease.as_bytes(), At(request.now), At(request.until)])
             .map_err(fault)?;
     }
     Ok(leased.into_iter().map(|(_, delivery)| delivery).collect())
@@ -194,30 +250,29 @@ pub(super) fn settle(
         Verdict::RetryAt { at, uses_retry } => (DeliveryState::Waiting, Some(at), None, uses_retry),
         Verdict::Dead => (DeliveryState::Dead, None, Some(settle.now), false),
     };
-    let settled = conn
+    // Found and changed in two statements of one transaction: `RETURNING` would cost a journal for each.
+    let found = conn
         .prepare_cached(
-            "UPDATE deliveries SET state = ?3, next_at = ?4, settled_at = ?5, retries_used = retries_used + ?6, \
-             reason = ?7, lease = NULL, leased_at = NULL, lease_until = NULL \
-             WHERE id = ?1 AND lease = ?2 AND state = 'leased' RETURNING seq, removes_job, run_id, job_id",
+            "SELECT seq, removes_job, run_id, job_id FROM deliveries WHERE id = ?1 AND lease = ?2 AND state = 'leased'",
         )
-        .and_then(|mut update| {
-            update
-                .query_row(
-                    params![
-                        settle.delivery_id.as_bytes(),
-                        settle.lease.as_bytes(),
-                        state.as_str(),
-                        next_at.map(At),
-                        settled_at.map(At),
-                        uses_retry,
-                        settle.reason,
-                    ],
-                    |row| Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row))),
-                )
+        .and_then(|mut select| {
+            select
+                .query_row(params![settle.delivery_id.as_bytes(), settle.lease.as_bytes()], |row| {
+                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row)))
+                })
                 .optional()
         })
         .map_err(fault)?;
-    let Some((seq, removes_job, used_up)) = settled else { return Ok(Settled::LeaseLost) };
+    let Some((seq, removes_job, used_up)) = found else { return Ok(Settled::LeaseLost) };
+    conn.prepare_cached(
+        "UPDATE deliveries SET state = ?2, next_at = ?3, settled_at = ?4, retries_used = retries_used + ?5, \
+         reason = ?6, lease = NULL, leased_at = NULL, lease_until = NULL WHERE seq = ?1",
+    )
+    .and_then(|mut update| {
+        let (next_at, settled_at) = (next_at.map(At), settled_at.map(At));
+        update.execute(params![seq, state.as_str(), next_at, settled_at, uses_retry, settle.reason])
+    })
+    .map_err(fault)?;
     let attempt = &settle.attempt;
     insert_attempt(
         conn,

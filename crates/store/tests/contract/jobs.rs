@@ -79,7 +79,7 @@ async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_e
     assert_eq!(world.store.job(&job.id).await.unwrap(), None);
     assert_eq!(world.store.jobs(everything()).await.unwrap().total, 0);
     let world = world.reopen();
-    let interrupted = world.store.recover(t(1500)).await.unwrap();
+    let interrupted = world.store.recover().await.unwrap();
     assert_eq!((interrupted[0].run.id, &interrupted[0].job.id), (run.id, &job.id));
     let outcome = clawhook_model::RunOutcome::ok("late");
     world.store.finish_run(crate::world::finish(&job, &run, outcome, t(1500))).await.unwrap();

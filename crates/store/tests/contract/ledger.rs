@@ -96,7 +96,7 @@ async fn i05_a_run_is_ended_once_and_only_by_its_owner() {
     let world = world.reopen();
     let end = finish(&job, &run, RunOutcome::ok("late"), t(1500));
     assert_eq!(world.store.finish_run(end.clone()).await.unwrap(), RunFinished::Fenced);
-    assert_eq!(world.store.recover(t(1500)).await.unwrap().len(), 1);
+    assert_eq!(world.store.recover().await.unwrap().len(), 1);
     assert_eq!(world.store.finish_run(end.clone()).await.unwrap(), RunFinished::Done);
     assert_eq!(world.store.finish_run(end).await.unwrap(), RunFinished::Fenced);
     assert_eq!(world.lease(t(2000)).await.len(), 1);
@@ -139,7 +139,7 @@ async fn a_queued_run_waits_over_a_restart_and_begins_when_there_is_a_slot() {
     let start = by_hand(&job, Vec::new());
     assert!(matches!(world.store.start_run(start.clone(), t(0)).await.unwrap(), RunStarted::Queued(LANE)));
     let world = world.reopen();
-    assert!(world.store.recover(t(10)).await.unwrap().is_empty());
+    assert!(world.store.recover().await.unwrap().is_empty());
     let begun = world.store.claim_queued(LANE, 5, t(20)).await.unwrap();
     assert_eq!(begun.iter().map(|queued| queued.run.id).collect::<Vec<_>>(), [start.run_id]);
     assert!(world.store.claim_queued(LANE, 5, t(20)).await.unwrap().is_empty());

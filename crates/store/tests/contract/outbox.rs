@@ -73,7 +73,7 @@ async fn the_leases_of_a_dead_owner_are_void_at_once() {
     world.run(&job, t(1000)).await;
     let before = world.lease(t(1000)).await.remove(0);
     let world = world.reopen();
-    world.store.recover(t(1100)).await.unwrap();
+    world.store.recover().await.unwrap();
     let after = world.lease(t(1100)).await.remove(0);
     assert_eq!((after.id, after.event_id), (before.id, before.event_id), "i09: one id for ever");
     assert_eq!((after.attempt, after.retries_used), (2, 0), "an interrupted attempt uses up no retry");
@@ -199,7 +199,7 @@ proptest! {
                     Step::ByHand => { world.store.retry_delivery(id, now).await.unwrap(); }
                     Step::Restart => {
                         world = world.reopen();
-                        world.store.recover(now).await.unwrap();
+                        world.store.recover().await.unwrap();
                     }
                     Step::Deliver | Step::Retry | Step::GiveUp => {
                         let Some(lease) = held.take() else { continue };

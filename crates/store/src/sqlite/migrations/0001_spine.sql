@@ -106,6 +106,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_of_run ON deliveries (run_id);
 CREATE INDEX deliveries_due ON deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_due_of_origin ON deliveries (origin, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (settled_at) WHERE state = 'dead';
 
