@@ -22,7 +22,7 @@ mod runner;
 mod slots;
 mod timer;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +87,8 @@ pub(crate) struct Core {
     /// Ends the runs that are still under way when the grace is over.
     pub(crate) end_runs: CancellationToken,
     pub(crate) runs: TaskTracker,
+    /// How many results wait for the store to take them.
+    pub(crate) unwritten: AtomicUsize,
     problem: Mutex<Option<String>>,
 }
 
@@ -110,6 +112,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             end_runs: CancellationToken::new(),
             runs: TaskTracker::new(),
+            unwritten: AtomicUsize::new(0),
             problem: Mutex::new(None),
         });
         (Self { core: core.clone() }, EngineHandle { core })
@@ -165,7 +168,13 @@ impl EngineHandle {
 
     /// What keeps the engine from its work at the moment, in words; empty while all is well.
     pub fn problems(&self) -> Vec<String> {
-        self.core.problem.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let mut problems: Vec<String> =
+            self.core.problem.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let unwritten = self.core.unwritten.load(Ordering::SeqCst);
+        if unwritten > 0 {
+            problems.push(format!("{unwritten} finished runs wait for the store to take their results"));
+        }
+        problems
     }
 }
 

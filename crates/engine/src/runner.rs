@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use clawhook_model::{
     DeliveryId, ErrorReason, EventId, Finished, Job, Payload, Role, RunError, RunOutcome, RunStatus,
     TranscriptEntry, Trigger, UnixMs, plan_deliveries,
 };
-use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, RunFinished};
+use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, RunFinished, StoreError};
 
 use crate::Core;
 use crate::slots::Held;
@@ -111,24 +112,28 @@ async fn run_turn(core: &Arc<Core>, turn: Turn) -> TurnResult {
 
 /// Makes the result durable. While the store cannot be written it tries again and again: the result exists once.
 async fn commit(core: &Arc<Core>, begun: Begun, result: TurnResult) {
-    let (job_id, run_id) = (begun.job.id.clone(), begun.run.id);
     let finish = finish(core, begun, result);
+    let Err(error) = try_commit(core, &finish).await else { return };
+    core.unwritten.fetch_add(1, Ordering::SeqCst);
     let mut wait = RETRY_FIRST;
+    let mut last = error;
     loop {
-        match core.store.finish_run(finish.clone()).await {
-            Ok(RunFinished::Done) => return,
-            Ok(RunFinished::Fenced) => {
-                tracing::warn!(job = %job_id, run = %run_id, "a run ended that is no longer ours; its result is dropped");
-                return;
-            }
-            Err(error) => {
-                tracing::error!(job = %job_id, run = %run_id, %error, "a run's result waits: the store cannot be written");
-                core.note_problem(Some(error.to_string()));
-            }
-        }
+        tracing::error!(job = %finish.job_id, run = %finish.run_id, error = %last, "a run's result waits: the store cannot be written");
         core.clock.sleep(wait).await;
         wait = (wait * 2).min(RETRY_MOST);
+        match try_commit(core, &finish).await {
+            Ok(()) => break,
+            Err(error) => last = error,
+        }
     }
+    core.unwritten.fetch_sub(1, Ordering::SeqCst);
+}
+
+async fn try_commit(core: &Core, finish: &FinishRun) -> Result<(), StoreError> {
+    if core.store.finish_run(finish.clone()).await? == RunFinished::Fenced {
+        tracing::warn!(job = %finish.job_id, run = %finish.run_id, "a run ended that is no longer ours; its result is dropped");
+    }
+    Ok(())
 }
 
 fn finish(core: &Core, begun: Begun, result: TurnResult) -> FinishRun {

@@ -29,6 +29,9 @@ pub(super) struct RunsArgs {
     json: bool,
 }
 
+/// How much of a result a line shows, in characters.
+const LONGEST_EXCERPT: usize = 80;
+
 const COLUMNS: [Column; 8] = [
     Column::whole("Run"),
     Column::cut("Job", 12),
@@ -72,6 +75,16 @@ fn row(run: &RunView, now: UnixMs) -> Vec<String> {
         run.status.clone().unwrap_or_else(|| run.state.clone()),
         run.completion_status.clone().unwrap_or_else(none),
         run.delivery_status.clone().unwrap_or_else(none),
-        run.error.clone().or_else(|| run.summary.clone()).unwrap_or_else(none),
+        run.error.as_deref().or(run.summary.as_deref()).map_or_else(none, excerpt),
     ]
+}
+
+/// The beginning of a result, for a line of a table; `--json` has it whole.
+fn excerpt(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    if line.chars().count() <= LONGEST_EXCERPT && line.len() == text.trim().len() {
+        return line.to_owned();
+    }
+    let cut: String = line.chars().take(LONGEST_EXCERPT).collect();
+    format!("{}…", cut.trim_end())
 }

@@ -1,5 +1,8 @@
 //! Jobs in rows.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use clawhook_model::{
     CompletionStatus, Job, JobDefinition, JobId, JobState, Lane, LastRun, RunId, RunProgress, UnixMs,
 };
@@ -189,12 +192,9 @@ fn order(sort: JobSort, descending: bool) -> String {
 
 fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
     let id = rows::job_id(row)?;
-    let text: String = rows::get(row, "definition")?;
-    let definition = rows::from_json(&text, "a job's definition")
-        .and_then(|value| {
-            JobDefinition::from_stored_json(value).map_err(|error| StoreError::BadRow(error.to_string()))
-        })
-        .map_err(|error| StoreError::BadRow(format!("job `{id}`: {error}")))?;
+    let definition = row.get_ref("definition").and_then(|text| Ok(text.as_str()?)).map_err(fault)?;
+    let definition = parse(definition)
+        .map_err(|error| StoreError::BadRow(format!("the definition of job `{id}`: {error}")))?;
     let state = JobState {
         next_run_at: rows::at_opt(row, "next_run_at")?,
         active_run: rows::id_opt(row, "active_run", RunId::from_bytes)?,
@@ -210,6 +210,30 @@ fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
         state,
     };
     Ok((job, rows::id_opt(row, "last_run", RunId::from_bytes)?))
+}
+
+thread_local! {
+    /// Definitions that were parsed lately. A busy job's is read twice for each run, and seldom changes.
+    static PARSED: RefCell<HashMap<String, JobDefinition>> = RefCell::default();
+}
+
+/// How many definitions a thread keeps.
+const KEPT: usize = 512;
+
+/// Reads a definition's text.
+fn parse(text: &str) -> Result<JobDefinition, String> {
+    PARSED.with_borrow_mut(|parsed| {
+        if let Some(definition) = parsed.get(text) {
+            return Ok(definition.clone());
+        }
+        let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let definition = JobDefinition::from_stored_json(value).map_err(|error| error.to_string())?;
+        if parsed.len() >= KEPT {
+            parsed.clear();
+        }
+        parsed.insert(text.to_owned(), definition.clone());
+        Ok(definition)
+    })
 }
 
 fn with_last_run(conn: &Connection, mut job: Job, last_run: Option<RunId>) -> Result<Job, StoreError> {
