@@ -8,7 +8,7 @@
 //!   it again: an `at` that lies far in the past is refused today, but was right when it was saved.
 //! - [`ScheduleError`]: why there is no timetable, with the offending value; [`ScheduleError::hint`] says, apart
 //!   from the message, what was probably meant.
-//! - [`default_stagger_ms`] and [`describe`]: the spread that an expression gets by itself, and its text for people.
+//! - [`default_stagger_ms`] and [`describe()`]: the spread that an expression gets by itself, and its text for people.
 //!
 //! Inside, a cron expression is read once (`expression`) into sets of bits, its matching civil times are walked by
 //! month, day and time of day (`civil`), and only then set against the zone's offset changes (`zone`).

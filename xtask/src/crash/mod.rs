@@ -1,8 +1,8 @@
 //! The proof that the gateway can be killed at any point.
 //!
-//! The cast: a [`Gateway`](gateway::Gateway) lives many short lives on one store. Each ends by `kill -9`, at a random
-//! moment or at a point just before or after a commit ([`points`]). While it lives, a [`Worker`](work::Worker) has it
-//! do everything that writes, and notes what it promised ([`promises`]). A [`Receiver`](receiver::Receiver) takes the
+//! The cast: a [`Gateway`] lives many short lives on one store. Each ends by `kill -9`, at a random
+//! moment or at a point just before or after a commit ([`points`]). While it lives, a [`Worker`] has it
+//! do everything that writes, and notes what it promised ([`promises`]). A [`Receiver`] takes the
 //! webhooks, misbehaves, and keeps a record. After each death the store is looked at as the death left it
 //! ([`store_copy`]); after the last the gateway ends its work, and everything that is known must tell one story
 //! ([`evidence`]).
