@@ -1,8 +1,11 @@
 //! Where a job's result goes (contract §1.4).
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
-use crate::fields::Fields;
+use crate::destination::DestinationName;
+use crate::fields::{Fields, kind_of};
 use crate::job_error::JobError;
 use crate::webhook_url::WebhookUrl;
 
@@ -22,9 +25,21 @@ pub enum DeliveryMode {
     None,
     /// To a chat channel.
     Announce(AnnounceTarget),
-    /// As a signed POST to this address.
-    Webhook(WebhookUrl),
+    /// As a signed POST to each of these; there is at least one.
+    Webhook(Vec<WebhookTarget>),
 }
+
+/// One receiver of a job's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookTarget {
+    /// This address, with the gateway's defaults.
+    Url(WebhookUrl),
+    /// The destination of this name.
+    Destination(DestinationName),
+}
+
+/// How many receivers one job may have.
+const MOST_TARGETS: usize = 16;
 
 /// A place in a chat channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,10 +78,16 @@ impl DeliverySettings {
         out.insert("mode".to_owned(), json!(self.mode.as_str()));
         match &self.mode {
             DeliveryMode::None => {}
-            DeliveryMode::Webhook(url) => {
-                let shown = if mask { url.to_string() } else { url.expose().to_owned() };
-                out.insert("to".to_owned(), json!(shown));
-            }
+            DeliveryMode::Webhook(targets) => match targets.as_slice() {
+                [only] => out.extend([only.member(mask)]),
+                several => {
+                    let several: Vec<Value> = several
+                        .iter()
+                        .map(|target| Value::Object(Map::from_iter([target.member(mask)])))
+                        .collect();
+                    out.insert("targets".to_owned(), json!(several));
+                }
+            },
             DeliveryMode::Announce(target) => {
                 let members = [
                     ("channel", &target.channel),
@@ -87,11 +108,21 @@ impl DeliverySettings {
         Value::Object(out)
     }
 
+    /// The receivers as events name them: `to` or `destination`, or `targets` where there are several.
+    pub(crate) fn intended_json(&self) -> Value {
+        let Value::Object(mut members) = self.to_json(true) else { unreachable!("settings are an object") };
+        members.retain(|key, _| matches!(key.as_str(), "to" | "destination" | "targets"));
+        Value::Object(members)
+    }
+
     /// What OpenClaw shows of a route: `webhook:<url>`, `announce:<channel>`, `not requested`.
     pub fn preview(&self) -> (String, &'static str) {
         match &self.mode {
             DeliveryMode::None => ("not requested".to_owned(), "not requested"),
-            DeliveryMode::Webhook(url) => (format!("webhook:{url}"), "webhook"),
+            DeliveryMode::Webhook(targets) => {
+                let shown: Vec<String> = targets.iter().map(WebhookTarget::to_string).collect();
+                (format!("webhook:{}", shown.join(", ")), "webhook")
+            }
             DeliveryMode::Announce(target) => {
                 let channel = target.channel.as_deref().unwrap_or("last");
                 let to = target.to.as_deref().map(|to| format!(":{to}")).unwrap_or_default();
@@ -107,19 +138,27 @@ impl DeliverySettings {
         let to = fields.text("to")?.map(|to| to.trim().to_owned());
         let account_id = fields.text("accountId")?;
         let thread_id = thread(&mut fields)?;
+        let destination = fields.text("destination")?;
+        let targets = fields.value("targets");
         let best_effort = fields.flag("bestEffort")?.unwrap_or(false);
         fields.close(&["completionDestination", "failureDestination"])?;
         let target = AnnounceTarget { channel, to, account_id, thread_id };
-        let mode = match mode.as_deref().map(|mode| mode.trim().to_lowercase()).as_deref() {
+        let mode = mode.map(|mode| mode.trim().to_lowercase());
+        if mode.as_deref() != Some("webhook") {
+            for (key, given) in [("destination", destination.is_some()), ("targets", targets.is_some())] {
+                if given {
+                    let why = "only delivery.mode `webhook` has this field";
+                    return Err(JobError::invalid(format!("delivery.{key}"), why));
+                }
+            }
+        }
+        let mode = match mode.as_deref() {
             None => return Err(JobError::Missing { field: "delivery.mode".to_owned() }),
             Some("none") => without(&target, "none", true).map(|()| DeliveryMode::None)?,
             Some("announce" | "deliver") => DeliveryMode::Announce(target),
             Some("webhook") => {
                 without(&target, "webhook", false)?;
-                let to = target.to.ok_or_else(|| JobError::Missing { field: "delivery.to".to_owned() })?;
-                let url =
-                    to.parse().map_err(|error| JobError::Url { field: "delivery.to".to_owned(), error })?;
-                DeliveryMode::Webhook(url)
+                DeliveryMode::Webhook(webhook_targets(target.to, destination, targets)?)
             }
             Some(other) => {
                 let why = format!("`{other}` is not none, announce or webhook");
@@ -128,6 +167,82 @@ impl DeliverySettings {
         };
         Ok(Self { mode, best_effort })
     }
+}
+
+impl WebhookTarget {
+    /// Its member in the settings, or in one entry of `targets`.
+    fn member(&self, mask: bool) -> (String, Value) {
+        match self {
+            Self::Url(url) if mask => ("to".to_owned(), json!(url.to_string())),
+            Self::Url(url) => ("to".to_owned(), json!(url.expose())),
+            Self::Destination(name) => ("destination".to_owned(), json!(name)),
+        }
+    }
+}
+
+impl fmt::Display for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(f),
+            Self::Destination(name) => name.fmt(f),
+        }
+    }
+}
+
+/// The receivers: exactly one of `to`, `destination` and `targets` says who they are.
+fn webhook_targets(
+    to: Option<String>,
+    destination: Option<String>,
+    targets: Option<Value>,
+) -> Result<Vec<WebhookTarget>, JobError> {
+    let entries = match (to, destination, targets) {
+        (Some(to), None, None) => return Ok(vec![url_target("delivery.to", &to)?]),
+        (None, Some(name), None) => return Ok(vec![named_target("delivery.destination", &name)?]),
+        (None, None, Some(Value::Array(entries))) => entries,
+        (None, None, Some(other)) => {
+            let field = "delivery.targets".to_owned();
+            return Err(JobError::Type { field, expected: "a list", got: kind_of(&other) });
+        }
+        (None, None, None) => return Err(JobError::Missing { field: "delivery.to".to_owned() }),
+        _ => {
+            let why = "give one of `to`, `destination` and `targets`, and not more";
+            return Err(JobError::invalid("delivery", why));
+        }
+    };
+    if entries.is_empty() || entries.len() > MOST_TARGETS {
+        let why = format!("must name 1 to {MOST_TARGETS} receivers, not {}", entries.len());
+        return Err(JobError::invalid("delivery.targets", why));
+    }
+    let mut read = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let target = listed_target(entry)?;
+        if read.contains(&target) {
+            return Err(JobError::invalid("delivery.targets", format!("names `{target}` twice")));
+        }
+        read.push(target);
+    }
+    Ok(read)
+}
+
+fn listed_target(entry: Value) -> Result<WebhookTarget, JobError> {
+    let mut fields = Fields::open("delivery.targets", entry)?;
+    let (to, destination) = (fields.text("to")?, fields.text("destination")?);
+    fields.close(&[])?;
+    match (to, destination) {
+        (Some(to), None) => url_target("delivery.targets.to", &to),
+        (None, Some(name)) => named_target("delivery.targets.destination", &name),
+        _ => Err(JobError::invalid("delivery.targets", "each entry has either `to` or `destination`")),
+    }
+}
+
+fn url_target(field: &str, to: &str) -> Result<WebhookTarget, JobError> {
+    let url = to.trim().parse();
+    url.map(WebhookTarget::Url).map_err(|error| JobError::Url { field: field.to_owned(), error })
+}
+
+fn named_target(field: &str, name: &str) -> Result<WebhookTarget, JobError> {
+    let name: Result<DestinationName, _> = name.trim().parse();
+    name.map(WebhookTarget::Destination).map_err(|error| JobError::invalid(field, error.to_string()))
 }
 
 fn thread(fields: &mut Fields) -> Result<Option<String>, JobError> {

@@ -85,8 +85,10 @@ impl Finished<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let (delivery_status, delivery) = match &self.job.definition.delivery.mode {
             DeliveryMode::None => ("not-requested", None),
-            DeliveryMode::Webhook(url) => {
-                ("unknown", Some(json!({ "intended": { "to": url.to_string(), "source": "explicit" } })))
+            DeliveryMode::Webhook(_) => {
+                let mut intended = self.job.definition.delivery.intended_json();
+                intended["source"] = json!("explicit");
+                ("unknown", Some(json!({ "intended": intended })))
             }
             DeliveryMode::Announce(target) => {
                 ("unknown", Some(json!({ "intended": { "channel": target.channel, "to": target.to } })))

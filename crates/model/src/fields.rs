@@ -121,7 +121,7 @@ impl Fields {
 }
 
 /// What kind of JSON value this is, in words; never the value itself, which may be a secret or large.
-fn kind_of(value: &Value) -> String {
+pub(crate) fn kind_of(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),

@@ -26,6 +26,9 @@ pub enum IdError {
         /// The text that was given.
         value: String,
     },
+    /// A destination's handle is not `dst_` and a number.
+    #[error("`{0}` is not a destination's handle: expected `dst_` and a number")]
+    Destination(String),
     /// A job id is empty, too long, or holds a character that could not stand in a path.
     #[error("`{0}` is not a job id: expected 1 to 200 characters without blanks, `/` or `\\`")]
     Job(String),
@@ -102,6 +105,51 @@ uuid_ids! {
     OwnerId, "own_", "owner";
     /// One run of a job.
     RunId, "run_", "run";
+}
+
+/// One destination, as the store numbers it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(i64);
+
+impl DestinationId {
+    const PREFIX: &str = "dst_";
+
+    /// The id with this number, as the store keeps it.
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The id's number, as the store keeps it.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for DestinationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0)
+    }
+}
+
+impl fmt::Debug for DestinationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for DestinationId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let number = text.strip_prefix(Self::PREFIX).and_then(|number| number.parse().ok());
+        number.map(Self).ok_or_else(|| IdError::Destination(text.to_owned()))
+    }
+}
+
+impl Serialize for DestinationId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 fn uuid_v7(now: UnixMs) -> Uuid {

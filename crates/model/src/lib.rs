@@ -8,6 +8,7 @@ mod attempt;
 mod completion;
 mod definition;
 mod delivery_settings;
+mod destination;
 mod duration;
 mod event;
 mod fields;
@@ -26,10 +27,13 @@ mod webhook_url;
 pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
-pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings};
+pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
+pub use destination::{
+    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits, Order, Standing,
+};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
-pub use id::{AgentId, DeliveryId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
+pub use id::{AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use job_error::JobError;
 pub use outbox::{

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings};
-use crate::id::{DeliveryId, EventId, JobId, RunId};
+use crate::delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
+use crate::destination::DestinationName;
+use crate::id::{DeliveryId, DestinationId, EventId, JobId, RunId};
 use crate::run::{RunOutcome, RunStatus};
 use crate::time::UnixMs;
 use crate::webhook_url::WebhookUrl;
@@ -99,8 +100,10 @@ impl SuppressionReason {
 /// Where an event is carried to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A signed POST to this address.
+    /// A signed POST to this address, with the gateway's defaults.
     Webhook(WebhookUrl),
+    /// The destination of this name.
+    Destination(DestinationName),
     /// A message to this place.
     Announce(AnnounceTarget),
 }
@@ -110,11 +113,21 @@ impl Target {
     pub fn shown(&self) -> String {
         match self {
             Self::Webhook(url) => url.to_string(),
+            Self::Destination(name) => name.to_string(),
             Self::Announce(target) => {
                 let channel = target.channel.as_deref().unwrap_or("last");
                 let to = target.to.as_deref().map(|to| format!(":{to}")).unwrap_or_default();
                 format!("announce:{channel}{to}")
             }
+        }
+    }
+}
+
+impl From<&WebhookTarget> for Target {
+    fn from(target: &WebhookTarget) -> Self {
+        match target {
+            WebhookTarget::Url(url) => Self::Webhook(url.clone()),
+            WebhookTarget::Destination(name) => Self::Destination(name.clone()),
         }
     }
 }
@@ -133,7 +146,7 @@ pub struct DeliveryPlan {
 pub enum DeliveryBegin {
     /// To be sent at once.
     Pending,
-    /// Settled: not to be sent.
+    /// Settled: not to be sent, unless the destination asks for such results too.
     Suppressed(SuppressionReason),
     /// Settled: cannot be sent, for this reason.
     Dead(String),
@@ -144,9 +157,9 @@ pub fn plan_deliveries(settings: &DeliverySettings, outcome: &RunOutcome) -> Vec
     let suppressed = SuppressionReason::of(outcome).map(DeliveryBegin::Suppressed);
     match &settings.mode {
         DeliveryMode::None => Vec::new(),
-        DeliveryMode::Webhook(url) => {
+        DeliveryMode::Webhook(targets) => {
             let begin = suppressed.unwrap_or(DeliveryBegin::Pending);
-            vec![DeliveryPlan { target: Target::Webhook(url.clone()), begin }]
+            targets.iter().map(|target| DeliveryPlan { target: target.into(), begin: begin.clone() }).collect()
         }
         DeliveryMode::Announce(target) => {
             let no_channel =
@@ -168,6 +181,8 @@ pub struct Delivery {
     pub run_id: RunId,
     /// The job of that run.
     pub job_id: JobId,
+    /// The destination whose queue it is in.
+    pub destination_id: DestinationId,
     /// Where to.
     pub target: Target,
     /// Where it stands.
@@ -191,7 +206,7 @@ mod tests {
 
     fn webhook() -> DeliverySettings {
         let url = "https://example.com/hook".parse().unwrap();
-        DeliverySettings { mode: DeliveryMode::Webhook(url), best_effort: false }
+        DeliverySettings { mode: DeliveryMode::Webhook(vec![WebhookTarget::Url(url)]), best_effort: false }
     }
 
     fn begin(outcome: &RunOutcome) -> DeliveryBegin {

@@ -9,6 +9,9 @@ use crate::schedule::Schedule;
 use crate::time::UnixMs;
 use crate::webhook_url::MASK;
 
+/// The ways to name a webhook's receivers.
+const RECEIVERS: [&str; 3] = ["to", "destination", "targets"];
+
 impl JobDefinition {
     /// The definition with `patch` applied, or why it cannot be. `now` is the anchor of a new interval that
     /// names none.
@@ -53,10 +56,17 @@ impl JobDefinition {
     /// read, keeps the stored one.
     fn merge_delivery(&self, old: Option<Value>, new: Value) -> Value {
         let Value::Object(mut new) = new else { return new };
-        if new.get("to").is_some_and(|to| *to == self.delivery.to_json(true)["to"]) {
-            new.insert("to".to_owned(), self.delivery.to_json(false)["to"].take());
+        let (mut masked, mut stored) = (self.delivery.to_json(true), self.delivery.to_json(false));
+        for key in ["to", "targets"] {
+            if new.get(key).is_some_and(|given| !given.is_null() && *given == masked[key].take()) {
+                new.insert(key.to_owned(), stored[key].take());
+            }
         }
         let Some(Value::Object(mut merged)) = old else { return Value::Object(new) };
+        // Another way to name the receivers takes the place of the one before.
+        if RECEIVERS.iter().any(|key| new.contains_key(*key)) {
+            merged.retain(|key, _| !RECEIVERS.contains(&key.as_str()));
+        }
         let changes_mode = new.get("mode").is_some_and(|mode| Some(mode) != merged.get("mode"));
         if changes_mode {
             merged.retain(|key, _| key == "bestEffort");

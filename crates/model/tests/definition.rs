@@ -1,6 +1,8 @@
 //! What is taken for a job, what is refused and how, and what an edit does: through the public door.
 
-use clawhook_model::{DeliveryMode, JobDefinition, JobError, Payload, Schedule, SessionTarget, UnixMs};
+use clawhook_model::{
+    DeliveryMode, JobDefinition, JobError, Payload, Schedule, SessionTarget, UnixMs, WebhookTarget,
+};
 use serde_json::{Value, json};
 
 const NOW: UnixMs = UnixMs::from_millis(1_771_372_800_000);
@@ -39,7 +41,8 @@ fn the_source_documents_job_is_taken_as_it_stands() {
     assert_eq!(job.name, "daily-summary");
     assert!(matches!(&job.payload, Payload::AgentTurn(turn) if turn.timeout_ms == Some(120_000)));
     assert!(
-        matches!(&job.delivery.mode, DeliveryMode::Webhook(url) if url.origin() == "https://example.com")
+        matches!(&job.delivery.mode, DeliveryMode::Webhook(targets)
+            if matches!(targets.as_slice(), [WebhookTarget::Url(url)] if url.origin() == "https://example.com"))
     );
 }
 

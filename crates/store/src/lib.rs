@@ -17,6 +17,7 @@
 //!
 //! This crate knows no HTTP, no agents and no schedules' maths.
 
+mod destinations;
 mod error;
 mod failpoint;
 mod jobs;
@@ -26,15 +27,22 @@ mod runs;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, RunId, TranscriptEntry, UnixMs};
+use clawhook_model::{
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition, JobId, Lane,
+    RunId, Standing, TranscriptEntry, UnixMs,
+};
 use tokio::sync::watch;
 
+pub use destinations::{
+    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, NewDestination,
+    QueueState,
+};
 pub use error::StoreError;
 pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
 pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
 pub use outbox::{
-    Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, LeaseRequest,
-    LeasedDelivery, SettleAttempt, Settled, Verdict,
+    Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, LeaseBatch,
+    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled, Verdict,
 };
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
@@ -50,6 +58,8 @@ pub enum Topic {
     Outbox,
     /// A run ended or a delivery was settled.
     Settled,
+    /// A destination was defined, changed, halted or resumed.
+    Destinations,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -126,23 +136,70 @@ pub trait Store: Send + Sync + 'static {
 
     // The outbox.
 
-    /// Leases deliveries that are due, the longest waiting first. The lease is committed, but not synced.
-    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError>;
+    /// Voids the leases that have ended, and tells what waits.
+    async fn open_queues(&self, now: UnixMs) -> Result<OpenQueues, StoreError>;
+
+    /// Takes what commits have told of queues since this was last called: each that got something, with its earliest.
+    fn take_queue_news(&self) -> Vec<QueueNews>;
+
+    /// Leases what is due in the queues that are asked, the longest waiting first. The leases are committed, but not
+    /// synced. A destination that is halted gives nothing, except to a probe.
+    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<LeaseBatch, StoreError>;
 
     /// Records an attempt and what follows from it, if the lease still holds.
     async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError>;
 
-    /// When the next delivery is due, or the next lease ends.
-    async fn next_delivery_due(&self) -> Result<Option<UnixMs>, StoreError>;
-
     /// Makes a delivery that is not delivered due at once, with its whole retry schedule before it.
     async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError>;
+
+    /// Ends a delivery that waits.
+    async fn cancel_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryCancelled, StoreError>;
 
     /// One delivery with its attempts.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryWithAttempts>, StoreError>;
 
     /// A page of deliveries, the newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError>;
+
+    // Destinations.
+
+    /// Adds a named destination, if the name is free.
+    async fn insert_destination(&self, new: NewDestination) -> Result<Option<Destination>, StoreError>;
+
+    /// Replaces a named destination's definition, if it still has `revision`.
+    async fn update_destination(
+        &self,
+        id: DestinationId,
+        revision: u64,
+        definition: DestinationDefinition,
+        now: UnixMs,
+    ) -> Result<DestinationUpdated, StoreError>;
+
+    /// Removes a named destination for which nothing waits; its history stays.
+    async fn remove_destination(&self, id: DestinationId, now: UnixMs) -> Result<DestinationRemoved, StoreError>;
+
+    /// Halts a destination or resumes it; what waits for it is kept.
+    async fn set_standing(
+        &self,
+        id: DestinationId,
+        standing: Standing,
+        now: UnixMs,
+    ) -> Result<Option<Destination>, StoreError>;
+
+    /// Notes since when no attempt at a destination has succeeded, or that one has.
+    async fn note_failing(&self, id: DestinationId, since: Option<UnixMs>) -> Result<(), StoreError>;
+
+    /// One destination.
+    async fn destination(&self, id: DestinationId) -> Result<Option<DestinationWithQueue>, StoreError>;
+
+    /// The named destination of this name.
+    async fn destination_named(
+        &self,
+        name: &DestinationName,
+    ) -> Result<Option<DestinationWithQueue>, StoreError>;
+
+    /// A page of destinations, the named ones first.
+    async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError>;
 
     /// How much of what there is.
     async fn counts(&self, now: UnixMs) -> Result<Counts, StoreError>;

@@ -2,20 +2,69 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, EventId, JobId, LeaseId, RunId, Target, UnixMs,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationId, EventId, JobId, LeaseId, RunId, UnixMs,
 };
+
+/// The two queues of a destination. A retry waits apart, so that a storm of them cannot stand before first tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum QueueClass {
+    /// What was never tried.
+    FirstTry,
+    /// What is tried again.
+    Retry,
+}
+
+/// When the earliest delivery of a queue is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueNews {
+    /// Whose queue.
+    pub destination: DestinationId,
+    /// Which of its two.
+    pub class: QueueClass,
+    /// When its earliest delivery is due.
+    pub at: UnixMs,
+}
 
 /// What a worker asks for.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
     /// The present.
     pub now: UnixMs,
-    /// When the lease ends by itself. It must outlive the whole request budget (invariant 5).
+    /// From which queues, and how many of each at most.
+    pub shares: Vec<LeaseShare>,
+}
+
+/// How much one queue may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseShare {
+    /// Whose queue.
+    pub destination: DestinationId,
+    /// Which of its two.
+    pub class: QueueClass,
+    /// How many deliveries at most.
+    pub most: usize,
+    /// When the leases end by themselves. They must outlive the whole request budget (invariant 5).
     pub until: UnixMs,
-    /// How many at most.
-    pub limit: usize,
-    /// Origins that have as many requests under way as they may.
-    pub busy_origins: Vec<String>,
+    /// Whether a paused destination gives too: one delivery that finds out whether it is well again.
+    pub probe: bool,
+}
+
+/// What a worker got.
+#[derive(Debug, Clone, Default)]
+pub struct LeaseBatch {
+    /// The deliveries.
+    pub leased: Vec<LeasedDelivery>,
+    /// What is left in the queues that were asked: the next of each; a queue that is not named is empty.
+    pub left: Vec<QueueNews>,
+}
+
+/// What waits in the outbox.
+#[derive(Debug, Clone, Default)]
+pub struct OpenQueues {
+    /// Every queue that has something, with its earliest.
+    pub queues: Vec<QueueNews>,
+    /// When the next lease ends by itself.
+    pub lease_ends_at: Option<UnixMs>,
 }
 
 /// A delivery in a worker's hands.
@@ -25,16 +74,24 @@ pub struct LeasedDelivery {
     pub id: DeliveryId,
     /// The fence.
     pub lease: LeaseId,
+    /// When the lease ends by itself.
+    pub until: UnixMs,
     /// The event's identity, sent as `webhook-id`.
     pub event_id: EventId,
-    /// The event's bytes, sent as they are.
+    /// When the event came about.
+    pub occurred_at: UnixMs,
+    /// The event's bytes.
     pub body: Bytes,
     /// Where to.
-    pub target: Target,
+    pub destination: DestinationId,
+    /// Which queue it came from.
+    pub class: QueueClass,
     /// The number of this attempt, from 1.
     pub attempt: u32,
     /// How many steps of the retry schedule are used up.
     pub retries_used: u32,
+    /// When its retry schedule began.
+    pub armed_at: UnixMs,
 }
 
 /// What follows from an attempt.
@@ -96,6 +153,19 @@ pub enum DeliveryRetried {
     NotFound,
 }
 
+/// What came of ending a delivery by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryCancelled {
+    /// It is cancelled; what stood behind it in an order goes on.
+    Done,
+    /// A worker is trying at this moment.
+    UnderWay,
+    /// It was settled before.
+    Settled(DeliveryState),
+    /// There is no such delivery.
+    NotFound,
+}
+
 /// Which deliveries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
@@ -103,8 +173,14 @@ pub struct DeliveryFilter {
     pub job_id: Option<JobId>,
     /// Only deliveries of this run.
     pub run_id: Option<RunId>,
+    /// Only deliveries to this destination.
+    pub destination: Option<DestinationId>,
     /// Only deliveries in one of these states; empty is all.
     pub states: Vec<DeliveryState>,
+    /// Only deliveries that were accepted at this instant or later.
+    pub since: Option<UnixMs>,
+    /// Only deliveries that were accepted before this instant.
+    pub until: Option<UnixMs>,
     /// How many are passed over.
     pub offset: usize,
     /// How many at most.
@@ -144,8 +220,10 @@ pub struct Counts {
     pub runs_running: u64,
     /// Deliveries that wait for a worker or for their time, or are being tried.
     pub deliveries_open: u64,
+    /// Deliveries that wait for a destination which is paused or disabled; they are open too.
+    pub deliveries_halted: u64,
     /// Deliveries that were given up.
     pub deliveries_dead: u64,
-    /// When the longest overdue delivery was due; none where nothing is overdue.
+    /// When the longest overdue delivery was due, of those whose destination is active; none where nothing is overdue.
     pub oldest_due_delivery_at: Option<UnixMs>,
 }

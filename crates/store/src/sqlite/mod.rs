@@ -3,7 +3,9 @@
 //! A store belongs to one process: a lock beside the file keeps a second gateway out (invariant 2), and makes every
 //! lease that a dead process left void at once.
 
+mod destinations;
 mod jobs;
+mod leases;
 mod ledger;
 mod outbox;
 mod readers;
@@ -19,7 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use clawhook_model::{DeliveryId, Job, JobDefinition, JobId, Lane, OwnerId, RunId, TranscriptEntry, UnixMs};
+use clawhook_model::{
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition, JobId, Lane,
+    OwnerId, RunId, Standing, TranscriptEntry, UnixMs,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
@@ -27,10 +32,11 @@ use tokio::sync::watch;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
-    Claim, Claimed, Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, FinishRun,
-    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseRequest, LeasedDelivery, NextRun, Occurrence,
-    QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun,
-    Store, StoreError, Topic,
+    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
+    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, FinishRun,
+    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch, LeaseRequest, NewDestination, NextRun, Occurrence,
+    OpenQueues, QueueNews, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled,
+    StartRun, Store, StoreError, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -77,7 +83,7 @@ impl SqliteStore {
         schema::migrate(&mut conn, path)?;
         // Whoever held a lease is dead, or the lock would not be ours; this comes before anybody can take a new one.
         let tx = conn.unchecked_transaction().map_err(fault)?;
-        outbox::void_all_leases(&tx, now)?;
+        leases::void_all(&tx, now)?;
         tx.commit().map_err(fault)?;
         if let Some(most) = most_pages {
             conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
@@ -201,8 +207,16 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| runs::transcript(conn, run)).await
     }
 
-    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
-        let lease = move |conn: &Connection, _: &mut writer::Raised| outbox::lease(conn, &request);
+    async fn open_queues(&self, now: UnixMs) -> Result<OpenQueues, StoreError> {
+        self.write("open_queues", move |conn, _| leases::open_queues(conn, now)).await
+    }
+
+    fn take_queue_news(&self) -> Vec<QueueNews> {
+        self.shared.take_queue_news()
+    }
+
+    async fn lease_deliveries(&self, request: LeaseRequest) -> Result<LeaseBatch, StoreError> {
+        let lease = move |conn: &Connection, _: &mut writer::Raised| leases::lease(conn, &request);
         self.writer.write("lease_deliveries", Durability::Committed, lease).await
     }
 
@@ -210,12 +224,12 @@ impl Store for SqliteStore {
         self.write("settle_attempt", move |conn, raised| outbox::settle(conn, raised, &settle)).await
     }
 
-    async fn next_delivery_due(&self) -> Result<Option<UnixMs>, StoreError> {
-        self.readers.read(outbox::next_due).await
-    }
-
     async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError> {
         self.write("retry_delivery", move |conn, raised| outbox::retry(conn, raised, id, now)).await
+    }
+
+    async fn cancel_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryCancelled, StoreError> {
+        self.write("cancel_delivery", move |conn, raised| outbox::cancel(conn, raised, id, now)).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryWithAttempts>, StoreError> {
@@ -224,6 +238,59 @@ impl Store for SqliteStore {
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError> {
         self.readers.read(move |conn| outbox::page(conn, &filter)).await
+    }
+
+    async fn insert_destination(&self, new: NewDestination) -> Result<Option<Destination>, StoreError> {
+        self.write("insert_destination", move |conn, raised| destinations::insert(conn, raised, &new)).await
+    }
+
+    async fn update_destination(
+        &self,
+        id: DestinationId,
+        revision: u64,
+        definition: DestinationDefinition,
+        now: UnixMs,
+    ) -> Result<DestinationUpdated, StoreError> {
+        self.write("update_destination", move |conn, raised| {
+            destinations::update(conn, raised, id, revision, &definition, now)
+        })
+        .await
+    }
+
+    async fn remove_destination(&self, id: DestinationId, now: UnixMs) -> Result<DestinationRemoved, StoreError> {
+        self.write("remove_destination", move |conn, raised| destinations::remove(conn, raised, id, now)).await
+    }
+
+    async fn set_standing(
+        &self,
+        id: DestinationId,
+        standing: Standing,
+        now: UnixMs,
+    ) -> Result<Option<Destination>, StoreError> {
+        self.write("set_standing", move |conn, raised| {
+            destinations::set_standing(conn, raised, id, &standing, now)
+        })
+        .await
+    }
+
+    async fn note_failing(&self, id: DestinationId, since: Option<UnixMs>) -> Result<(), StoreError> {
+        self.write("note_failing", move |conn, _| destinations::note_failing(conn, id, since)).await
+    }
+
+    async fn destination(&self, id: DestinationId) -> Result<Option<DestinationWithQueue>, StoreError> {
+        self.readers.read(move |conn| destinations::get(conn, id)).await
+    }
+
+    async fn destination_named(
+        &self,
+        name: &DestinationName,
+    ) -> Result<Option<DestinationWithQueue>, StoreError> {
+        let name = name.clone();
+        self.readers.read(move |conn| destinations::named(conn, &name)).await
+    }
+
+    async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError> {
+        self.readers.read(move |conn| destinations::page(conn, &filter)).await
     }
 
     async fn counts(&self, now: UnixMs) -> Result<Counts, StoreError> {

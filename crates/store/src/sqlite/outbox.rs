@@ -2,43 +2,53 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use clawhook_model::{
-    Attempt, AttemptClass, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryState, EventId,
-    LeaseId, PhaseTimings, RunId, Target, UnixMs,
+    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryPlan, DeliveryState, DestinationId, EventId,
+    Order, RunId, RunStatus, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::destinations::Accepting;
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{fault, runs};
+use super::{destinations, fault, leases, runs};
 use crate::{
-    AfterRun, Counts, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, FinishRun,
-    LeaseRequest, LeasedDelivery, NewDelivery, SettleAttempt, Settled, StoreError, Topic, Verdict,
+    AfterRun, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
+    FinishRun, NewDelivery, QueueClass, QueueNews, SettleAttempt, Settled, StoreError, Topic, Verdict,
 };
 
-const COLUMNS: &str =
-    "id, event_id, run_id, job_id, target, state, attempts, created_at, next_at, settled_at, reason";
+const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.destination, d.state, d.attempts, d.created_at, \
+                       d.next_at, d.settled_at, d.reason, t.kind, t.key \
+                       FROM deliveries d JOIN destinations t ON t.seq = d.destination";
 
 pub(super) fn insert(
     conn: &Connection,
+    raised: &mut Raised,
     finish: &FinishRun,
     event_seq: i64,
     delivery: &NewDelivery,
 ) -> Result<(), StoreError> {
     let now = finish.ended_at;
-    let origin = match &delivery.plan.target {
-        Target::Webhook(url) => Some(url.origin()),
-        Target::Announce(_) => None,
+    let to = destinations::accepting(conn, &delivery.plan.target, now)?;
+    let begin = begin(&delivery.plan, to);
+    let order_key = match to.order {
+        Order::None => None,
+        Order::Job => Some(finish.job_id.as_str()),
+        Order::Destination => Some(""),
     };
-    let (state, next_at, settled_at, reason) = match &delivery.plan.begin {
-        DeliveryBegin::Pending => (DeliveryState::Pending, Some(now), None, None),
+    let (state, next_at, settled_at, reason) = match &begin {
+        DeliveryBegin::Pending => {
+            let blocked = order_key.map(|key| leases::is_blocked(conn, to.id, key)).transpose()?;
+            let next_at = (blocked != Some(true)).then_some(now);
+            (DeliveryState::Pending, next_at, None, None)
+        }
         DeliveryBegin::Suppressed(why) => (DeliveryState::Suppressed, None, Some(now), Some(why.as_str())),
         DeliveryBegin::Dead(why) => (DeliveryState::Dead, None, Some(now), Some(why.as_str())),
     };
     conn.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, target, origin, state, next_at, removes_job, \
-         reason, created_at, settled_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, destination, order_key, state, next_at, \
+         removes_job, reason, created_at, armed_at, settled_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -47,180 +57,36 @@ pub(super) fn insert(
             finish.event_id.as_bytes(),
             finish.run_id.as_bytes(),
             finish.job_id.as_str(),
-            rows::target_json(&delivery.plan.target),
-            origin,
+            to.id.number(),
+            order_key,
             state.as_str(),
             next_at.map(At),
-            finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == clawhook_model::RunStatus::Ok,
+            finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == RunStatus::Ok,
             reason,
             At(now),
             settled_at.map(At),
         ])
     })
     .map_err(fault)?;
-    Ok(())
-}
-
-/// The columns of a delivery that a worker is given.
-const LEASED_COLUMNS: &str = "d.seq, d.id, d.event_id, d.target, d.attempts, d.retries_used, e.body \
-                              FROM deliveries d JOIN events e ON e.seq = d.event_seq";
-
-pub(super) fn lease(conn: &Connection, request: &LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
-    void_leases(conn, request.now, Some(request.now))?;
-    if request.busy_origins.is_empty() {
-        let sql = format!(
-            "SELECT {LEASED_COLUMNS} WHERE d.next_at IS NOT NULL AND d.next_at <= ?1 ORDER BY d.next_at LIMIT ?2"
-        );
-        return take(conn, request, &sql, params![At(request.now), rows::int(request.limit)]);
-    }
-    lease_beside_busy(conn, request)
-}
-
-/// Leases from the origins that are not busy, in equal shares. A busy origin's backlog is stepped over, not through:
-/// it may be large, and must not slow the others down.
-fn lease_beside_busy(conn: &Connection, request: &LeaseRequest) -> Result<Vec<LeasedDelivery>, StoreError> {
-    let sql = format!(
-        "SELECT {LEASED_COLUMNS} WHERE d.next_at IS NOT NULL AND d.origin = ?1 AND d.next_at <= ?2 \
-         ORDER BY d.next_at LIMIT ?3"
-    );
-    let mut leased = Vec::new();
-    loop {
-        let origins = due_origins(conn, request)?;
-        let left = request.limit - leased.len();
-        if origins.is_empty() || left == 0 {
-            return Ok(leased);
-        }
-        let share = (left / origins.len()).max(1);
-        for origin in origins {
-            let most = share.min(request.limit - leased.len());
-            leased.append(&mut take(conn, request, &sql, params![origin, At(request.now), rows::int(most)])?);
-        }
-    }
-}
-
-/// Origins that are not busy and have something due; as many as can be given anything.
-fn due_origins(conn: &Connection, request: &LeaseRequest) -> Result<Vec<String>, StoreError> {
-    let mut following = conn
-        .prepare_cached("SELECT min(origin) FROM deliveries WHERE next_at IS NOT NULL AND origin > ?1")
-        .map_err(fault)?;
-    let mut is_due = conn
-        .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE next_at IS NOT NULL AND origin = ?1 AND next_at <= ?2",
-        )
-        .map_err(fault)?;
-    let (mut origins, mut origin) = (Vec::new(), String::new());
-    while origins.len() < request.limit {
-        let next: Option<String> = following.query_row([&origin], |row| row.get(0)).map_err(fault)?;
-        let Some(next) = next else { break };
-        origin = next;
-        let is_busy = request.busy_origins.contains(&origin);
-        if !is_busy && is_due.exists(params![origin, At(request.now)]).map_err(fault)? {
-            origins.push(origin.clone());
-        }
-    }
-    Ok(origins)
-}
-
-/// Takes the deliveries that `sql` finds into the worker's hands.
-fn take(
-    conn: &Connection,
-    request: &LeaseRequest,
-    sql: &str,
-    values: impl rusqlite::Params,
-) -> Result<Vec<LeasedDelivery>, StoreError> {
-    let mut select = conn.prepare_cached(sql).map_err(fault)?;
-    let mut found = select.query(values).map_err(fault)?;
-    let (mut leased, mut unreadable) = (Vec::new(), Vec::new());
-    while let Some(row) = found.next().map_err(fault)? {
-        let seq: i64 = rows::get(row, "seq")?;
-        match read_leased(row, request.now) {
-            Ok(delivery) => leased.push((seq, delivery)),
-            Err(error) => unreadable.push((seq, error)),
-        }
-    }
-    drop(found);
-    for (seq, error) in unreadable {
-        set_aside(conn, seq, &error, request.now)?;
-    }
-    let mut mark = conn
-        .prepare_cached(
-            "UPDATE deliveries SET state = 'leased', lease = ?2, leased_at = ?3, lease_until = ?4, next_at = NULL, \
-             attempts = attempts + 1 WHERE seq = ?1",
-        )
-        .map_err(fault)?;
-    for (seq, delivery) in &leased {
-        mark.execute(params![seq, delivery.lease.as_bytes(), At(request.now), At(request.until)])
-            .map_err(fault)?;
-    }
-    Ok(leased.into_iter().map(|(_, delivery)| delivery).collect())
-}
-
-/// A row that cannot be read must not keep the others from being sent: it is given up, visibly.
-fn set_aside(conn: &Connection, seq: i64, error: &StoreError, now: UnixMs) -> Result<(), StoreError> {
-    tracing::error!(%error, "a delivery cannot be read and is given up");
-    conn.prepare_cached(
-        "UPDATE deliveries SET state = 'dead', next_at = NULL, settled_at = ?2, reason = ?3 WHERE seq = ?1",
-    )
-    .and_then(|mut update| update.execute(params![seq, At(now), error.to_string()]))
-    .map_err(fault)?;
-    Ok(())
-}
-
-fn read_leased(row: &Row<'_>, now: UnixMs) -> Result<LeasedDelivery, StoreError> {
-    let attempts: u32 = rows::get(row, "attempts")?;
-    let body: Vec<u8> = rows::get(row, "body")?;
-    Ok(LeasedDelivery {
-        id: rows::id(row, "id", DeliveryId::from_bytes)?,
-        lease: LeaseId::new(now),
-        event_id: rows::id(row, "event_id", EventId::from_bytes)?,
-        body: Bytes::from(body),
-        target: rows::target(row)?,
-        attempt: attempts + 1,
-        retries_used: rows::get(row, "retries_used")?,
-    })
-}
-
-/// Voids every lease: on the embedded store whoever held one is dead.
-pub(super) fn void_all_leases(conn: &Connection, now: UnixMs) -> Result<(), StoreError> {
-    void_leases(conn, now, None)
-}
-
-/// Voids leases, all or those that ended by `until`: each leaves its attempt, of which nobody knows how it went, and
-/// the delivery is due again.
-fn void_leases(conn: &Connection, now: UnixMs, until: Option<UnixMs>) -> Result<(), StoreError> {
-    let mut select = conn
-        .prepare_cached(
-            "SELECT seq, attempts, leased_at FROM deliveries WHERE lease_until IS NOT NULL AND lease_until <= ?1",
-        )
-        .map_err(fault)?;
-    let bound = until.unwrap_or(UnixMs::from_millis(i64::MAX));
-    let mut found = select.query([At(bound)]).map_err(fault)?;
-    let mut void = Vec::new();
-    while let Some(row) = found.next().map_err(fault)? {
-        void.push((
-            rows::get::<i64>(row, "seq")?,
-            rows::get::<u32>(row, "attempts")?,
-            rows::at(row, "leased_at")?,
-        ));
-    }
-    drop(found);
-    for (seq, number, leased_at) in void {
-        let error = "the gateway ended while the attempt was under way; the receiver may have the event";
-        let timings = PhaseTimings::default();
-        let report = AttemptReport::failed(AttemptClass::Interrupted, error, timings);
-        let decision = "tried again at once, with the same webhook-id; no retry is used up";
-        insert_attempt(conn, seq, number, leased_at, &report, Some(now), decision)?;
-        conn.prepare_cached(
-            "UPDATE deliveries SET state = 'waiting', lease = NULL, leased_at = NULL, lease_until = NULL, next_at = ?2, \
-             reason = ?3 WHERE seq = ?1",
-        )
-        .and_then(|mut update| update.execute(params![seq, At(now), error]))
-        .map_err(fault)?;
+    if let Some(at) = next_at {
+        raised.queue(QueueNews { destination: to.id, class: QueueClass::FirstTry, at });
     }
     Ok(())
 }
 
-fn insert_attempt(
+/// How a delivery begins at this very destination: one may ask for empty results too, or be gone.
+fn begin(plan: &DeliveryPlan, to: Accepting) -> DeliveryBegin {
+    match &plan.begin {
+        DeliveryBegin::Dead(why) => DeliveryBegin::Dead(why.clone()),
+        _ if !to.exists => {
+            DeliveryBegin::Dead(format!("there is no destination `{}` any more", plan.target.shown()))
+        }
+        DeliveryBegin::Suppressed(_) if to.send_empty => DeliveryBegin::Pending,
+        other => other.clone(),
+    }
+}
+
+pub(super) fn insert_attempt(
     conn: &Connection,
     delivery_seq: i64,
     number: u32,
@@ -253,17 +119,20 @@ pub(super) fn settle(
     // Found and changed in two statements of one transaction: `RETURNING` would cost a journal for each.
     let found = conn
         .prepare_cached(
-            "SELECT seq, removes_job, run_id, job_id FROM deliveries WHERE id = ?1 AND lease = ?2 AND state = 'leased'",
+            "SELECT seq, removes_job, run_id, job_id, destination, order_key FROM deliveries \
+             WHERE id = ?1 AND lease = ?2 AND state = 'leased'",
         )
         .and_then(|mut select| {
             select
                 .query_row(params![settle.delivery_id.as_bytes(), settle.lease.as_bytes()], |row| {
-                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row)))
+                    let place = (DestinationId::from_number(row.get("destination")?), row.get("order_key")?);
+                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row), place))
                 })
                 .optional()
         })
         .map_err(fault)?;
-    let Some((seq, removes_job, used_up)) = found else { return Ok(Settled::LeaseLost) };
+    let Some((seq, removes_job, used_up, place)) = found else { return Ok(Settled::LeaseLost) };
+    let (destination, order_key): (DestinationId, Option<String>) = place;
     conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, next_at = ?3, settled_at = ?4, retries_used = retries_used + ?5, \
          reason = ?6, lease = NULL, leased_at = NULL, lease_until = NULL WHERE seq = ?1",
@@ -285,32 +154,23 @@ pub(super) fn settle(
     )?;
     if removes_job && state == DeliveryState::Delivered {
         let (job, run) = used_up?;
-        if of_run(conn, run)?.iter().all(|delivery| delivery.state == DeliveryState::Delivered) {
+        if runs::nothing_is_missing(conn, run)? {
             runs::remove_used_up(conn, &job, run)?;
         }
     }
-    if state.is_settled() {
-        raised.raise(Topic::Settled);
-    } else {
-        raised.raise(Topic::Outbox);
+    if let Some(at) = next_at {
+        raised.queue(QueueNews { destination, class: QueueClass::Retry, at });
+        return Ok(Settled::Done);
     }
+    if let Some(key) = order_key {
+        leases::unblock(conn, raised, destination, &key, settle.now)?;
+    }
+    raised.raise(Topic::Settled);
     Ok(Settled::Done)
 }
 
 fn used_up(row: &Row<'_>) -> Result<(clawhook_model::JobId, RunId), StoreError> {
     Ok((rows::job_id(row)?, rows::id(row, "run_id", RunId::from_bytes)?))
-}
-
-pub(super) fn next_due(conn: &Connection) -> Result<Option<UnixMs>, StoreError> {
-    let earliest = |sql: &str| -> Result<Option<UnixMs>, StoreError> {
-        conn.prepare_cached(sql)
-            .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<At>>(0)))
-            .map(|at| at.map(|at| at.0))
-            .map_err(fault)
-    };
-    let due = earliest("SELECT min(next_at) FROM deliveries WHERE next_at IS NOT NULL")?;
-    let lease_end = earliest("SELECT min(lease_until) FROM deliveries WHERE lease_until IS NOT NULL")?;
-    Ok(due.into_iter().chain(lease_end).min())
 }
 
 pub(super) fn retry(
@@ -329,16 +189,46 @@ pub(super) fn retry(
     }
     conn.prepare_cached(
         "UPDATE deliveries SET state = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, next_at = ?2, \
-         settled_at = NULL, retries_used = 0 WHERE id = ?1 AND lease IS NULL",
+         settled_at = NULL, retries_used = 0, armed_at = ?2 WHERE id = ?1 AND lease IS NULL",
     )
     .and_then(|mut update| update.execute(params![id.as_bytes(), At(now)]))
     .map_err(fault)?;
-    raised.raise(Topic::Outbox);
+    let class = if delivery.attempts == 0 { QueueClass::FirstTry } else { QueueClass::Retry };
+    raised.queue(QueueNews { destination: delivery.destination_id, class, at: now });
     Ok(DeliveryRetried::Due)
 }
 
+pub(super) fn cancel(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: DeliveryId,
+    now: UnixMs,
+) -> Result<DeliveryCancelled, StoreError> {
+    let Some(delivery) = one(conn, id)? else { return Ok(DeliveryCancelled::NotFound) };
+    match delivery.state {
+        DeliveryState::Leased => return Ok(DeliveryCancelled::UnderWay),
+        state if state.is_settled() => return Ok(DeliveryCancelled::Settled(state)),
+        _ => {}
+    }
+    let order_key: Option<String> = conn
+        .prepare_cached("SELECT order_key FROM deliveries WHERE id = ?1")
+        .and_then(|mut select| select.query_row([id.as_bytes()], |row| row.get(0)))
+        .map_err(fault)?;
+    conn.prepare_cached(
+        "UPDATE deliveries SET state = 'cancelled', next_at = NULL, settled_at = ?2, reason = 'cancelled by hand' \
+         WHERE id = ?1 AND lease IS NULL",
+    )
+    .and_then(|mut update| update.execute(params![id.as_bytes(), At(now)]))
+    .map_err(fault)?;
+    if let Some(key) = order_key {
+        leases::unblock(conn, raised, delivery.destination_id, &key, now)?;
+    }
+    raised.raise(Topic::Settled);
+    Ok(DeliveryCancelled::Done)
+}
+
 fn one(conn: &Connection, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1"))
+    conn.prepare_cached(&format!("SELECT {COLUMNS} WHERE d.id = ?1"))
         .and_then(|mut select| select.query_row([id.as_bytes()], |row| Ok(read(row))).optional())
         .map_err(fault)?
         .transpose()
@@ -369,7 +259,7 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryWi
 }
 
 pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Delivery>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE run_id = ?1 ORDER BY seq");
+    let sql = format!("SELECT {COLUMNS} WHERE d.run_id = ?1 ORDER BY d.seq");
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
     let mut found = select.query([run.as_bytes()]).map_err(fault)?;
     let mut deliveries = Vec::new();
@@ -384,27 +274,37 @@ pub(super) fn page(conn: &Connection, filter: &DeliveryFilter) -> Result<Deliver
     let mut values: Vec<rusqlite::types::Value> = Vec::new();
     if let Some(job) = &filter.job_id {
         // Deliveries have no index by job; its runs lead to them.
-        conditions.push("run_id IN (SELECT id FROM runs WHERE job_id = ?)".to_owned());
+        conditions.push("d.run_id IN (SELECT id FROM runs WHERE job_id = ?)".to_owned());
         values.push(job.as_str().to_owned().into());
     }
     if let Some(run) = &filter.run_id {
-        conditions.push("run_id = ?".to_owned());
+        conditions.push("d.run_id = ?".to_owned());
         values.push(run.as_bytes().to_vec().into());
+    }
+    if let Some(destination) = filter.destination {
+        conditions.push("d.destination = ?".to_owned());
+        values.push(destination.number().into());
+    }
+    for (bound, condition) in [(filter.since, "d.created_at >= ?"), (filter.until, "d.created_at < ?")] {
+        if let Some(at) = bound {
+            conditions.push(condition.to_owned());
+            values.push(at.as_millis().into());
+        }
     }
     let states: HashSet<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     if !states.is_empty() {
-        conditions.push(format!("state IN ({})", vec!["?"; states.len()].join(", ")));
+        conditions.push(format!("d.state IN ({})", vec!["?"; states.len()].join(", ")));
         values.extend(states.into_iter().map(|state| state.to_owned().into()));
     }
     let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
     let total: i64 = conn
-        .prepare_cached(&format!("SELECT count(*) FROM deliveries WHERE {condition}"))
+        .prepare_cached(&format!("SELECT count(*) FROM deliveries d WHERE {condition}"))
         .and_then(|mut count| count.query_row(params_from_iter(&values), |row| row.get(0)))
         .map_err(fault)?;
     values.push(rows::int(filter.limit).into());
     values.push(rows::int(filter.offset).into());
     let sql =
-        format!("SELECT {COLUMNS} FROM deliveries WHERE {condition} ORDER BY seq DESC LIMIT ? OFFSET ?");
+        format!("SELECT {COLUMNS} WHERE {condition} ORDER BY d.seq DESC LIMIT ? OFFSET ?");
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
     let mut found = select.query(params_from_iter(&values)).map_err(fault)?;
     let mut deliveries = Vec::new();
@@ -420,6 +320,7 @@ fn read(row: &Row<'_>) -> Result<Delivery, StoreError> {
         event_id: rows::id(row, "event_id", EventId::from_bytes)?,
         run_id: rows::id(row, "run_id", RunId::from_bytes)?,
         job_id: rows::job_id(row)?,
+        destination_id: DestinationId::from_number(rows::get(row, "destination")?),
         target: rows::target(row)?,
         state: rows::word(row, "state", rows::delivery_state)?,
         attempts: rows::get(row, "attempts")?,
@@ -441,10 +342,7 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
         .prepare_cached("SELECT min(next_run_at) FROM jobs WHERE next_run_at IS NOT NULL")
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<At>>(0)))
         .map_err(fault)?;
-    let oldest_due = conn
-        .prepare_cached("SELECT min(next_at) FROM deliveries WHERE next_at IS NOT NULL AND next_at <= ?1")
-        .and_then(|mut select| select.query_row([At(now)], |row| row.get::<_, Option<At>>(0)))
-        .map_err(fault)?;
+    let (halted, oldest_due) = waiting(conn, now)?;
     Ok(Counts {
         jobs: count("SELECT count(*) FROM jobs WHERE removed = 0")?,
         jobs_enabled: count("SELECT count(*) FROM jobs WHERE enabled")?,
@@ -452,8 +350,33 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
         runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued' AND state <> 'finished'")?,
         runs_running: count("SELECT count(*) FROM runs WHERE state = 'running' AND state <> 'finished'")?,
         deliveries_open: count("SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL")?
-            + count("SELECT count(*) FROM deliveries WHERE lease_until IS NOT NULL")?,
+            + count("SELECT count(*) FROM deliveries WHERE lease_until IS NOT NULL")?
+            + count(
+                "SELECT count(*) FROM deliveries WHERE order_key IS NOT NULL AND settled_at IS NULL \
+                 AND next_at IS NULL AND lease IS NULL",
+            )?,
+        deliveries_halted: halted,
         deliveries_dead: count("SELECT count(*) FROM deliveries WHERE state = 'dead'")?,
-        oldest_due_delivery_at: oldest_due.map(|at| at.0),
+        oldest_due_delivery_at: oldest_due,
     })
+}
+
+/// How many deliveries wait for destinations that are halted, and when the longest overdue one of the others was due.
+fn waiting(conn: &Connection, now: UnixMs) -> Result<(u64, Option<UnixMs>), StoreError> {
+    let (mut halted, mut oldest_due) = (0, None::<UnixMs>);
+    let mut count = conn
+        .prepare_cached(
+            "SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL AND destination = ?1 AND state = ?2",
+        )
+        .map_err(fault)?;
+    for QueueNews { destination, class, at } in leases::all(conn)? {
+        if destinations::gives(conn, destination, false)? {
+            oldest_due = oldest_due.into_iter().chain((at <= now).then_some(at)).min();
+        } else {
+            let params = params![destination.number(), leases::state_of(class)];
+            let waits: i64 = count.query_row(params, |row| row.get(0)).map_err(fault)?;
+            halted += u64::try_from(waits).unwrap_or(0);
+        }
+    }
+    Ok((halted, oldest_due))
 }

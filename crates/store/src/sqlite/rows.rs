@@ -1,6 +1,8 @@
 //! Between rows and nouns: the words that states are stored under, and how a column is read back.
 
-use clawhook_model::{AnnounceTarget, DeliveryState, JobId, Lane, Role, Target, Trigger, UnixMs, WebhookUrl};
+use std::borrow::Cow;
+
+use clawhook_model::{AnnounceTarget, DeliveryState, JobId, Lane, Order, Role, Target, Trigger, UnixMs};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde_json::{Value, json};
@@ -104,37 +106,47 @@ pub(super) fn role(text: &str) -> Option<Role> {
     [Role::System, Role::User, Role::Assistant, Role::Tool].into_iter().find(|role| role.as_str() == text)
 }
 
-/// A target with its secrets, for its column.
-pub(super) fn target_json(target: &Target) -> String {
-    let value = match target {
-        Target::Webhook(url) => json!({ "webhook": url.expose() }),
-        Target::Announce(place) => json!({ "announce": {
-            "channel": place.channel, "to": place.to, "accountId": place.account_id, "threadId": place.thread_id,
-        }}),
-    };
-    value.to_string()
+pub(super) fn order(text: &str) -> Option<Order> {
+    [Order::None, Order::Job, Order::Destination].into_iter().find(|order| order.as_str() == text)
 }
 
-/// Reads a target back.
-pub(super) fn target(row: &Row<'_>) -> Result<Target, StoreError> {
-    let text: String = get(row, "target")?;
-    // The text holds secrets, so the error names the column and not the value.
-    parse_target(&text).ok_or_else(|| StoreError::BadRow("the column `target` of a delivery".to_owned()))
-}
-
-fn parse_target(text: &str) -> Option<Target> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    if let Some(url) = value.get("webhook").and_then(Value::as_str) {
-        return url.parse::<WebhookUrl>().ok().map(Target::Webhook);
+/// The columns `kind` and `key` of a target's destination; the key holds secrets.
+pub(super) fn target_key(target: &Target) -> (&'static str, Cow<'_, str>) {
+    match target {
+        Target::Destination(name) => ("named", Cow::Borrowed(name.as_str())),
+        Target::Webhook(url) => ("url", Cow::Borrowed(url.expose())),
+        Target::Announce(place) => {
+            let place = json!({
+                "channel": place.channel, "to": place.to, "accountId": place.account_id, "threadId": place.thread_id,
+            });
+            ("announce", Cow::Owned(place.to_string()))
+        }
     }
-    let place = value.get("announce")?;
-    let member = |key: &str| place.get(key).and_then(Value::as_str).map(str::to_owned);
-    Some(Target::Announce(AnnounceTarget {
-        channel: member("channel"),
-        to: member("to"),
-        account_id: member("accountId"),
-        thread_id: member("threadId"),
-    }))
+}
+
+/// Reads a target back from the columns `kind` and `key` of its destination.
+pub(super) fn target(row: &Row<'_>) -> Result<Target, StoreError> {
+    let (kind, key): (String, String) = (get(row, "kind")?, get(row, "key")?);
+    // The key holds secrets, so the error names the column and not the value.
+    parse_target(&kind, &key).ok_or_else(|| StoreError::BadRow("the column `key` of a destination".to_owned()))
+}
+
+fn parse_target(kind: &str, key: &str) -> Option<Target> {
+    match kind {
+        "named" => key.parse().ok().map(Target::Destination),
+        "url" => key.parse().ok().map(Target::Webhook),
+        "announce" => {
+            let place: Value = serde_json::from_str(key).ok()?;
+            let member = |key: &str| place.get(key).and_then(Value::as_str).map(str::to_owned);
+            Some(Target::Announce(AnnounceTarget {
+                channel: member("channel"),
+                to: member("to"),
+                account_id: member("accountId"),
+                thread_id: member("threadId"),
+            }))
+        }
+        _ => None,
+    }
 }
 
 /// Reads JSON of a column.

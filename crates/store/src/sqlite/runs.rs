@@ -1,7 +1,7 @@
 //! Runs in rows: begun, finished, adopted, read.
 
 use clawhook_model::{
-    AgentId, DeliveryBegin, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress, RunStatus,
+    AgentId, Delivery, DeliveryState, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress, RunStatus,
     SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -164,10 +164,7 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
         .map_err(fault)?;
     let event_seq = conn.last_insert_rowid();
     for delivery in &finish.deliveries {
-        outbox::insert(conn, finish, event_seq, delivery)?;
-        if delivery.plan.begin == DeliveryBegin::Pending {
-            raised.raise(Topic::Outbox);
-        }
+        outbox::insert(conn, raised, finish, event_seq, delivery)?;
     }
     Ok(())
 }
@@ -224,15 +221,19 @@ fn settle_job(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND removed = 1 AND active_run IS NULL")
         .and_then(|mut delete| delete.execute([finish.job_id.as_str()]))
         .map_err(fault)?;
-    let waits = finish
-        .deliveries
-        .iter()
-        .any(|delivery| matches!(delivery.plan.begin, DeliveryBegin::Pending | DeliveryBegin::Dead(_)));
-    let completed = finish.outcome.status == RunStatus::Ok && !waits;
-    if finish.after == AfterRun::RemoveWhenComplete && completed {
+    let succeeded = finish.outcome.status == RunStatus::Ok;
+    if finish.after == AfterRun::RemoveWhenComplete && succeeded && nothing_is_missing(conn, finish.run_id)? {
         remove_used_up(conn, &finish.job_id, finish.run_id)?;
     }
     Ok(())
+}
+
+/// Whether everything that a run asked of the outbox has arrived, or was not to be sent.
+pub(super) fn nothing_is_missing(conn: &Connection, run: RunId) -> Result<bool, StoreError> {
+    let arrived = |delivery: &Delivery| {
+        matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Suppressed)
+    };
+    Ok(outbox::of_run(conn, run)?.iter().all(arrived))
 }
 
 /// Removes a one-shot whose run has completed, unless it was given another instant in the meantime.

@@ -5,16 +5,18 @@
 //! If anything in a group fails, the group is rolled back and each operation is tried alone, so that one bad
 //! operation harms no other; that is why an operation can be applied more than once.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use clawhook_model::{DestinationId, UnixMs};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fault;
-use crate::Topic;
 use crate::error::StoreError;
 use crate::failpoint::{self, Place};
+use crate::{QueueClass, QueueNews, Topic};
 
 /// How many operations wait at most; beyond that, callers wait for room (invariant 15).
 const QUEUE: usize = 4096;
@@ -36,6 +38,8 @@ pub(super) struct Raised {
     schedule: bool,
     outbox: bool,
     settled: bool,
+    destinations: bool,
+    queues: Vec<QueueNews>,
 }
 
 impl Raised {
@@ -45,7 +49,14 @@ impl Raised {
             Topic::Schedule => self.schedule = true,
             Topic::Outbox => self.outbox = true,
             Topic::Settled => self.settled = true,
+            Topic::Destinations => self.destinations = true,
         }
+    }
+
+    /// Tells, once the group is committed, that a queue has something that is due at an instant.
+    pub(super) fn queue(&mut self, news: QueueNews) {
+        self.outbox = true;
+        self.queues.push(news);
     }
 }
 
@@ -55,6 +66,7 @@ pub(super) struct Topics {
     schedule: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
     settled: watch::Sender<u64>,
+    destinations: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -63,6 +75,7 @@ impl Topics {
             Topic::Schedule => self.schedule.subscribe(),
             Topic::Outbox => self.outbox.subscribe(),
             Topic::Settled => self.settled.subscribe(),
+            Topic::Destinations => self.destinations.subscribe(),
         }
     }
 
@@ -71,6 +84,7 @@ impl Topics {
             (raised.schedule, &self.schedule),
             (raised.outbox, &self.outbox),
             (raised.settled, &self.settled),
+            (raised.destinations, &self.destinations),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);
@@ -82,10 +96,28 @@ impl Topics {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) topics: Topics,
+    queues: Mutex<HashMap<(DestinationId, QueueClass), UnixMs>>,
     fault: Mutex<Option<StoreError>>,
 }
 
 impl Shared {
+    /// Takes what was told of queues since it was last taken. It is bounded by the number of queues.
+    pub(super) fn take_queue_news(&self) -> Vec<QueueNews> {
+        let news = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        news.into_iter().map(|((destination, class), at)| QueueNews { destination, class, at }).collect()
+    }
+
+    fn note_queues(&self, news: &[QueueNews]) {
+        if news.is_empty() {
+            return;
+        }
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        for QueueNews { destination, class, at } in news {
+            let earliest = queues.entry((*destination, *class)).or_insert(*at);
+            *earliest = (*earliest).min(*at);
+        }
+    }
+
     /// The fault of the last commit.
     pub(super) fn fault(&self) -> Option<StoreError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -208,6 +240,7 @@ impl GroupCommit {
         match self.try_commit(group, &mut raised) {
             Ok(()) => {
                 self.shared.note(Ok(()));
+                self.shared.note_queues(&raised.queues);
                 self.shared.topics.announce(&raised);
                 for operation in group.drain(..) {
                     operation.answer(Ok(()));

@@ -1,5 +1,6 @@
 //! What every engine of the store promises, told through its verbs. An engine joins by adding itself to `engines`.
 
+mod destinations;
 mod faults;
 mod jobs;
 mod ledger;

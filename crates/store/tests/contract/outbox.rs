@@ -6,11 +6,9 @@ use clawhook_model::{
     Attempt, AttemptClass, AttemptReport, CompletionStatus, DeliveryId, DeliveryState, PhaseTimings, UnixMs,
 };
 use clawhook_store::{
-    DeliveryFilter, DeliveryRetried, LeaseRequest, LeasedDelivery, SettleAttempt, Settled, Store, Topic,
-    Verdict,
+    DeliveryFilter, DeliveryRetried, LeasedDelivery, SettleAttempt, Settled, Store, Topic, Verdict,
 };
 use proptest::prelude::*;
-use serde_json::json;
 
 use crate::world::{World, t};
 
@@ -86,11 +84,11 @@ async fn a_retry_waits_for_its_time_and_a_dead_one_for_a_person() {
     world.run(&job, t(1000)).await;
     settle_all(&world, t(1000), Verdict::RetryAt { at: t(6000), uses_retry: true }).await;
     assert!(world.lease(t(5999)).await.is_empty());
-    assert_eq!(world.store.next_delivery_due().await.unwrap(), Some(t(6000)));
+    assert_eq!(world.next_due(t(5000)).await, Some(t(6000)));
     let again = world.lease(t(6000)).await.remove(0);
     assert_eq!((again.attempt, again.retries_used), (2, 1));
     world.store.settle_attempt(settle_as(&again, t(6001), Verdict::Dead)).await.unwrap();
-    assert_eq!(world.store.next_delivery_due().await.unwrap(), None);
+    assert_eq!(world.next_due(t(6001)).await, None);
     assert_eq!(world.store.retry_delivery(again.id, t(9000)).await.unwrap(), DeliveryRetried::Due);
     let by_hand = world.lease(t(9000)).await.remove(0);
     assert_eq!((by_hand.attempt, by_hand.retries_used), (3, 0), "numbers go on, the schedule starts over");
@@ -99,21 +97,6 @@ async fn a_retry_waits_for_its_time_and_a_dead_one_for_a_person() {
         world.store.retry_delivery(again.id, t(9002)).await.unwrap(),
         DeliveryRetried::AlreadyDelivered
     );
-}
-
-#[tokio::test]
-async fn a_busy_origin_does_not_hold_up_the_others() {
-    let world = World::new();
-    let busy = world.add("busy").await;
-    let quiet = json!({ "mode": "webhook", "to": "https://quiet.example/hook" });
-    let quiet = world.add_with("quiet", json!({ "delivery": quiet })).await;
-    world.run(&busy, t(1000)).await;
-    world.run(&quiet, t(1000)).await;
-    let busy_origins = vec!["https://example.com".to_owned()];
-    let request = LeaseRequest { now: t(1000), until: t(60_000), limit: 10, busy_origins };
-    let leased = world.store.lease_deliveries(request).await.unwrap();
-    assert_eq!(leased.len(), 1);
-    assert_eq!(leased[0].target.shown(), "https://quiet.example/hook");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, FinishRun, LeaseRequest, LeasedDelivery, NewDelivery, NewRun,
+    AfterRun, Claim, Claimed, FinishRun, LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, NewDelivery, NewRun, QueueNews,
     OccurrenceOutcome, RunFinished, Store, StoreError,
 };
 use serde_json::{Value, json};
@@ -76,10 +76,27 @@ impl World {
         run
     }
 
+    /// Leases everything that is due.
     pub(crate) async fn lease(&self, now: UnixMs) -> Vec<LeasedDelivery> {
-        let request =
-            LeaseRequest { now, until: now.plus_millis(45_000), limit: 100, busy_origins: Vec::new() };
-        self.store.lease_deliveries(request).await.expect("the lease is answered")
+        let open = self.store.open_queues(now).await.expect("the queues are told");
+        let share = |queue: QueueNews| LeaseShare {
+            destination: queue.destination,
+            class: queue.class,
+            most: 100,
+            until: now.plus_millis(45_000),
+            probe: false,
+        };
+        self.lease_shares(now, open.queues.into_iter().map(share).collect()).await.leased
+    }
+
+    pub(crate) async fn lease_shares(&self, now: UnixMs, shares: Vec<LeaseShare>) -> LeaseBatch {
+        self.store.lease_deliveries(LeaseRequest { now, shares }).await.expect("the lease is answered")
+    }
+
+    /// When the earliest delivery of all is due.
+    pub(crate) async fn next_due(&self, now: UnixMs) -> Option<UnixMs> {
+        let open = self.store.open_queues(now).await.expect("the queues are told");
+        open.queues.into_iter().map(|queue| queue.at).min()
     }
 
     pub(crate) async fn ledger(&self, job: &JobId) -> Vec<(UnixMs, OccurrenceOutcome)> {

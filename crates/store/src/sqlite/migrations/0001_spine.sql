@@ -83,6 +83,28 @@ CREATE TABLE events (
     body       BLOB NOT NULL              -- the exact bytes that are signed and sent
 ) STRICT;
 
+-- Whom events are carried to. A row outlives its destination's removal, because its history names it.
+CREATE TABLE destinations (
+    seq           INTEGER PRIMARY KEY,
+    kind          TEXT NOT NULL,          -- named | url | announce
+    key           TEXT NOT NULL,          -- the name; or the place itself, secrets included
+    definition    TEXT,                   -- JSON, of a named one
+    send_empty    INTEGER NOT NULL DEFAULT 0, -- send_empty and ordering repeat the definition for the outbox
+    ordering      TEXT NOT NULL DEFAULT 'none',
+    declared_in   TEXT,
+    revision      INTEGER NOT NULL DEFAULT 1,
+    standing      TEXT NOT NULL DEFAULT 'active', -- active | paused | disabled; the three below while it is not active
+    halt_reason   TEXT,
+    halt_detail   TEXT,
+    halted_at     INTEGER,
+    failing_since INTEGER,
+    resumed_at    INTEGER,
+    removed       INTEGER NOT NULL DEFAULT 0,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX destinations_by_key ON destinations (kind, key) WHERE removed = 0;
+
 CREATE TABLE deliveries (
     seq          INTEGER PRIMARY KEY,
     id           BLOB NOT NULL UNIQUE,
@@ -90,25 +112,27 @@ CREATE TABLE deliveries (
     event_id     BLOB NOT NULL,
     run_id       BLOB NOT NULL,
     job_id       TEXT NOT NULL,
-    target       TEXT NOT NULL,           -- JSON, secrets included
-    origin       TEXT,                    -- scheme, host and port of a webhook
+    destination  INTEGER NOT NULL REFERENCES destinations (seq),
+    order_key    TEXT,                    -- what it keeps an order within, where its destination asks for one
     state        TEXT NOT NULL,
     attempts     INTEGER NOT NULL DEFAULT 0,
     retries_used INTEGER NOT NULL DEFAULT 0,
-    next_at      INTEGER,                 -- set exactly while pending or waiting
+    next_at      INTEGER,                 -- set while pending or waiting, but not behind another in an order
     lease        BLOB,                    -- set exactly while leased, with the two below
     leased_at    INTEGER,
     lease_until  INTEGER,
     removes_job  INTEGER NOT NULL DEFAULT 0,
     reason       TEXT,
     created_at   INTEGER NOT NULL,
+    armed_at     INTEGER NOT NULL,        -- when its retry schedule began: with it, or when a person asked again
     settled_at   INTEGER
 ) STRICT;
 CREATE INDEX deliveries_of_run ON deliveries (run_id);
-CREATE INDEX deliveries_due ON deliveries (next_at) WHERE next_at IS NOT NULL;
-CREATE INDEX deliveries_due_of_origin ON deliveries (origin, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (destination, state, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (settled_at) WHERE state = 'dead';
+CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, seq)
+    WHERE order_key IS NOT NULL AND settled_at IS NULL;
 
 CREATE TABLE attempts (
     delivery_seq INTEGER NOT NULL,
