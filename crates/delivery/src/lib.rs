@@ -8,7 +8,9 @@
 //! (invariant 9), and the receiver tells repeats apart by it.
 
 mod backoff;
+mod destination;
 mod guard;
+mod scheduler;
 mod service;
 mod signature;
 mod transport;

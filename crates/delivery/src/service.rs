@@ -1,24 +1,35 @@
-//! The service: leases what is due, sends it, settles it.
+//! The service: learns of what waits, leases what may go, sends it, settles it.
+//!
+//! The cast: one task owns the [`Scheduler`] and decides who sends next; it waits for nothing but the store's leases.
+//! Each destination is *learned* when something first waits for it, in a task of its own, because its secrets may take a
+//! while to read; each delivery is carried in a task of its own. What these tasks find out comes back as a [`News`].
 //!
 //! A delivery is leased before it is sent and settled after, each in a transaction of its own; none is open across
 //! the call (invariant 6). The lease outlives the whole request by construction: it is made from the transport's own
-//! limit. How many requests are under way is bounded, in all and for each origin, so that a receiver which hangs
+//! limit. How many requests are under way is bounded, in all and for each destination, so that a receiver which hangs
 //! cannot take every place.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clawhook_clock::Clock;
-use clawhook_model::{Attempt, AttemptClass, AttemptReport, PhaseTimings, Target, UnixMs, WebhookUrl};
-use clawhook_store::{LeaseRequest, LeasedDelivery, SettleAttempt, Settled, Store, StoreError, Topic};
+use clawhook_model::{
+    Attempt, AttemptReport, DestinationId, Halt, HaltReason, Standing, UnixMs,
+};
+use clawhook_store::{
+    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled, Store,
+    StoreError, Topic,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::RetrySchedule;
+use crate::destination::{Ready, heals_when_ready, lane_limits, sending};
+use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::signature::{SigningSecret, sign};
 use crate::transport::{PostRequest, Transport};
 use crate::verdict::{Judgement, judge};
@@ -32,6 +43,8 @@ const UNSETTLED: usize = 4;
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How long the service waits where the store cannot be read or written.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is tried to make a destination ready that could not be.
+const PREPARE_EVERY: Duration = Duration::from_mins(1);
 
 /// How the service works.
 #[derive(Debug, Clone)]
@@ -44,8 +57,13 @@ pub struct DeliveryOptions {
     pub bearer_token: Option<SecretString>,
     /// How many requests are under way at once.
     pub max_concurrent: usize,
-    /// How many of them to one origin.
-    pub max_concurrent_per_origin: usize,
+    /// How many of them to one destination, where it has no limit of its own.
+    pub max_concurrent_per_destination: usize,
+    /// After how long without any success a destination is paused; from then on it gets one delivery an hour, as a
+    /// probe.
+    pub pause_after: Duration,
+    /// After how long without any success a destination is disabled.
+    pub disable_after: Duration,
 }
 
 /// The task that carries deliveries.
@@ -59,7 +77,6 @@ struct Core {
     transport: Transport,
     options: DeliveryOptions,
     authorization: Option<HeaderValue>,
-    under_way: UnderWay,
 }
 
 /// A bearer token that cannot stand in a header.
@@ -76,8 +93,7 @@ impl DeliveryService {
         options: DeliveryOptions,
     ) -> Result<Self, UnsendableToken> {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
-        let under_way = UnderWay::default();
-        Ok(Self { core: Arc::new(Core { store, clock, transport, options, authorization, under_way }) })
+        Ok(Self { core: Arc::new(Core { store, clock, transport, options, authorization }) })
     }
 
     /// Carries what is due until `shutdown`, then waits for the requests that are under way.
@@ -85,20 +101,27 @@ impl DeliveryService {
         let core = self.core;
         let tasks = TaskTracker::new();
         let mut outbox = core.store.subscribe(Topic::Outbox);
+        // Bounded by the requests under way and the destinations that are being learned.
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut dispatcher = Dispatcher::new(core.clone(), tasks.clone(), tell);
         while !shutdown.is_cancelled() {
             outbox.mark_unchanged();
-            let wake = match core.lease_and_send(&tasks).await {
-                Ok(Some(instant)) => instant,
-                Ok(None) => UnixMs::from_millis(i64::MAX),
+            while let Ok(news) = told.try_recv() {
+                dispatcher.hear(news);
+            }
+            let wake = match dispatcher.dispatch().await {
+                Ok(wake) => wake,
                 Err(error) => {
                     tracing::error!(%error, "the outbox cannot be read; deliveries wait");
-                    core.clock.now().plus(PAUSE)
+                    dispatcher.rescan_at = Some(core.clock.now().plus(PAUSE));
+                    dispatcher.rescan_at
                 }
             };
+            let wake = wake.unwrap_or(UnixMs::from_millis(i64::MAX));
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = outbox.changed() => {}
-                () = core.under_way.ended.notified() => {}
+                Some(news) = told.recv() => dispatcher.hear(news),
                 () = core.clock.sleep_until(wake) => {}
             }
         }
@@ -108,52 +131,340 @@ impl DeliveryService {
     }
 }
 
-impl Core {
-    /// Leases and sends for as long as there is something due and room for it; returns when the next is due.
-    async fn lease_and_send(self: &Arc<Self>, tasks: &TaskTracker) -> Result<Option<UnixMs>, StoreError> {
+/// What a task tells the dispatcher.
+enum News {
+    /// A request is over, and its place is free; its record may still be on the way.
+    Ended { destination: DestinationId, class: QueueClass, ended: Ended },
+    /// An attempt's record is written, so that another attempt may be begun.
+    Recorded,
+    /// An attempt could not be recorded; its delivery is free when its lease ends.
+    Unrecorded { lease_ends_at: UnixMs },
+    /// What a destination is now; `again` where it could not be told before.
+    Learned { destination: DestinationId, learned: Learned, again: bool },
+}
+
+/// What was found out about a destination.
+enum Learned {
+    /// It can be sent to, where its standing lets it.
+    Ready(Box<Known>),
+    /// It cannot be made ready, and that is looked at again.
+    Unready,
+    /// It is gone.
+    Gone,
+    /// The store could not be read.
+    NotYet,
+}
+
+/// A destination that can be sent to.
+struct Known {
+    ready: Arc<Ready>,
+    limits: LaneLimits,
+    sending: Sending,
+    standing: Standing,
+    failing_since: Option<UnixMs>,
+}
+
+/// The one who decides.
+struct Dispatcher {
+    core: Arc<Core>,
+    tasks: TaskTracker,
+    tell: mpsc::UnboundedSender<News>,
+    scheduler: Scheduler,
+    known: HashMap<DestinationId, Known>,
+    /// What waits for destinations that are being learned.
+    learning: HashMap<DestinationId, Vec<QueueNews>>,
+    /// When to look again at destinations that could not be made ready. What waits for them is told again then.
+    relearn: BTreeMap<DestinationId, UnixMs>,
+    /// When to look through all queues: at the start, and where something may have been missed.
+    rescan_at: Option<UnixMs>,
+}
+
+impl Dispatcher {
+    fn new(core: Arc<Core>, tasks: TaskTracker, tell: mpsc::UnboundedSender<News>) -> Self {
+        Self {
+            scheduler: Scheduler::new(core.options.max_concurrent),
+            rescan_at: Some(UnixMs::from_millis(i64::MIN)),
+            known: HashMap::new(),
+            learning: HashMap::new(),
+            relearn: BTreeMap::new(),
+            core,
+            tasks,
+            tell,
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Ended { destination, class, ended } => self.ended(destination, class, ended),
+            News::Recorded => {}
+            News::Unrecorded { lease_ends_at } => {
+                self.rescan_at = self.rescan_at.into_iter().chain([lease_ends_at]).min();
+            }
+            News::Learned { destination, learned, again } => self.learned(destination, learned, again),
+        }
+    }
+
+    /// Leases and sends for as long as something may go; returns when something more may.
+    async fn dispatch(&mut self) -> Result<Option<UnixMs>, StoreError> {
+        self.rescan().await?;
+        for destination in self.core.store.take_changed_destinations() {
+            if self.known.contains_key(&destination) || self.relearn.contains_key(&destination) {
+                self.learn(destination);
+            }
+        }
+        for news in self.core.store.take_queue_news() {
+            self.route(news);
+        }
+        let now = self.core.clock.now();
+        let due: Vec<DestinationId> =
+            self.relearn.iter().filter(|(_, at)| **at <= now).map(|(destination, _)| *destination).collect();
+        for destination in due {
+            self.learn(destination);
+        }
         loop {
-            let unsettled = tasks.len();
-            let room = self.under_way.room(&self.options, unsettled);
-            if room.most == 0 {
-                // What ends makes room and wakes the service.
-                return Ok(None);
+            let room = (UNSETTLED * self.core.options.max_concurrent).saturating_sub(self.tasks.len());
+            let now = self.core.clock.now();
+            let grants = self.scheduler.plan(now, room.min(BATCH));
+            if grants.is_empty() {
+                break;
             }
-            let now = self.clock.now();
-            let until = now.plus(self.transport.total_timeout() + LEASE_MARGIN);
-            let some_are_busy = !room.busy_origins.is_empty();
-            let request = LeaseRequest { now, until, limit: room.most, busy_origins: room.busy_origins };
-            let leased = self.store.lease_deliveries(request).await?;
-            let none_left = leased.len() < room.most;
-            for delivery in leased {
-                let place = self.under_way.take(&delivery);
-                let core = self.clone();
-                tasks.spawn(async move { core.carry(delivery, place).await });
+            self.lease(grants, now).await?;
+        }
+        let relearn = self.relearn.values().min().copied();
+        Ok([self.scheduler.next_alarm(), self.rescan_at, relearn].into_iter().flatten().min())
+    }
+
+    /// Looks through all queues, where it is time to. What was told of them before is told again.
+    async fn rescan(&mut self) -> Result<(), StoreError> {
+        let now = self.core.clock.now();
+        if self.rescan_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        let OpenQueues { queues, .. } = self.core.store.open_queues(now).await?;
+        self.rescan_at = None;
+        for news in queues {
+            self.route(news);
+        }
+        Ok(())
+    }
+
+    /// Hands news of a queue to its lane; a destination that is not known is learned first.
+    fn route(&mut self, news: QueueNews) {
+        if let Some(waiting) = self.learning.get_mut(&news.destination) {
+            waiting.push(news);
+        } else if self.known.contains_key(&news.destination) && self.scheduler.knows(news.destination) {
+            self.scheduler.has_news(news, self.core.clock.now());
+        } else if !self.relearn.contains_key(&news.destination) {
+            self.learn(news.destination);
+            self.learning.entry(news.destination).or_default().push(news);
+        }
+    }
+
+    fn learn(&mut self, destination: DestinationId) {
+        let again = self.relearn.remove(&destination).is_some();
+        self.learning.entry(destination).or_default();
+        let (core, tell) = (self.core.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let learned = core.learn(destination).await;
+            // At a shutdown nobody listens any more.
+            tell.send(News::Learned { destination, learned, again }).ok();
+        });
+    }
+
+    fn learned(&mut self, destination: DestinationId, learned: Learned, again: bool) {
+        let now = self.core.clock.now();
+        let waiting = self.learning.remove(&destination).unwrap_or_default();
+        let look_again = match learned {
+            Learned::Ready(known) => {
+                self.scheduler.configure(destination, known.limits, known.sending, now);
+                self.known.insert(destination, *known);
+                for news in waiting {
+                    self.scheduler.has_news(news, now);
+                }
+                if again {
+                    self.rescan_at = Some(now);
+                }
+                return;
             }
-            if none_left {
-                let next = self.store.next_delivery_due().await?;
-                // What is due and was not leased waits for a busy origin, whose requests wake the service.
-                let waits_for_room = some_are_busy && next.is_some_and(|next| next <= now);
-                return Ok(next.filter(|_| !waits_for_room));
+            Learned::Gone => {
+                self.halt_lane(destination, now);
+                return;
+            }
+            Learned::Unready => PREPARE_EVERY,
+            Learned::NotYet => PAUSE,
+        };
+        self.halt_lane(destination, now);
+        self.relearn.insert(destination, now.plus(look_again));
+    }
+
+    /// Sends nothing more there until it is learned again; what waits is asked for then.
+    fn halt_lane(&mut self, destination: DestinationId, now: UnixMs) {
+        if let Some(known) = self.known.remove(&destination) {
+            self.scheduler.configure(destination, known.limits, Sending::No, now);
+        }
+    }
+
+    async fn lease(&mut self, grants: Vec<Grant>, now: UnixMs) -> Result<(), StoreError> {
+        let until = now.plus(self.core.transport.total_timeout() + LEASE_MARGIN);
+        let share = |grant: &Grant| LeaseShare {
+            destination: grant.destination,
+            class: grant.class,
+            most: grant.most,
+            until,
+            probe: grant.probe,
+        };
+        let request = LeaseRequest { now, shares: grants.iter().map(share).collect() };
+        let leased = self.core.store.lease_deliveries(request).await;
+        let batch = match leased {
+            Ok(batch) => batch,
+            Err(error) => {
+                for grant in grants {
+                    self.scheduler.leased(grant, 0, None, now);
+                }
+                return Err(error);
+            }
+        };
+        for grant in grants {
+            let of_grant = |destination, class| (destination, class) == (grant.destination, grant.class);
+            let count = batch.leased.iter().filter(|leased| of_grant(leased.destination, leased.class)).count();
+            let next = batch.left.iter().find(|left| of_grant(left.destination, left.class));
+            self.scheduler.leased(grant, count, next.map(|left| left.at), now);
+        }
+        for delivery in batch.leased {
+            self.send(delivery);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, delivery: LeasedDelivery) {
+        let Some(known) = self.known.get(&delivery.destination) else {
+            // Only a lane of a known destination is ever given anything.
+            self.hear(News::Unrecorded { lease_ends_at: delivery.until });
+            return;
+        };
+        let (core, ready, tell) = (self.core.clone(), known.ready.clone(), self.tell.clone());
+        self.tasks.spawn(async move { core.carry(delivery, &ready, &tell).await });
+    }
+
+    fn ended(&mut self, destination: DestinationId, class: QueueClass, ended: Ended) {
+        let now = self.core.clock.now();
+        let switched = self.scheduler.ended(destination, class, ended, now);
+        let Some(known) = self.known.get_mut(&destination) else { return };
+        match switched {
+            Some(Switched::Opened) if known.failing_since.is_none() => {
+                known.failing_since = Some(now);
+                self.core.spawn_note(&self.tasks, destination, Some(now));
+            }
+            Some(Switched::Closed) if known.failing_since.take().is_some() => {
+                self.core.spawn_note(&self.tasks, destination, None);
+            }
+            _ => {}
+        }
+        let next = known.next_standing(ended, now, &self.core.options);
+        if let Some(standing) = next {
+            known.standing = standing.clone();
+            let core = self.core.clone();
+            self.tasks.spawn(async move { core.set_standing(destination, standing).await });
+        }
+    }
+}
+
+impl Known {
+    /// The standing that follows from an attempt's end, where it is another one.
+    fn next_standing(&self, ended: Ended, now: UnixMs, options: &DeliveryOptions) -> Option<Standing> {
+        match (&self.standing, ended) {
+            (Standing::Paused(Halt { reason: HaltReason::Failing, .. }), Ended::Well | Ended::Answered) => {
+                Some(Standing::Active)
+            }
+            (standing @ (Standing::Active | Standing::Paused(_)), Ended::Badly { .. }) => {
+                let failing_for = now.since(self.failing_since?);
+                let halt = |after: Duration| Halt {
+                    reason: HaltReason::Failing,
+                    detail: format!("no attempt has succeeded for {}", clawhook_model::format_duration(after)),
+                    since: now,
+                };
+                if failing_for >= options.disable_after {
+                    Some(Standing::Disabled(halt(options.disable_after)))
+                } else if failing_for >= options.pause_after && *standing == Standing::Active {
+                    Some(Standing::Paused(halt(options.pause_after)))
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Core {
+    /// Finds out what a destination is now, and makes it ready.
+    async fn learn(&self, destination: DestinationId) -> Learned {
+        let found = match self.store.destination(destination).await {
+            Ok(Some(found)) => found.destination,
+            Ok(None) => return Learned::Gone,
+            Err(error) => {
+                tracing::error!(%error, %destination, "a destination cannot be read; what waits for it waits on");
+                return Learned::NotYet;
+            }
+        };
+        match Ready::prepare(&found) {
+            Ok(ready) => {
+                let heals = heals_when_ready(&found.standing);
+                if heals {
+                    self.set_standing(destination, Standing::Active).await;
+                }
+                let standing = if heals { Standing::Active } else { found.standing.clone() };
+                Learned::Ready(Box::new(Known {
+                    ready: Arc::new(ready),
+                    limits: lane_limits(&found, &self.options),
+                    sending: sending(&standing),
+                    standing,
+                    failing_since: found.failing_since,
+                }))
+            }
+            Err(unready) => {
+                if found.standing == Standing::Active {
+                    self.set_standing(destination, Standing::Paused(unready.into_halt(self.clock.now()))).await;
+                }
+                Learned::Unready
             }
         }
     }
 
+    /// Halts or resumes a destination. Where the store cannot be written it stays as it was, and what led to it will
+    /// lead to it again.
+    async fn set_standing(&self, destination: DestinationId, standing: Standing) {
+        let halt = standing.halt().map(|halt| halt.detail.clone());
+        match self.store.set_standing(destination, standing.clone(), self.clock.now()).await {
+            Ok(_) => tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str()),
+            Err(error) => tracing::error!(%destination, %error, "the destination's standing cannot be written"),
+        }
+    }
+
+    fn spawn_note(self: &Arc<Self>, tasks: &TaskTracker, destination: DestinationId, since: Option<UnixMs>) {
+        let core = self.clone();
+        tasks.spawn(async move {
+            if let Err(error) = core.store.note_failing(destination, since).await {
+                tracing::error!(%destination, %error, "it cannot be noted since when the destination fails");
+            }
+        });
+    }
+
     /// One attempt, from the first byte to its record. Its place is free once the request is over: the record waits
     /// for the disk, and the receiver need not.
-    async fn carry(&self, delivery: LeasedDelivery, place: Place) {
+    async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
-        let report = match &delivery.target {
-            Target::Webhook(url) => self.post(url, &delivery, started_at).await,
-            Target::Announce(_) => {
-                let error = "this version of clawhook has no chat channels";
-                AttemptReport::failed(AttemptClass::Blocked, error, PhaseTimings::default())
-            }
-        };
-        drop(place);
+        let headers = self.headers(&delivery, started_at);
+        let request = PostRequest { url: &ready.url, headers, body: delivery.body.clone() };
+        let report = self.transport.send(request).await;
         let now = self.clock.now();
         let random = chance(&delivery);
         let Judgement { verdict, decision, reason } =
             judge(&report, &self.options.retry_schedule, delivery.retries_used, now, random);
+        // At a shutdown nobody listens any more.
+        let ended = ended(&report);
+        let LeasedDelivery { destination, class, .. } = delivery;
+        tell.send(News::Ended { destination, class, ended }).ok();
         tracing::debug!(delivery = %delivery.id, attempt = delivery.attempt, class = report.class.as_str(), %decision, "attempt");
         let attempt = Attempt {
             delivery_id: delivery.id,
@@ -164,13 +475,10 @@ impl Core {
             decision,
         };
         let lease = delivery.lease;
-        self.settle(SettleAttempt { delivery_id: delivery.id, lease, attempt, verdict, reason, now }).await;
-        self.under_way.wake_if_wanted();
-    }
-
-    async fn post(&self, url: &WebhookUrl, delivery: &LeasedDelivery, started_at: UnixMs) -> AttemptReport {
-        let headers = self.headers(delivery, started_at);
-        self.transport.send(PostRequest { url, headers, body: delivery.body.clone() }).await
+        let settle = SettleAttempt { delivery_id: delivery.id, lease, attempt, verdict, reason, now };
+        let recorded = self.settle(settle).await;
+        let lease_ends_at = delivery.until;
+        tell.send(if recorded { News::Recorded } else { News::Unrecorded { lease_ends_at } }).ok();
     }
 
     /// The headers of one attempt: the event's id is the same on each, time and signature are fresh (invariant 9).
@@ -204,15 +512,16 @@ impl Core {
         headers
     }
 
-    /// Records the attempt. While the store cannot be written it tries again, for as long as the lease may hold.
-    async fn settle(&self, settle: SettleAttempt) {
+    /// Records the attempt; false where it could not be. While the store cannot be written it tries again, for as long
+    /// as the lease may hold.
+    async fn settle(&self, settle: SettleAttempt) -> bool {
         let give_up_at = self.clock.now().plus(LEASE_MARGIN);
         loop {
             match self.store.settle_attempt(settle.clone()).await {
-                Ok(Settled::Done) => return,
+                Ok(Settled::Done) => return true,
                 Ok(Settled::LeaseLost) => {
                     tracing::warn!(delivery = %settle.delivery_id, "the lease was lost before the attempt was recorded");
-                    return;
+                    return true;
                 }
                 Err(error) if self.clock.now() < give_up_at => {
                     tracing::error!(delivery = %settle.delivery_id, %error, "an attempt's record waits: the store cannot be written");
@@ -220,10 +529,22 @@ impl Core {
                 }
                 Err(error) => {
                     tracing::error!(delivery = %settle.delivery_id, %error, "an attempt could not be recorded; its delivery will be tried again");
-                    return;
+                    return false;
                 }
             }
         }
+    }
+}
+
+/// What an attempt's end says of its destination.
+fn ended(report: &AttemptReport) -> Ended {
+    match report.status {
+        _ if report.class.is_delivered() => Ended::Well,
+        _ if report.class.is_own_fault() => Ended::OwnFault,
+        Some(429) => Ended::Throttled { hold_until: None },
+        Some(408 | 425) => Ended::Badly { hold_until: None },
+        Some(400..=499) => Ended::Answered,
+        _ => Ended::Badly { hold_until: None },
     }
 }
 
@@ -240,101 +561,4 @@ fn authorization(token: &SecretString) -> Result<HeaderValue, UnsendableToken> {
         HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| UnsendableToken)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The requests that are under way, in all and for each origin.
-#[derive(Debug, Default)]
-struct UnderWay {
-    counts: Arc<Mutex<Counts>>,
-    ended: Arc<Notify>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// Whether the service was short of room, and is to be woken when there is some.
-    wanted: bool,
-    all: usize,
-    origins: HashMap<String, usize>,
-}
-
-/// How much may be leased.
-struct Room {
-    most: usize,
-    busy_origins: Vec<String>,
-}
-
-/// A place among the requests under way; dropping it makes room, and wakes the service where it was short of it.
-struct Place {
-    origin: Option<String>,
-    counts: Arc<Mutex<Counts>>,
-    ended: Arc<Notify>,
-}
-
-impl UnderWay {
-    /// Room for so many that no origin can exceed its share, even if all of them go to one; and for so many that what
-    /// is sent and not yet recorded stays bounded too.
-    fn room(&self, options: &DeliveryOptions, unsettled: usize) -> Room {
-        let mut counts = self.lock();
-        let share = options.max_concurrent_per_origin;
-        let is_busy = |count: usize| count >= share;
-        let busy_origins: Vec<String> = counts
-            .origins
-            .iter()
-            .filter(|(_, count)| is_busy(**count))
-            .map(|(origin, _)| origin.clone())
-            .collect();
-        let fullest = counts.origins.values().copied().filter(|count| !is_busy(*count)).max().unwrap_or(0);
-        let most = options
-            .max_concurrent
-            .saturating_sub(counts.all)
-            .min((UNSETTLED * options.max_concurrent).saturating_sub(unsettled))
-            .min(share - fullest)
-            .min(BATCH);
-        counts.wanted = most == 0 || !busy_origins.is_empty();
-        Room { most, busy_origins }
-    }
-
-    fn wake_if_wanted(&self) {
-        if std::mem::take(&mut self.lock().wanted) {
-            self.ended.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, delivery: &LeasedDelivery) -> Place {
-        let origin = match &delivery.target {
-            Target::Webhook(url) => Some(url.origin()),
-            Target::Announce(_) => None,
-        };
-        let mut counts = self.lock();
-        counts.all += 1;
-        if let Some(origin) = &origin {
-            *counts.origins.entry(origin.clone()).or_default() += 1;
-        }
-        drop(counts);
-        Place { origin, counts: self.counts.clone(), ended: self.ended.clone() }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all -= 1;
-        if let Some(origin) = self.origin.take() {
-            match counts.origins.get_mut(&origin) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => {
-                    counts.origins.remove(&origin);
-                }
-            }
-        }
-        let wanted = std::mem::take(&mut counts.wanted);
-        drop(counts);
-        if wanted {
-            self.ended.notify_one();
-        }
-    }
 }

@@ -112,7 +112,9 @@ impl World {
             signing_secret: SigningSecret::parse(SECRET).expect("a secret"),
             bearer_token: Some("t0ken".to_owned().into()),
             max_concurrent: 8,
-            max_concurrent_per_origin: 4,
+            max_concurrent_per_destination: 4,
+            pause_after: Duration::from_hours(24),
+            disable_after: Duration::from_hours(120),
         };
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let service = DeliveryService::new(store.clone(), shared, transport, options).expect("a service");

@@ -54,12 +54,10 @@ pub use runs::{
 pub enum Topic {
     /// A job's next instant may have changed, or a run was queued.
     Schedule,
-    /// A delivery is to be sent.
+    /// A delivery is to be sent, or a destination has changed.
     Outbox,
     /// A run ended or a delivery was settled.
     Settled,
-    /// A destination was defined, changed, halted or resumed.
-    Destinations,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -141,6 +139,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes what commits have told of queues since this was last called: each that got something, with its earliest.
     fn take_queue_news(&self) -> Vec<QueueNews>;
+
+    /// Takes the destinations that commits have changed since this was last called: defined, edited, halted, resumed.
+    fn take_changed_destinations(&self) -> Vec<DestinationId>;
 
     /// Leases what is due in the queues that are asked, the longest waiting first. The leases are committed, but not
     /// synced. A destination that is halted gives nothing, except to a probe.

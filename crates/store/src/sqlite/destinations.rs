@@ -11,7 +11,7 @@ use super::writer::Raised;
 use super::{fault, leases};
 use crate::{
     DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, QueueState, StoreError, Topic,
+    NewDestination, QueueState, StoreError,
 };
 
 const COLUMNS: &str = "seq, kind, key, definition, declared_in, revision, standing, halt_reason, halt_detail, \
@@ -85,8 +85,9 @@ pub(super) fn insert(
     if added == 0 {
         return Ok(None);
     }
-    raised.raise(Topic::Destinations);
-    one(conn, DestinationId::from_number(conn.last_insert_rowid()))
+    let id = DestinationId::from_number(conn.last_insert_rowid());
+    raised.destination(id);
+    one(conn, id)
 }
 
 pub(super) fn update(
@@ -120,7 +121,7 @@ pub(super) fn update(
     if definition.order == Order::None {
         leases::release_order(conn, raised, id, now)?;
     }
-    raised.raise(Topic::Destinations);
+    raised.destination(id);
     Ok(DestinationUpdated::Done(Box::new(destination)))
 }
 
@@ -141,7 +142,7 @@ pub(super) fn remove(
     conn.prepare_cached("UPDATE destinations SET removed = 1, updated_at = ?2 WHERE seq = ?1")
         .and_then(|mut update| update.execute(params![id.number(), At(now)]))
         .map_err(fault)?;
-    raised.raise(Topic::Destinations);
+    raised.destination(id);
     Ok(DestinationRemoved::Done)
 }
 
@@ -176,7 +177,7 @@ pub(super) fn set_standing(
             raised.queue(news);
         }
     }
-    raised.raise(Topic::Destinations);
+    raised.destination(id);
     one(conn, id)
 }
 

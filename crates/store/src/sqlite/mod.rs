@@ -215,6 +215,10 @@ impl Store for SqliteStore {
         self.shared.take_queue_news()
     }
 
+    fn take_changed_destinations(&self) -> Vec<DestinationId> {
+        self.shared.take_changed()
+    }
+
     async fn lease_deliveries(&self, request: LeaseRequest) -> Result<LeaseBatch, StoreError> {
         let lease = move |conn: &Connection, _: &mut writer::Raised| leases::lease(conn, &request);
         self.writer.write("lease_deliveries", Durability::Committed, lease).await

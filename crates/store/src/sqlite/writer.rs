@@ -5,7 +5,7 @@
 //! If anything in a group fails, the group is rolled back and each operation is tried alone, so that one bad
 //! operation harms no other; that is why an operation can be applied more than once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -38,7 +38,7 @@ pub(super) struct Raised {
     schedule: bool,
     outbox: bool,
     settled: bool,
-    destinations: bool,
+    destinations: Vec<DestinationId>,
     queues: Vec<QueueNews>,
 }
 
@@ -49,8 +49,13 @@ impl Raised {
             Topic::Schedule => self.schedule = true,
             Topic::Outbox => self.outbox = true,
             Topic::Settled => self.settled = true,
-            Topic::Destinations => self.destinations = true,
         }
+    }
+
+    /// Tells, once the group is committed, that a destination is another than before.
+    pub(super) fn destination(&mut self, id: DestinationId) {
+        self.outbox = true;
+        self.destinations.push(id);
     }
 
     /// Tells, once the group is committed, that a queue has something that is due at an instant.
@@ -66,7 +71,6 @@ pub(super) struct Topics {
     schedule: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
     settled: watch::Sender<u64>,
-    destinations: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -75,7 +79,6 @@ impl Topics {
             Topic::Schedule => self.schedule.subscribe(),
             Topic::Outbox => self.outbox.subscribe(),
             Topic::Settled => self.settled.subscribe(),
-            Topic::Destinations => self.destinations.subscribe(),
         }
     }
 
@@ -84,7 +87,6 @@ impl Topics {
             (raised.schedule, &self.schedule),
             (raised.outbox, &self.outbox),
             (raised.settled, &self.settled),
-            (raised.destinations, &self.destinations),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);
@@ -97,6 +99,7 @@ impl Topics {
 pub(super) struct Shared {
     pub(super) topics: Topics,
     queues: Mutex<HashMap<(DestinationId, QueueClass), UnixMs>>,
+    changed: Mutex<HashSet<DestinationId>>,
     fault: Mutex<Option<StoreError>>,
 }
 
@@ -105,6 +108,18 @@ impl Shared {
     pub(super) fn take_queue_news(&self) -> Vec<QueueNews> {
         let news = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
         news.into_iter().map(|((destination, class), at)| QueueNews { destination, class, at }).collect()
+    }
+
+    /// Takes the destinations that were changed since they were last taken.
+    pub(super) fn take_changed(&self) -> Vec<DestinationId> {
+        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.into_iter().collect()
+    }
+
+    fn note_changed(&self, changed: Vec<DestinationId>) {
+        if !changed.is_empty() {
+            self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
+        }
     }
 
     fn note_queues(&self, news: &[QueueNews]) {
@@ -241,6 +256,7 @@ impl GroupCommit {
             Ok(()) => {
                 self.shared.note(Ok(()));
                 self.shared.note_queues(&raised.queues);
+                self.shared.note_changed(std::mem::take(&mut raised.destinations));
                 self.shared.topics.announce(&raised);
                 for operation in group.drain(..) {
                     operation.answer(Ok(()));
