@@ -63,8 +63,5 @@ pub(crate) fn sending(standing: &Standing) -> Sending {
 
 /// Whether the destination was halted for a reason that is gone once it can be made ready.
 pub(crate) fn heals_when_ready(standing: &Standing) -> bool {
-    matches!(
-        standing,
-        Standing::Paused(Halt { reason: HaltReason::Secret | HaltReason::Definition, .. })
-    )
+    matches!(standing, Standing::Paused(Halt { reason: HaltReason::Secret | HaltReason::Definition, .. }))
 }

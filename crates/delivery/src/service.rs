@@ -14,12 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawhook_clock::Clock;
-use clawhook_model::{
-    Attempt, AttemptReport, DestinationId, Halt, HaltReason, Standing, UnixMs,
-};
+use clawhook_model::{Attempt, AttemptReport, DestinationId, Halt, HaltReason, Standing, UnixMs};
 use clawhook_store::{
-    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled, Store,
-    StoreError, Topic,
+    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled,
+    Store, StoreError, Topic,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -326,7 +324,8 @@ impl Dispatcher {
         };
         for grant in grants {
             let of_grant = |destination, class| (destination, class) == (grant.destination, grant.class);
-            let count = batch.leased.iter().filter(|leased| of_grant(leased.destination, leased.class)).count();
+            let count =
+                batch.leased.iter().filter(|leased| of_grant(leased.destination, leased.class)).count();
             let next = batch.left.iter().find(|left| of_grant(left.destination, left.class));
             self.scheduler.leased(grant, count, next.map(|left| left.at), now);
         }
@@ -380,7 +379,10 @@ impl Known {
                 let failing_for = now.since(self.failing_since?);
                 let halt = |after: Duration| Halt {
                     reason: HaltReason::Failing,
-                    detail: format!("no attempt has succeeded for {}", clawhook_model::format_duration(after)),
+                    detail: format!(
+                        "no attempt has succeeded for {}",
+                        clawhook_model::format_duration(after)
+                    ),
                     since: now,
                 };
                 if failing_for >= options.disable_after {
@@ -424,7 +426,8 @@ impl Core {
             }
             Err(unready) => {
                 if found.standing == Standing::Active {
-                    self.set_standing(destination, Standing::Paused(unready.into_halt(self.clock.now()))).await;
+                    self.set_standing(destination, Standing::Paused(unready.into_halt(self.clock.now())))
+                        .await;
                 }
                 Learned::Unready
             }
@@ -436,8 +439,12 @@ impl Core {
     async fn set_standing(&self, destination: DestinationId, standing: Standing) {
         let halt = standing.halt().map(|halt| halt.detail.clone());
         match self.store.set_standing(destination, standing.clone(), self.clock.now()).await {
-            Ok(_) => tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str()),
-            Err(error) => tracing::error!(%destination, %error, "the destination's standing cannot be written"),
+            Ok(_) => {
+                tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str())
+            }
+            Err(error) => {
+                tracing::error!(%destination, %error, "the destination's standing cannot be written")
+            }
         }
     }
 

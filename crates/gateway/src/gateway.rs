@@ -315,7 +315,9 @@ fn delivery(
         signing_secret,
         bearer_token: config.cron.webhook_token.as_ref().map(|token| token.as_secret_string().clone()),
         max_concurrent: settings.max_concurrent,
-        max_concurrent_per_origin: settings.max_concurrent_per_origin,
+        max_concurrent_per_destination: settings.max_concurrent_per_destination,
+        pause_after: settings.pause_after,
+        disable_after: settings.disable_after,
     };
     let transport = Transport::new(transport_options, guard.clone());
     DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, options)

@@ -29,7 +29,8 @@ pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
-    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits, Order, Standing,
+    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
+    Order, Standing,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};

@@ -159,7 +159,10 @@ pub fn plan_deliveries(settings: &DeliverySettings, outcome: &RunOutcome) -> Vec
         DeliveryMode::None => Vec::new(),
         DeliveryMode::Webhook(targets) => {
             let begin = suppressed.unwrap_or(DeliveryBegin::Pending);
-            targets.iter().map(|target| DeliveryPlan { target: target.into(), begin: begin.clone() }).collect()
+            targets
+                .iter()
+                .map(|target| DeliveryPlan { target: target.into(), begin: begin.clone() })
+                .collect()
         }
         DeliveryMode::Announce(target) => {
             let no_channel =

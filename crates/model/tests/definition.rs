@@ -40,10 +40,8 @@ fn the_source_documents_job_is_taken_as_it_stands() {
     let job = parse(daily_summary()).unwrap();
     assert_eq!(job.name, "daily-summary");
     assert!(matches!(&job.payload, Payload::AgentTurn(turn) if turn.timeout_ms == Some(120_000)));
-    assert!(
-        matches!(&job.delivery.mode, DeliveryMode::Webhook(targets)
-            if matches!(targets.as_slice(), [WebhookTarget::Url(url)] if url.origin() == "https://example.com"))
-    );
+    assert!(matches!(&job.delivery.mode, DeliveryMode::Webhook(targets)
+            if matches!(targets.as_slice(), [WebhookTarget::Url(url)] if url.origin() == "https://example.com")));
 }
 
 #[test]

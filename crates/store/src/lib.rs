@@ -28,21 +28,22 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition, JobId, Lane,
-    RunId, Standing, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
+    JobId, Lane, RunId, Standing, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
 pub use destinations::{
-    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, NewDestination,
-    QueueState,
+    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
+    NewDestination, QueueState,
 };
 pub use error::StoreError;
 pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
 pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
 pub use outbox::{
-    Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts, LeaseBatch,
-    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled, Verdict,
+    Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
+    LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
+    Settled, Verdict,
 };
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
@@ -177,7 +178,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<DestinationUpdated, StoreError>;
 
     /// Removes a named destination for which nothing waits; its history stays.
-    async fn remove_destination(&self, id: DestinationId, now: UnixMs) -> Result<DestinationRemoved, StoreError>;
+    async fn remove_destination(
+        &self,
+        id: DestinationId,
+        now: UnixMs,
+    ) -> Result<DestinationRemoved, StoreError>;
 
     /// Halts a destination or resumes it; what waits for it is kept.
     async fn set_standing(

@@ -205,12 +205,28 @@ pub(super) static DELIVERY_MAX_CONCURRENT: Key<usize, Default<usize>> = Key {
     meaning: "How many attempts go on at a time.",
 };
 
-pub(super) static DELIVERY_MAX_CONCURRENT_PER_ORIGIN: Key<usize, Default<usize>> = Key {
-    path: "delivery.maxConcurrentPerOrigin",
+pub(super) static DELIVERY_MAX_CONCURRENT_PER_DESTINATION: Key<usize, Default<usize>> = Key {
+    path: "delivery.maxConcurrentPerDestination",
     form: COUNT,
     default: || 64,
-    meaning: "How many of them go to one origin (scheme, host and port), at most `delivery.maxConcurrent`; the \
-              default shrinks to that.",
+    meaning: "How many of them go to one destination that has no limit of its own, at most \
+              `delivery.maxConcurrent`; the default shrinks to that.",
+};
+
+pub(super) static DELIVERY_PAUSE_AFTER: Key<Duration, Default<Duration>> = Key {
+    path: "delivery.pauseAfter",
+    form: Bounds { least: MINUTE, most: DAY.saturating_mul(30) },
+    default: || DAY,
+    meaning: "How long a destination may fail without a success before it is paused. What waits for it is kept, and \
+              from then on it gets one delivery an hour, until one arrives.",
+};
+
+pub(super) static DELIVERY_DISABLE_AFTER: Key<Duration, Default<Duration>> = Key {
+    path: "delivery.disableAfter",
+    form: Bounds { least: MINUTE, most: DAY.saturating_mul(365) },
+    default: || DAY.saturating_mul(5),
+    meaning: "How long a destination may fail without a success before it is disabled: it gets nothing more until a \
+              person resumes it. What waits for it is kept.",
 };
 
 pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
@@ -271,7 +287,9 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &DELIVERY_TIMEOUT,
     &DELIVERY_CONNECT_TIMEOUT,
     &DELIVERY_MAX_CONCURRENT,
-    &DELIVERY_MAX_CONCURRENT_PER_ORIGIN,
+    &DELIVERY_MAX_CONCURRENT_PER_DESTINATION,
+    &DELIVERY_PAUSE_AFTER,
+    &DELIVERY_DISABLE_AFTER,
     &AGENTS_DEFAULTS_MODEL,
     &AGENTS_ENTRIES_MODEL,
     &PROVIDER_BASE_URL,

@@ -104,8 +104,12 @@ pub struct DeliveryConfig {
     pub connect_timeout: Duration,
     /// How many attempts go on at a time.
     pub max_concurrent: usize,
-    /// How many of them go to one origin, never more than `max_concurrent`.
-    pub max_concurrent_per_origin: usize,
+    /// How many of them go to one destination that has no limit of its own.
+    pub max_concurrent_per_destination: usize,
+    /// How long a destination may fail before it is paused.
+    pub pause_after: Duration,
+    /// How long a destination may fail before it is disabled.
+    pub disable_after: Duration,
 }
 
 /// `agents`.

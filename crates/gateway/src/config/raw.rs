@@ -47,7 +47,9 @@ pub(super) struct RawDelivery {
     pub(super) timeout: Option<Written<Duration>>,
     pub(super) connect_timeout: Option<Written<Duration>>,
     pub(super) max_concurrent: Option<Written<usize>>,
-    pub(super) max_concurrent_per_origin: Option<Written<usize>>,
+    pub(super) max_concurrent_per_destination: Option<Written<usize>>,
+    pub(super) pause_after: Option<Written<Duration>>,
+    pub(super) disable_after: Option<Written<Duration>>,
 }
 
 #[derive(Default)]
@@ -124,7 +126,10 @@ impl RawDelivery {
             timeout: block.key(&keys::DELIVERY_TIMEOUT, findings),
             connect_timeout: block.key(&keys::DELIVERY_CONNECT_TIMEOUT, findings),
             max_concurrent: block.key(&keys::DELIVERY_MAX_CONCURRENT, findings),
-            max_concurrent_per_origin: block.key(&keys::DELIVERY_MAX_CONCURRENT_PER_ORIGIN, findings),
+            max_concurrent_per_destination: block
+                .key(&keys::DELIVERY_MAX_CONCURRENT_PER_DESTINATION, findings),
+            pause_after: block.key(&keys::DELIVERY_PAUSE_AFTER, findings),
+            disable_after: block.key(&keys::DELIVERY_DISABLE_AFTER, findings),
         };
         block.finish(findings);
         raw

@@ -116,12 +116,14 @@ impl Resolver<'_, '_> {
                 |duration: &Duration| format_duration(*duration),
             ),
             max_concurrent,
-            max_concurrent_per_origin: self.within(
-                &keys::DELIVERY_MAX_CONCURRENT_PER_ORIGIN,
-                raw.max_concurrent_per_origin,
+            max_concurrent_per_destination: self.within(
+                &keys::DELIVERY_MAX_CONCURRENT_PER_DESTINATION,
+                raw.max_concurrent_per_destination,
                 (keys::DELIVERY_MAX_CONCURRENT.path, max_concurrent),
                 usize::to_string,
             ),
+            pause_after: keys::DELIVERY_PAUSE_AFTER.or_default(raw.pause_after),
+            disable_after: keys::DELIVERY_DISABLE_AFTER.or_default(raw.disable_after),
         }
     }
 

@@ -51,7 +51,7 @@ fn an_empty_object_gives_the_defaults() {
         assert_eq!(config.delivery.timeout, Duration::from_secs(15));
         assert_eq!(config.delivery.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.delivery.max_concurrent, 256);
-        assert_eq!(config.delivery.max_concurrent_per_origin, 64);
+        assert_eq!(config.delivery.max_concurrent_per_destination, 64);
         assert!(config.agents.default_model.is_none());
         assert_eq!(config.agents.entries.keys().cloned().collect::<Vec<_>>(), [AgentId::main()]);
         assert!(config.models.providers.is_empty());
@@ -70,7 +70,7 @@ fn each_key_is_obeyed() {
         },
         delivery: {
             retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
-            maxConcurrent: 20, maxConcurrentPerOrigin: 4,
+            maxConcurrent: 20, maxConcurrentPerDestination: 4,
         },
         agents: {
             defaults: { model: { primary: "local/small" } },
@@ -96,7 +96,7 @@ fn each_key_is_obeyed() {
     assert_eq!(config.delivery.timeout, Duration::from_secs(10));
     assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
     assert_eq!(config.delivery.max_concurrent, 20);
-    assert_eq!(config.delivery.max_concurrent_per_origin, 4);
+    assert_eq!(config.delivery.max_concurrent_per_destination, 4);
     let model = |agent: &str| config.agents.model_of(&AgentId::normalise(agent)).unwrap().to_string();
     assert_eq!(model("main"), "local/small");
     assert_eq!(model("plain"), "local/small");
@@ -115,7 +115,7 @@ fn each_key_is_obeyed() {
 fn defaults_give_way_to_a_smaller_limit_that_was_written() {
     let config = parse("{ delivery: { timeout: '2s', maxConcurrent: 10 } }");
     assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
-    assert_eq!(config.delivery.max_concurrent_per_origin, 10);
+    assert_eq!(config.delivery.max_concurrent_per_destination, 10);
 }
 
 #[test]
@@ -269,9 +269,9 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             "`delivery.connectTimeout` is 3s, which is above `delivery.timeout`, 2s",
         ),
         (
-            "{ delivery: { maxConcurrent: 5, maxConcurrentPerOrigin: 6 } }",
+            "{ delivery: { maxConcurrent: 5, maxConcurrentPerDestination: 6 } }",
             (1, 57),
-            "`delivery.maxConcurrentPerOrigin` is 6, which is above `delivery.maxConcurrent`, 5",
+            "`delivery.maxConcurrentPerDestination` is 6, which is above `delivery.maxConcurrent`, 5",
         ),
         (
             "{ agents: { defaults: { model: 'gpt' } } }",

@@ -56,7 +56,9 @@ pub(super) async fn list(
 ) -> Result<Json<DeliveryList>, ApiError> {
     let (offset, limit) = (query.offset.unwrap_or(0), query.limit.unwrap_or(PAGE));
     let ListQuery { job_id, run_id, state: states, .. } = query;
-    let page = verbs.deliveries(DeliveryFilter { job_id, run_id, states, offset, limit }).await?;
+    let page = verbs
+        .deliveries(DeliveryFilter { job_id, run_id, states, offset, limit, ..DeliveryFilter::default() })
+        .await?;
     Ok(Json(DeliveryList::new(&page, offset, limit)))
 }
 

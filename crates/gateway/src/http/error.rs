@@ -80,6 +80,7 @@ impl From<JobVerbError> for ApiError {
             JobVerbError::Job(_)
             | JobVerbError::Schedule(_)
             | JobVerbError::UsedUp { .. }
+            | JobVerbError::NoDestination(_)
             | JobVerbError::Webhook(_)
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
             JobVerbError::Changed { .. } | JobVerbError::Contended(_) => StatusCode::CONFLICT,

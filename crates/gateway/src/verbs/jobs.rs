@@ -2,7 +2,10 @@
 
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
-use clawhook_model::{DeliveryMode, Job, JobDefinition, JobError, JobId, JobState, RunId, Schedule, UnixMs};
+use clawhook_model::{
+    DeliveryMode, DestinationName, Job, JobDefinition, JobError, JobId, JobState, RunId, Schedule, UnixMs,
+    WebhookTarget,
+};
 use clawhook_schedule::{ScheduleError, Timetable, check_new};
 use clawhook_store::{JobFilter, JobPage, JobUpdated, NextRun, StoreError};
 use serde_json::{Value, json};
@@ -58,6 +61,9 @@ pub(crate) enum JobVerbError {
     /// Its webhook lies where no webhook may go.
     #[error(transparent)]
     Webhook(#[from] GuardRefusal),
+    /// It names a destination that is not defined.
+    #[error("there is no destination `{0}`")]
+    NoDestination(DestinationName),
     /// Nobody could do its work.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -90,6 +96,7 @@ impl JobVerbError {
             Self::Job(_) => "invalid_job",
             Self::Schedule(_) | Self::UsedUp { .. } => "invalid_schedule",
             Self::Webhook(_) => "webhook_refused",
+            Self::NoDestination(_) => "unknown_destination",
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
             Self::Agent(AgentError::Work(_)) => "cannot_run",
             Self::Changed { .. } => "job_changed",
@@ -108,6 +115,9 @@ impl JobVerbError {
             }
             Self::Schedule(error) => error.hint(),
             Self::Webhook(refusal) => Some(refusal.hint()),
+            Self::NoDestination(_) => {
+                Some("add it first (`clawhook destinations add`), or see those there are (`clawhook destinations list`)".to_owned())
+            }
             Self::Agent(error) => Some(error.hint()),
             Self::NotFound(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
             Self::Changed { .. } => {
@@ -126,6 +136,7 @@ impl JobVerbError {
             Self::Schedule(error) => Some(schedule_error_field(error)),
             Self::UsedUp { .. } => Some("schedule.at".to_owned()),
             Self::Webhook(_) => Some("delivery.to".to_owned()),
+            Self::NoDestination(_) => Some("delivery.destination".to_owned()),
             Self::Agent(error) => Some(error.field().to_owned()),
             _ => None,
         }
@@ -165,7 +176,7 @@ impl Verbs {
         let id = JobId::random();
         let definition = JobDefinition::parse(given, now)?;
         let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
-        self.check_webhook(&definition)?;
+        self.check_receivers(&definition).await?;
         self.with.agents.check_known(&definition.agent())?;
         self.with.agents.check_work(&definition.agent(), &definition.payload)?;
         let next_run_at =
@@ -231,7 +242,7 @@ impl Verbs {
     async fn try_edit(&self, job: Job, patch: Value) -> Result<Option<Job>, JobVerbError> {
         let now = self.with.clock.now();
         let after = job.definition.patched(patch, now)?;
-        self.check_edit(&job.definition, &after)?;
+        self.check_edit(&job.definition, &after).await?;
         let next_run = self.next_after_edit(&job, &after, now).await?;
         match self.with.store.update_job(&job.id, &job.definition, after, next_run, now).await? {
             JobUpdated::Done(job) => Ok(Some(*job)),
@@ -242,10 +253,10 @@ impl Verbs {
 
     /// Checks what an edit changes, and all of it where the edit switches the job on. A job that has become unfit
     /// through a change of the configuration can still be renamed and switched off.
-    fn check_edit(&self, before: &JobDefinition, after: &JobDefinition) -> Result<(), JobVerbError> {
+    async fn check_edit(&self, before: &JobDefinition, after: &JobDefinition) -> Result<(), JobVerbError> {
         let switched_on = after.enabled && !before.enabled;
         if switched_on || after.delivery != before.delivery {
-            self.check_webhook(after)?;
+            self.check_receivers(after).await?;
         }
         if switched_on || after.agent_id != before.agent_id {
             self.with.agents.check_known(&after.agent())?;
@@ -296,11 +307,21 @@ impl Verbs {
         }
     }
 
-    fn check_webhook(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
-        match &definition.delivery.mode {
-            DeliveryMode::Webhook(url) => Ok(self.with.guard.check_url(url)?),
-            DeliveryMode::None | DeliveryMode::Announce(_) => Ok(()),
+    /// Refuses a receiver that nothing could be sent to, while somebody is looking (criterion: a route is resolved when
+    /// the job is saved).
+    async fn check_receivers(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
+        let DeliveryMode::Webhook(targets) = &definition.delivery.mode else { return Ok(()) };
+        for target in targets {
+            match target {
+                WebhookTarget::Url(url) => self.with.guard.check_url(url)?,
+                WebhookTarget::Destination(name) => {
+                    if self.with.store.destination_named(name).await?.is_none() {
+                        return Err(JobVerbError::NoDestination(name.clone()));
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
     fn with_upcoming(&self, job: Job) -> SavedJob {

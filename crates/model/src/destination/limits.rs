@@ -78,5 +78,9 @@ fn rate(value: Value) -> Result<f64, JobError> {
 fn timeout(text: &str) -> Result<Duration, JobError> {
     let wrong = |why: String| JobError::invalid("limits.timeout", why);
     let given = parse_duration(text).map_err(|error| wrong(error.to_string()))?;
-    if TIMEOUTS.contains(&given) { Ok(given) } else { Err(wrong(format!("`{text}` is not from 100ms to 5m"))) }
+    if TIMEOUTS.contains(&given) {
+        Ok(given)
+    } else {
+        Err(wrong(format!("`{text}` is not from 100ms to 5m")))
+    }
 }

@@ -29,11 +29,7 @@ pub(super) struct Accepting {
 
 /// The destination of a new delivery. An implicit one comes about when it is first named; a named one that is gone
 /// leaves a row that says so, because the delivery must stand somewhere (invariant 4).
-pub(super) fn accepting(
-    conn: &Connection,
-    target: &Target,
-    now: UnixMs,
-) -> Result<Accepting, StoreError> {
+pub(super) fn accepting(conn: &Connection, target: &Target, now: UnixMs) -> Result<Accepting, StoreError> {
     let (kind, key) = rows::target_key(target);
     let found = conn
         .prepare_cached(
@@ -245,9 +241,8 @@ pub(super) fn page(conn: &Connection, filter: &DestinationFilter) -> Result<Dest
         "SELECT {COLUMNS} FROM destinations WHERE {condition} ORDER BY kind <> 'named', key LIMIT ?1 OFFSET ?2"
     );
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
-    let mut found = select
-        .query(params_from_iter([rows::int(filter.limit), rows::int(filter.offset)]))
-        .map_err(fault)?;
+    let mut found =
+        select.query(params_from_iter([rows::int(filter.limit), rows::int(filter.offset)])).map_err(fault)?;
     let mut destinations = Vec::new();
     while let Some(row) = found.next().map_err(fault)? {
         destinations.push(with_queue(conn, read(row)?)?);
@@ -276,8 +271,7 @@ fn queue(conn: &Connection, id: DestinationId) -> Result<QueueState, StoreError>
         "SELECT count(*) FROM deliveries WHERE destination = ?1 AND order_key IS NOT NULL AND settled_at IS NULL \
          AND next_at IS NULL AND lease IS NULL",
     )?;
-    let leased =
-        count("SELECT count(*) FROM deliveries WHERE lease_until IS NOT NULL AND destination = ?1")?;
+    let leased = count("SELECT count(*) FROM deliveries WHERE lease_until IS NOT NULL AND destination = ?1")?;
     let next_at = leases::left(conn, id)?.into_iter().map(|news| news.at).min();
     Ok(QueueState {
         pending: of_state("pending")? + blocked,

@@ -152,7 +152,9 @@ pub(super) fn open_queues(conn: &Connection, now: UnixMs) -> Result<OpenQueues, 
 /// Every queue that has something. It steps from destination to destination, not through what waits for each.
 pub(super) fn all(conn: &Connection) -> Result<Vec<QueueNews>, StoreError> {
     let mut following = conn
-        .prepare_cached("SELECT min(destination) FROM deliveries WHERE next_at IS NOT NULL AND destination > ?1")
+        .prepare_cached(
+            "SELECT min(destination) FROM deliveries WHERE next_at IS NOT NULL AND destination > ?1",
+        )
         .map_err(fault)?;
     let (mut queues, mut last) = (Vec::new(), i64::MIN);
     loop {
@@ -189,7 +191,11 @@ fn next_of(
 }
 
 /// Whether a delivery that keeps an order must wait for one before it.
-pub(super) fn is_blocked(conn: &Connection, destination: DestinationId, key: &str) -> Result<bool, StoreError> {
+pub(super) fn is_blocked(
+    conn: &Connection,
+    destination: DestinationId,
+    key: &str,
+) -> Result<bool, StoreError> {
     conn.prepare_cached(
         "SELECT 1 FROM deliveries WHERE destination = ?1 AND order_key = ?2 AND order_key IS NOT NULL \
          AND settled_at IS NULL",

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition, JobId, Lane,
-    OwnerId, RunId, Standing, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
+    JobId, Lane, OwnerId, RunId, Standing, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -32,11 +32,11 @@ use tokio::sync::watch;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
-    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
-    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, FinishRun,
-    InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch, LeaseRequest, NewDestination, NextRun, Occurrence,
-    OpenQueues, QueueNews, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled,
-    StartRun, Store, StoreError, Topic,
+    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried,
+    DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
+    DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch,
+    LeaseRequest, NewDestination, NextRun, Occurrence, OpenQueues, QueueNews, QueuedRun, RunFilter,
+    RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store, StoreError, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -261,8 +261,13 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn remove_destination(&self, id: DestinationId, now: UnixMs) -> Result<DestinationRemoved, StoreError> {
-        self.write("remove_destination", move |conn, raised| destinations::remove(conn, raised, id, now)).await
+    async fn remove_destination(
+        &self,
+        id: DestinationId,
+        now: UnixMs,
+    ) -> Result<DestinationRemoved, StoreError> {
+        self.write("remove_destination", move |conn, raised| destinations::remove(conn, raised, id, now))
+            .await
     }
 
     async fn set_standing(

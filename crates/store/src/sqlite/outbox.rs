@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use clawhook_model::{
-    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryPlan, DeliveryState, DestinationId, EventId,
-    Order, RunId, RunStatus, Target, UnixMs,
+    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryPlan, DeliveryState, DestinationId,
+    EventId, Order, RunId, RunStatus, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -303,8 +303,7 @@ pub(super) fn page(conn: &Connection, filter: &DeliveryFilter) -> Result<Deliver
         .map_err(fault)?;
     values.push(rows::int(filter.limit).into());
     values.push(rows::int(filter.offset).into());
-    let sql =
-        format!("SELECT {COLUMNS} WHERE {condition} ORDER BY d.seq DESC LIMIT ? OFFSET ?");
+    let sql = format!("SELECT {COLUMNS} WHERE {condition} ORDER BY d.seq DESC LIMIT ? OFFSET ?");
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
     let mut found = select.query(params_from_iter(&values)).map_err(fault)?;
     let mut deliveries = Vec::new();

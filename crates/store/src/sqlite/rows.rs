@@ -128,7 +128,8 @@ pub(super) fn target_key(target: &Target) -> (&'static str, Cow<'_, str>) {
 pub(super) fn target(row: &Row<'_>) -> Result<Target, StoreError> {
     let (kind, key): (String, String) = (get(row, "kind")?, get(row, "key")?);
     // The key holds secrets, so the error names the column and not the value.
-    parse_target(&kind, &key).ok_or_else(|| StoreError::BadRow("the column `key` of a destination".to_owned()))
+    parse_target(&kind, &key)
+        .ok_or_else(|| StoreError::BadRow("the column `key` of a destination".to_owned()))
 }
 
 fn parse_target(kind: &str, key: &str) -> Option<Target> {

@@ -1,8 +1,8 @@
 //! Runs in rows: begun, finished, adopted, read.
 
 use clawhook_model::{
-    AgentId, Delivery, DeliveryState, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress, RunStatus,
-    SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
+    AgentId, Delivery, DeliveryState, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress,
+    RunStatus, SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -230,9 +230,8 @@ fn settle_job(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
 
 /// Whether everything that a run asked of the outbox has arrived, or was not to be sent.
 pub(super) fn nothing_is_missing(conn: &Connection, run: RunId) -> Result<bool, StoreError> {
-    let arrived = |delivery: &Delivery| {
-        matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Suppressed)
-    };
+    let arrived =
+        |delivery: &Delivery| matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Suppressed);
     Ok(outbox::of_run(conn, run)?.iter().all(arrived))
 }
 

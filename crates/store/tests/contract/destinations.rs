@@ -33,13 +33,7 @@ async fn job_to(world: &World, id: &str, destination: &str) -> Job {
 }
 
 fn share(destination: &Destination, most: usize, probe: bool) -> LeaseShare {
-    LeaseShare {
-        destination: destination.id,
-        class: QueueClass::FirstTry,
-        most,
-        until: t(90_000),
-        probe,
-    }
+    LeaseShare { destination: destination.id, class: QueueClass::FirstTry, most, until: t(90_000), probe }
 }
 
 fn halt(reason: HaltReason) -> Halt {
@@ -99,8 +93,7 @@ async fn each_target_of_a_job_has_an_outcome_of_its_own() {
     let world = World::new();
     define(&world, "ops", json!({})).await;
     let targets = json!([{ "destination": "ops" }, { "to": "https://example.com/two" }]);
-    let job =
-        world.add_with("both", json!({ "delivery": { "mode": "webhook", "targets": targets } })).await;
+    let job = world.add_with("both", json!({ "delivery": { "mode": "webhook", "targets": targets } })).await;
     let run = world.run(&job, t(1000)).await;
     let leased = world.lease(t(1000)).await;
     assert_eq!(leased.len(), 2);
@@ -128,7 +121,10 @@ async fn i04_a_halted_destination_gives_nothing_and_loses_nothing() {
         assert!(world.lease_shares(t(5000), vec![share(&ops, 9, false)]).await.leased.is_empty());
     }
     let counts = world.store.counts(t(9000)).await.unwrap();
-    assert_eq!((counts.deliveries_open, counts.deliveries_halted, counts.oldest_due_delivery_at), (3, 3, None));
+    assert_eq!(
+        (counts.deliveries_open, counts.deliveries_halted, counts.oldest_due_delivery_at),
+        (3, 3, None)
+    );
     world.store.take_queue_news();
     let resumed = world.store.set_standing(ops.id, Standing::Active, t(9000)).await.unwrap().unwrap();
     assert_eq!((resumed.standing, resumed.resumed_at), (Standing::Active, Some(t(9000))));

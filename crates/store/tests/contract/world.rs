@@ -10,8 +10,8 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, FinishRun, LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, NewDelivery, NewRun, QueueNews,
-    OccurrenceOutcome, RunFinished, Store, StoreError,
+    AfterRun, Claim, Claimed, FinishRun, LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, NewDelivery,
+    NewRun, OccurrenceOutcome, QueueNews, RunFinished, Store, StoreError,
 };
 use serde_json::{Value, json};
 
