@@ -270,7 +270,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
         ),
         (
             "{ delivery: { maxConcurrent: 5, maxConcurrentPerDestination: 6 } }",
-            (1, 57),
+            (1, 62),
             "`delivery.maxConcurrentPerDestination` is 6, which is above `delivery.maxConcurrent`, 5",
         ),
         (
