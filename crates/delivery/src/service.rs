@@ -438,14 +438,12 @@ impl Core {
     /// lead to it again.
     async fn set_standing(&self, destination: DestinationId, standing: Standing) {
         let halt = standing.halt().map(|halt| halt.detail.clone());
-        match self.store.set_standing(destination, standing.clone(), self.clock.now()).await {
-            Ok(_) => {
-                tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str())
-            }
-            Err(error) => {
-                tracing::error!(%destination, %error, "the destination's standing cannot be written")
-            }
-        }
+        let set = self.store.set_standing(destination, standing.clone(), self.clock.now()).await;
+        let is_now = standing.as_str();
+        match set {
+            Ok(_) => tracing::warn!(%destination, is_now, why = halt.as_deref(), "a destination's standing changed"),
+            Err(error) => tracing::error!(%destination, %error, "a destination's standing cannot be written"),
+        };
     }
 
     fn spawn_note(self: &Arc<Self>, tasks: &TaskTracker, destination: DestinationId, since: Option<UnixMs>) {
