@@ -11,10 +11,12 @@ mod delivery_settings;
 mod destination;
 mod duration;
 mod event;
+mod event_kind;
 mod fields;
 mod id;
 mod job;
 mod job_error;
+mod notice;
 mod outbox;
 mod patch;
 mod payload;
@@ -30,13 +32,15 @@ pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, Standing,
+    Order, Standing, Subscription,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
+pub use event_kind::EventKind;
 pub use id::{AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use job_error::JobError;
+pub use notice::Notice;
 pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
 };

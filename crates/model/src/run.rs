@@ -65,6 +65,9 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Error, Self::Skipped];
+
     /// The wire's name.
     pub fn as_str(self) -> &'static str {
         match self {

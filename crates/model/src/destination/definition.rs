@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::limits::Limits;
+use super::subscription::Subscription;
 use crate::fields::Fields;
 use crate::job_error::JobError;
 use crate::webhook_url::WebhookUrl;
@@ -18,6 +19,8 @@ pub struct DestinationDefinition {
     pub order: Order,
     /// Whether a success without a text is sent too.
     pub send_empty: bool,
+    /// Which events it is sent beside those that jobs send it.
+    pub subscriptions: Vec<Subscription>,
 }
 
 /// Which deliveries wait for the one before them to be settled.
@@ -52,8 +55,10 @@ impl DestinationDefinition {
         let limits = fields.value("limits").map(Limits::parse).transpose()?.unwrap_or_default();
         let order = order(fields.text("order")?.as_deref())?;
         let send_empty = fields.flag("sendEmpty")?.unwrap_or(false);
+        let subscriptions =
+            fields.value("subscriptions").map(Subscription::parse_all).transpose()?.unwrap_or_default();
         fields.close(&[])?;
-        Ok(Self { url, limits, order, send_empty })
+        Ok(Self { url, limits, order, send_empty, subscriptions })
     }
 
     /// The definition for people, secrets masked.
@@ -77,6 +82,10 @@ impl DestinationDefinition {
         }
         if self.send_empty {
             out.insert("sendEmpty".to_owned(), json!(true));
+        }
+        if !self.subscriptions.is_empty() {
+            let subscriptions: Vec<Value> = self.subscriptions.iter().map(Subscription::to_json).collect();
+            out.insert("subscriptions".to_owned(), json!(subscriptions));
         }
         Value::Object(out)
     }

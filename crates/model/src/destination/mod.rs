@@ -8,11 +8,13 @@ mod definition;
 mod limits;
 mod name;
 mod standing;
+mod subscription;
 
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
 pub use standing::{Halt, HaltReason, Standing};
+pub use subscription::Subscription;
 
 use crate::id::DestinationId;
 use crate::outbox::Target;

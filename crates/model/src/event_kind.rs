@@ -1,0 +1,58 @@
+//! What events tell of.
+
+use serde::{Serialize, Serializer};
+
+/// What an event tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// A run has ended, however it ended.
+    RunFinished,
+    /// A due instant passed without a run, because of the job's own rules.
+    RunSkipped,
+    /// A due instant passed without a run, because the gateway was not there.
+    RunMissed,
+    /// A job succeeded whose run before had failed.
+    JobRecovered,
+    /// A job was added.
+    JobAdded,
+    /// A job was edited, enabled or disabled.
+    JobUpdated,
+    /// A job was removed.
+    JobRemoved,
+    /// A delivery was given up.
+    DeliveryDead,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::RunFinished,
+        Self::RunSkipped,
+        Self::RunMissed,
+        Self::JobRecovered,
+        Self::JobAdded,
+        Self::JobUpdated,
+        Self::JobRemoved,
+        Self::DeliveryDead,
+    ];
+
+    /// The wire's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RunFinished => "run.finished",
+            Self::RunSkipped => "run.skipped",
+            Self::RunMissed => "run.missed",
+            Self::JobRecovered => "job.recovered",
+            Self::JobAdded => "job.added",
+            Self::JobUpdated => "job.updated",
+            Self::JobRemoved => "job.removed",
+            Self::DeliveryDead => "delivery.dead",
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

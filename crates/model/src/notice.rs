@@ -1,0 +1,128 @@
+//! Events that are not a run's result: what happened to a job, to one of its instants, or to a delivery.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::SCHEMA_VERSION;
+use crate::event_kind::EventKind;
+use crate::id::{DeliveryId, EventId, JobId, RunId};
+use crate::job::Job;
+use crate::time::UnixMs;
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice<'a> {
+    /// A due instant passed without a run, because of the job's own rules.
+    RunSkipped {
+        /// The instant.
+        due_at: UnixMs,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A due instant passed without a run, because the gateway was not there.
+    RunMissed {
+        /// The instant.
+        due_at: UnixMs,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A job succeeded after so many failures in a row.
+    JobRecovered {
+        /// The run that succeeded.
+        run_id: RunId,
+        /// How many runs before it had failed.
+        failures: u32,
+    },
+    /// A job was added.
+    JobAdded(&'a Job),
+    /// A job was edited, enabled or disabled.
+    JobUpdated(&'a Job),
+    /// A job was removed.
+    JobRemoved,
+    /// A delivery was given up.
+    DeliveryDead {
+        /// The delivery.
+        delivery_id: DeliveryId,
+        /// The event that it carried.
+        event_id: EventId,
+        /// The run whose event it was.
+        run_id: Option<RunId>,
+        /// Where it was to go, secrets masked.
+        target: &'a str,
+        /// How many attempts were made.
+        attempts: u32,
+        /// Why it was given up.
+        reason: &'a str,
+    },
+}
+
+impl Notice<'_> {
+    /// Its kind.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::RunSkipped { .. } => EventKind::RunSkipped,
+            Self::RunMissed { .. } => EventKind::RunMissed,
+            Self::JobRecovered { .. } => EventKind::JobRecovered,
+            Self::JobAdded(_) => EventKind::JobAdded,
+            Self::JobUpdated(_) => EventKind::JobUpdated,
+            Self::JobRemoved => EventKind::JobRemoved,
+            Self::DeliveryDead { .. } => EventKind::DeliveryDead,
+        }
+    }
+
+    /// The event's bytes: stored once, sent as they are (invariant 9).
+    pub fn to_bytes(&self, event_id: EventId, at: UnixMs, job_id: &JobId, job_name: &str) -> Vec<u8> {
+        let mut out = Map::new();
+        let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+        put("eventId", json!(event_id));
+        put("schemaVersion", json!(SCHEMA_VERSION));
+        put("type", json!(self.kind()));
+        put("atMs", json!(at));
+        put("jobId", json!(job_id));
+        put("jobName", json!(job_name));
+        match self {
+            Self::RunSkipped { due_at, reason } | Self::RunMissed { due_at, reason } => {
+                put("scheduledAtMs", json!(due_at));
+                put("reason", json!(reason));
+            }
+            Self::JobRecovered { run_id, failures } => {
+                put("runId", json!(run_id));
+                put("failures", json!(failures));
+            }
+            Self::JobAdded(job) | Self::JobUpdated(job) => {
+                put("job", job.snapshot_json());
+            }
+            Self::JobRemoved => {}
+            Self::DeliveryDead { delivery_id, event_id, run_id, target, attempts, reason } => {
+                if let Some(run_id) = run_id {
+                    put("runId", json!(run_id));
+                }
+                put(
+                    "delivery",
+                    json!({
+                        "id": delivery_id, "eventId": event_id, "target": target, "attempts": attempts, "reason": reason,
+                    }),
+                );
+            }
+        }
+        Value::Object(out).to_string().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_says_what_happened_to_which_job_and_when() {
+        let at = UnixMs::from_millis(1_000);
+        let event = EventId::new(at);
+        let job: JobId = "j1".parse().unwrap();
+        let notice = Notice::RunMissed { due_at: UnixMs::from_millis(900), reason: "the gateway was not running" };
+        let value: Value = serde_json::from_slice(&notice.to_bytes(event, at, &job, "daily")).unwrap();
+        let expected = json!({
+            "eventId": event, "schemaVersion": SCHEMA_VERSION, "type": "run.missed", "atMs": 1000, "jobId": "j1",
+            "jobName": "daily", "scheduledAtMs": 900, "reason": "the gateway was not running",
+        });
+        assert_eq!(value, expected);
+    }
+}
