@@ -162,7 +162,10 @@ fn facts(delivery: &DeliveryView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("reason", delivery.reason.clone().unwrap_or_else(|| NONE.to_owned())),
         ("target", delivery.target.clone()),
         ("event", delivery.event_id.clone()),
-        ("run", delivery.run_id.clone()),
+        (
+            "run",
+            delivery.run_id.clone().unwrap_or_else(|| "none: the event tells of something else".to_owned()),
+        ),
         ("job", delivery.job_id.clone()),
         ("made", at(delivery.created_at_ms)),
         ("tries", delivery.tries().to_string()),

@@ -223,7 +223,7 @@ pub(crate) struct DeliveryView {
     #[serde(default)]
     pub(crate) event_id: String,
     #[serde(default)]
-    pub(crate) run_id: String,
+    pub(crate) run_id: Option<String>,
     #[serde(default)]
     pub(crate) job_id: String,
     #[serde(default)]

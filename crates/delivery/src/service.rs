@@ -438,12 +438,12 @@ impl Core {
     /// lead to it again.
     async fn set_standing(&self, destination: DestinationId, standing: Standing) {
         let halt = standing.halt().map(|halt| halt.detail.clone());
-        let set = self.store.set_standing(destination, standing.clone(), self.clock.now()).await;
         let is_now = standing.as_str();
-        match set {
-            Ok(_) => tracing::warn!(%destination, is_now, why = halt.as_deref(), "a destination's standing changed"),
-            Err(error) => tracing::error!(%destination, %error, "a destination's standing cannot be written"),
-        };
+        if let Err(error) = self.store.set_standing(destination, standing, self.clock.now()).await {
+            tracing::error!(%destination, %error, "a destination's standing cannot be written");
+            return;
+        }
+        tracing::warn!(%destination, is_now, why = halt.as_deref(), "a destination's standing changed");
     }
 
     fn spawn_note(self: &Arc<Self>, tasks: &TaskTracker, destination: DestinationId, since: Option<UnixMs>) {

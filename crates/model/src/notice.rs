@@ -117,7 +117,8 @@ mod tests {
         let at = UnixMs::from_millis(1_000);
         let event = EventId::new(at);
         let job: JobId = "j1".parse().unwrap();
-        let notice = Notice::RunMissed { due_at: UnixMs::from_millis(900), reason: "the gateway was not running" };
+        let notice =
+            Notice::RunMissed { due_at: UnixMs::from_millis(900), reason: "the gateway was not running" };
         let value: Value = serde_json::from_slice(&notice.to_bytes(event, at, &job, "daily")).unwrap();
         let expected = json!({
             "eventId": event, "schemaVersion": SCHEMA_VERSION, "type": "run.missed", "atMs": 1000, "jobId": "j1",

@@ -180,10 +180,12 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The event it carries.
     pub event_id: EventId,
-    /// The run that brought the event.
-    pub run_id: RunId,
-    /// The job of that run.
+    /// The run that brought the event, where one did.
+    pub run_id: Option<RunId>,
+    /// The job that the event is about.
     pub job_id: JobId,
+    /// Whether the run's job asked for it, so that the run has not completed without it.
+    pub required: bool,
     /// The destination whose queue it is in.
     pub destination_id: DestinationId,
     /// Where to.

@@ -87,7 +87,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes a job; its history, what waits in the outbox, and a run that is under way stay. False where there is
     /// none.
-    async fn remove_job(&self, id: &JobId) -> Result<bool, StoreError>;
+    async fn remove_job(&self, id: &JobId, now: UnixMs) -> Result<bool, StoreError>;
 
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationId, EventId, JobId, LeaseId, RunId, UnixMs,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationId, EventId, EventKind, JobId, LeaseId, RunId,
+    UnixMs,
 };
 
 /// The two queues of a destination. A retry waits apart, so that a storm of them cannot stand before first tries.
@@ -78,6 +79,8 @@ pub struct LeasedDelivery {
     pub until: UnixMs,
     /// The event's identity, sent as `webhook-id`.
     pub event_id: EventId,
+    /// What the event tells of.
+    pub kind: EventKind,
     /// When the event came about.
     pub occurred_at: UnixMs,
     /// The event's bytes.

@@ -166,9 +166,15 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The deliveries that the job asked for; others were subscribed to or asked for by hand, and the run's completion
+    /// is not theirs to say.
+    fn required(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.iter().filter(|delivery| delivery.required)
+    }
+
     /// How the delivery stands: the worst of all targets.
     pub fn delivery_status(&self) -> DeliveryStatus {
-        let statuses = || self.deliveries.iter().map(|delivery| DeliveryStatus::of(Some(delivery.state)));
+        let statuses = || self.required().map(|delivery| DeliveryStatus::of(Some(delivery.state)));
         [DeliveryStatus::NotDelivered, DeliveryStatus::Unknown, DeliveryStatus::Delivered]
             .into_iter()
             .find(|worst| statuses().any(|status| status == *worst))
@@ -178,7 +184,7 @@ impl RunRecord {
     /// Why nothing was sent, on purpose.
     pub fn suppression(&self) -> Option<SuppressionReason> {
         let suppressed = |delivery: &&Delivery| delivery.state == clawhook_model::DeliveryState::Suppressed;
-        let reason = self.deliveries.iter().find(suppressed)?.reason.as_deref();
+        let reason = self.required().find(suppressed)?.reason.as_deref();
         match reason {
             Some("silent") => Some(SuppressionReason::Silent),
             _ => Some(SuppressionReason::Empty),
@@ -204,7 +210,7 @@ impl RunRecord {
             use clawhook_model::DeliveryState::{Cancelled, Dead, Waiting};
             matches!(delivery.state, Dead | Cancelled | Waiting)
         };
-        self.deliveries.iter().find(failed)?.reason.as_deref()
+        self.required().find(failed)?.reason.as_deref()
     }
 }
 

@@ -205,12 +205,13 @@ fn finish(conn: &Connection, id: &[u8; 16], body: &Bytes) -> rusqlite::Result<()
          '{\"status\":\"ok\",\"summary\":\"The nightly backup of the orders database is done.\"}')",
     )?
     .execute(params![id, now])?;
-    conn.prepare_cached("INSERT INTO events (id, run_id, created_at, body) VALUES (?1, ?1, ?2, ?3)")?
-        .execute(params![id, now, body.as_ref()])?;
     conn.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, target, origin, state, next_at, created_at) \
-         VALUES (?1, ?2, ?1, ?1, 'job', '{\"webhook\":\"http://127.0.0.1:40000/hook\"}', 'http://127.0.0.1:40000', \
-         'pending', ?3, ?3)",
+        "INSERT INTO events (id, kind, run_id, created_at, body) VALUES (?1, 'run.finished', ?1, ?2, ?3)",
+    )?
+    .execute(params![id, now, body.as_ref()])?;
+    conn.prepare_cached(
+        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, required, destination, state, next_at, \
+         created_at, armed_at) VALUES (?1, ?2, ?1, ?1, 'job', 1, 1, 'pending', ?3, ?3, ?3)",
     )?
     .execute(params![id, conn.last_insert_rowid(), now])?;
     Ok(())
@@ -220,7 +221,7 @@ fn lease(conn: &Connection) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
     let leased = conn
         .prepare_cached(
             "SELECT d.seq, d.id, e.body FROM deliveries d JOIN events e ON e.seq = d.event_seq \
-             WHERE d.next_at IS NOT NULL AND d.next_at <= ?1 ORDER BY d.next_at LIMIT ?2",
+             WHERE d.next_at IS NOT NULL AND d.destination = 1 AND d.state = 'pending' AND d.next_at <= ?1 ORDER BY d.next_at LIMIT ?2",
         )?
         .query_map(params![i64::MAX, GROUP as i64], |row| {
             row.get::<_, Vec<u8>>(2)?;

@@ -211,7 +211,8 @@ impl Verbs {
 
     /// Removes a job. Its history stays, and what waits in the outbox is still delivered.
     pub(crate) async fn remove_job(&self, id: &str) -> Result<(), JobVerbError> {
-        if self.with.store.remove_job(&job_id(id)?).await? { Ok(()) } else { Err(not_found(id)) }
+        let now = self.with.clock.now();
+        if self.with.store.remove_job(&job_id(id)?, now).await? { Ok(()) } else { Err(not_found(id)) }
     }
 
     /// One job.

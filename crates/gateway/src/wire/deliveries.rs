@@ -41,10 +41,14 @@ pub(crate) struct DeliveryFacts {
     id: String,
     /// The event it carries: the `webhook-id` that the receiver sees, the same on every attempt.
     event_id: String,
-    /// The run that brought the event.
-    run_id: String,
-    /// The job of that run.
+    /// The run that brought the event; absent where the event tells of something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
+    /// The job that the event is about.
     job_id: String,
+    /// Whether the run's job asked for it, so that the run has not completed without it; others were subscribed to, or
+    /// asked for by hand.
+    required: bool,
     /// Where to, secrets masked.
     target: String,
     /// Where it stands.
@@ -67,8 +71,9 @@ impl From<&clawhook_model::Delivery> for DeliveryFacts {
         Self {
             id: delivery.id.to_string(),
             event_id: delivery.event_id.to_string(),
-            run_id: delivery.run_id.to_string(),
+            run_id: delivery.run_id.map(|run| run.to_string()),
             job_id: delivery.job_id.to_string(),
+            required: delivery.required,
             target: delivery.target.shown(),
             state: delivery.state.into(),
             created_at_ms: delivery.created_at.as_millis(),

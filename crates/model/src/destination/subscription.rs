@@ -94,7 +94,10 @@ fn names<T: PartialEq>(
     let given = fields.texts(key)?.unwrap_or_default();
     let name = fields.name(key);
     if given.len() > MOST_NAMES {
-        return Err(JobError::invalid(name, format!("has {} entries, and at most {MOST_NAMES} are served", given.len())));
+        return Err(JobError::invalid(
+            name,
+            format!("has {} entries, and at most {MOST_NAMES} are served", given.len()),
+        ));
     }
     let mut names = Vec::with_capacity(given.len());
     for text in given {
@@ -113,8 +116,10 @@ fn names<T: PartialEq>(
 mod tests {
     use super::*;
 
-    fn one(value: Value) -> Result<Subscription, String> {
-        Subscription::parse_all(json!([value])).map(|mut all| all.remove(0)).map_err(|error| error.to_string())
+    fn one(value: impl Into<Value>) -> Result<Subscription, String> {
+        Subscription::parse_all(json!([value.into()]))
+            .map(|mut all| all.remove(0))
+            .map_err(|error| error.to_string())
     }
 
     #[test]

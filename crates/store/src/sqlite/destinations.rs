@@ -57,6 +57,17 @@ pub(super) fn accepting(conn: &Connection, target: &Target, now: UnixMs) -> Resu
     Ok(Accepting { id, send_empty: false, order: Order::None, exists })
 }
 
+/// The same for a destination that is known to exist.
+pub(super) fn accepting_of(conn: &Connection, id: DestinationId) -> Result<Accepting, StoreError> {
+    let (send_empty, order) = conn
+        .prepare_cached("SELECT send_empty, ordering FROM destinations WHERE seq = ?1")
+        .and_then(|mut select| {
+            select.query_row([id.number()], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?)))
+        })
+        .map_err(fault)?;
+    Ok(Accepting { id, send_empty, order: rows::order(&order).unwrap_or_default(), exists: true })
+}
+
 pub(super) fn insert(
     conn: &Connection,
     raised: &mut Raised,
@@ -64,8 +75,8 @@ pub(super) fn insert(
 ) -> Result<Option<Destination>, StoreError> {
     let added = conn
         .prepare_cached(
-            "INSERT INTO destinations (kind, key, definition, send_empty, ordering, declared_in, created_at, updated_at) \
-             VALUES ('named', ?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+            "INSERT INTO destinations (kind, key, definition, send_empty, ordering, declared_in, created_at, updated_at, \
+             subscribes) VALUES ('named', ?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7) ON CONFLICT DO NOTHING",
         )
         .and_then(|mut insert| {
             insert.execute(params![
@@ -75,6 +86,7 @@ pub(super) fn insert(
                 new.definition.order.as_str(),
                 new.declared_in,
                 At(new.now),
+                !new.definition.subscriptions.is_empty(),
             ])
         })
         .map_err(fault)?;
@@ -97,7 +109,7 @@ pub(super) fn update(
     let changed = conn
         .prepare_cached(
             "UPDATE destinations SET definition = ?3, send_empty = ?4, ordering = ?5, revision = revision + 1, \
-             updated_at = ?6 WHERE seq = ?1 AND revision = ?2 AND kind = 'named' AND removed = 0",
+             updated_at = ?6, subscribes = ?7 WHERE seq = ?1 AND revision = ?2 AND kind = 'named' AND removed = 0",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -107,6 +119,7 @@ pub(super) fn update(
                 definition.send_empty,
                 definition.order.as_str(),
                 At(now),
+                !definition.subscriptions.is_empty(),
             ])
         })
         .map_err(fault)?;

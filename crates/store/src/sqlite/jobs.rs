@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use clawhook_model::{
-    CompletionStatus, Job, JobDefinition, JobId, JobState, Lane, LastRun, RunId, RunProgress, UnixMs,
+    AgentId, CompletionStatus, Job, JobDefinition, JobId, JobState, Lane, LastRun, Notice, RunId,
+    RunProgress, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, runs};
@@ -39,7 +41,25 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Resul
     })
     .map_err(fault)?;
     raised.raise(Topic::Schedule);
-    Ok(())
+    notices::publish(conn, raised, about(job, &definition.agent()), &Notice::JobAdded(job), job.created_at)
+}
+
+fn about<'a>(job: &'a Job, agent_id: &'a AgentId) -> About<'a> {
+    About { job_id: &job.id, job_name: &job.definition.name, agent_id }
+}
+
+/// The name and the agent of a job; of one that is gone, its id stands for its name.
+pub(super) fn name_and_agent(conn: &Connection, id: &JobId) -> Result<(String, AgentId), StoreError> {
+    let found: Option<(String, String)> = conn
+        .prepare_cached("SELECT name, agent_id FROM jobs WHERE id = ?1")
+        .and_then(|mut select| {
+            select.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(fault)?;
+    Ok(match found {
+        Some((name, agent)) => (name, AgentId::normalise(&agent)),
+        None => (id.as_str().to_owned(), AgentId::main()),
+    })
 }
 
 pub(super) fn update(
@@ -84,12 +104,20 @@ pub(super) fn update(
         Some(_) if changed == 0 => JobUpdated::Changed,
         Some(job) => {
             raised.raise(Topic::Schedule);
+            let agent = job.definition.agent();
+            notices::publish(conn, raised, about(&job, &agent), &Notice::JobUpdated(&job), now)?;
             JobUpdated::Done(Box::new(job))
         }
     })
 }
 
-pub(super) fn remove(conn: &Connection, raised: &mut Raised, id: &JobId) -> Result<bool, StoreError> {
+pub(super) fn remove(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: &JobId,
+    now: UnixMs,
+) -> Result<bool, StoreError> {
+    let (job_name, agent_id) = name_and_agent(conn, id)?;
     let hidden = conn
         .prepare_cached(
             "UPDATE jobs SET removed = 1, next_run_at = NULL, enabled = 0 WHERE id = ?1 AND removed = 0",
@@ -100,6 +128,10 @@ pub(super) fn remove(conn: &Connection, raised: &mut Raised, id: &JobId) -> Resu
         .and_then(|mut delete| delete.execute([id.as_str()]))
         .map_err(fault)?;
     raised.raise(Topic::Schedule);
+    if hidden > 0 {
+        let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
+        notices::publish(conn, raised, about, &Notice::JobRemoved, now)?;
+    }
     Ok(hidden > 0)
 }
 

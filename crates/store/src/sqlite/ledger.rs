@@ -1,23 +1,32 @@
 //! Claiming occurrences.
 
-use clawhook_model::{JobId, OwnerId, RunId, UnixMs};
+use clawhook_model::{JobId, Notice, OwnerId, RunId, UnixMs};
 use rusqlite::{Connection, params};
 
+use super::notices::{self, About};
 use super::rows::{self, At};
-use super::{fault, runs};
+use super::writer::Raised;
+use super::{fault, jobs, runs};
 use crate::{Claim, Claimed, Occurrence, OccurrenceOutcome, StoreError};
 
 pub(super) fn claim(
     conn: &Connection,
+    raised: &mut Raised,
     owner: OwnerId,
     claims: &[Claim],
     now: UnixMs,
 ) -> Result<Vec<Claimed>, StoreError> {
-    claims.iter().map(|claim| claim_one(conn, owner, claim, now)).collect()
+    claims.iter().map(|claim| claim_one(conn, raised, owner, claim, now)).collect()
 }
 
 /// The job's next instant moves here and nowhere else, in the transaction that writes the record (invariant 1).
-fn claim_one(conn: &Connection, owner: OwnerId, claim: &Claim, now: UnixMs) -> Result<Claimed, StoreError> {
+fn claim_one(
+    conn: &Connection,
+    raised: &mut Raised,
+    owner: OwnerId,
+    claim: &Claim,
+    now: UnixMs,
+) -> Result<Claimed, StoreError> {
     let mut run = claim.run.as_ref();
     let recorded = match run {
         Some(run) => is_recorded(conn, &claim.job_id, run.scheduled_at.unwrap_or(claim.due_at))?,
@@ -47,6 +56,7 @@ fn claim_one(conn: &Connection, owner: OwnerId, claim: &Claim, now: UnixMs) -> R
     }
     for (due_at, outcome) in &claim.passed {
         record(conn, &claim.job_id, *due_at, outcome, now)?;
+        tell_of_passed(conn, raised, &claim.job_id, *due_at, outcome, now)?;
     }
     if let Some(run) = run {
         let due_at = run.scheduled_at.unwrap_or(claim.due_at);
@@ -54,6 +64,28 @@ fn claim_one(conn: &Connection, owner: OwnerId, claim: &Claim, now: UnixMs) -> R
         runs::insert(conn, Some(owner), run, now)?;
     }
     Ok(if recorded { Claimed::AlreadyRecorded } else { Claimed::Won })
+}
+
+/// Tells those who subscribed that an instant passed without a run.
+fn tell_of_passed(
+    conn: &Connection,
+    raised: &mut Raised,
+    job_id: &JobId,
+    due_at: UnixMs,
+    outcome: &OccurrenceOutcome,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let notice = match outcome {
+        OccurrenceOutcome::Ran(_) => return Ok(()),
+        OccurrenceOutcome::Skipped(reason) => Notice::RunSkipped { due_at, reason },
+        OccurrenceOutcome::Missed(reason) => Notice::RunMissed { due_at, reason },
+    };
+    if !notices::anybody(conn, notice.kind())? {
+        return Ok(());
+    }
+    let (job_name, agent_id) = jobs::name_and_agent(conn, job_id)?;
+    let about = About { job_id, job_name: &job_name, agent_id: &agent_id };
+    notices::publish(conn, raised, about, &notice, now)
 }
 
 fn is_recorded(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, StoreError> {

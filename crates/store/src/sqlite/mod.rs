@@ -7,6 +7,7 @@ mod destinations;
 mod jobs;
 mod leases;
 mod ledger;
+mod notices;
 mod outbox;
 mod readers;
 mod rows;
@@ -138,9 +139,9 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
+    async fn remove_job(&self, id: &JobId, now: UnixMs) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write("remove_job", move |conn, raised| jobs::remove(conn, raised, &id)).await
+        self.write("remove_job", move |conn, raised| jobs::remove(conn, raised, &id, now)).await
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -162,7 +163,7 @@ impl Store for SqliteStore {
 
     async fn claim(&self, claims: Vec<Claim>, now: UnixMs) -> Result<Vec<Claimed>, StoreError> {
         let owner = self.owner;
-        self.write("claim", move |conn, _| ledger::claim(conn, owner, &claims, now)).await
+        self.write("claim", move |conn, raised| ledger::claim(conn, raised, owner, &claims, now)).await
     }
 
     async fn occurrences(&self, job: &JobId, limit: usize) -> Result<Vec<Occurrence>, StoreError> {

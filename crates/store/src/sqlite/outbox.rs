@@ -3,40 +3,84 @@
 use std::collections::HashSet;
 
 use clawhook_model::{
-    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryPlan, DeliveryState, DestinationId,
-    EventId, Order, RunId, RunStatus, Target, UnixMs,
+    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryState, DestinationId, EventId,
+    EventKind, JobId, Notice, Order, RunId, RunStatus, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::destinations::Accepting;
+use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{destinations, fault, leases, runs};
+use super::{destinations, fault, jobs, leases, runs};
 use crate::{
     AfterRun, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
     FinishRun, NewDelivery, QueueClass, QueueNews, SettleAttempt, Settled, StoreError, Topic, Verdict,
 };
 
-const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.destination, d.state, d.attempts, d.created_at, \
+const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.destination, d.state, d.attempts, d.created_at, \
                        d.next_at, d.settled_at, d.reason, t.kind, t.key \
                        FROM deliveries d JOIN destinations t ON t.seq = d.destination";
 
-pub(super) fn insert(
+/// A delivery that is to be written.
+#[derive(Debug)]
+pub(super) struct NewRow<'a> {
+    pub(super) id: DeliveryId,
+    pub(super) event_seq: i64,
+    pub(super) event_id: EventId,
+    pub(super) run_id: Option<RunId>,
+    pub(super) job_id: &'a JobId,
+    pub(super) to: Accepting,
+    pub(super) begin: DeliveryBegin,
+    pub(super) required: bool,
+    pub(super) removes_job: bool,
+    pub(super) now: UnixMs,
+}
+
+/// Writes a delivery that the run's job asked for, and tells whom it is for.
+pub(super) fn insert_own(
     conn: &Connection,
     raised: &mut Raised,
     finish: &FinishRun,
     event_seq: i64,
     delivery: &NewDelivery,
-) -> Result<(), StoreError> {
-    let now = finish.ended_at;
-    let to = destinations::accepting(conn, &delivery.plan.target, now)?;
-    let begin = begin(&delivery.plan, to);
+) -> Result<DestinationId, StoreError> {
+    let to = destinations::accepting(conn, &delivery.plan.target, finish.ended_at)?;
+    let begin = match &delivery.plan.begin {
+        DeliveryBegin::Pending | DeliveryBegin::Suppressed(_) if !to.exists => {
+            let gone = delivery.plan.target.shown();
+            DeliveryBegin::Dead(format!("there is no destination `{gone}` any more"))
+        }
+        begin => begin.clone(),
+    };
+    let row = NewRow {
+        id: delivery.id,
+        event_seq,
+        event_id: finish.event_id,
+        run_id: Some(finish.run_id),
+        job_id: &finish.job_id,
+        to,
+        begin,
+        required: true,
+        removes_job: finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == RunStatus::Ok,
+        now: finish.ended_at,
+    };
+    insert(conn, raised, &row)?;
+    Ok(to.id)
+}
+
+pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -> Result<(), StoreError> {
+    let NewRow { to, now, .. } = *new;
     let order_key = match to.order {
         Order::None => None,
-        Order::Job => Some(finish.job_id.as_str()),
+        Order::Job => Some(new.job_id.as_str()),
         Order::Destination => Some(""),
     };
-    let (state, next_at, settled_at, reason) = match &begin {
+    let begin = match &new.begin {
+        DeliveryBegin::Suppressed(_) if to.send_empty => &DeliveryBegin::Pending,
+        begin => begin,
+    };
+    let (state, next_at, settled_at, reason) = match begin {
         DeliveryBegin::Pending => {
             let blocked = order_key.map(|key| leases::is_blocked(conn, to.id, key)).transpose()?;
             let next_at = (blocked != Some(true)).then_some(now);
@@ -46,22 +90,23 @@ pub(super) fn insert(
         DeliveryBegin::Dead(why) => (DeliveryState::Dead, None, Some(now), Some(why.as_str())),
     };
     conn.prepare_cached(
-        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, destination, order_key, state, next_at, \
-         removes_job, reason, created_at, armed_at, settled_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
+        "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, required, destination, order_key, state, \
+         next_at, removes_job, reason, created_at, armed_at, settled_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
-            delivery.id.as_bytes(),
-            event_seq,
-            finish.event_id.as_bytes(),
-            finish.run_id.as_bytes(),
-            finish.job_id.as_str(),
+            new.id.as_bytes(),
+            new.event_seq,
+            new.event_id.as_bytes(),
+            new.run_id.as_ref().map(RunId::as_bytes),
+            new.job_id.as_str(),
+            new.required,
             to.id.number(),
             order_key,
             state.as_str(),
             next_at.map(At),
-            finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == RunStatus::Ok,
+            new.removes_job,
             reason,
             At(now),
             settled_at.map(At),
@@ -72,18 +117,6 @@ pub(super) fn insert(
         raised.queue(QueueNews { destination: to.id, class: QueueClass::FirstTry, at });
     }
     Ok(())
-}
-
-/// How a delivery begins at this very destination: one may ask for empty results too, or be gone.
-fn begin(plan: &DeliveryPlan, to: Accepting) -> DeliveryBegin {
-    match &plan.begin {
-        DeliveryBegin::Dead(why) => DeliveryBegin::Dead(why.clone()),
-        _ if !to.exists => {
-            DeliveryBegin::Dead(format!("there is no destination `{}` any more", plan.target.shown()))
-        }
-        DeliveryBegin::Suppressed(_) if to.send_empty => DeliveryBegin::Pending,
-        other => other.clone(),
-    }
 }
 
 pub(super) fn insert_attempt(
@@ -165,8 +198,37 @@ pub(super) fn settle(
     if let Some(key) = order_key {
         leases::unblock(conn, raised, destination, &key, settle.now)?;
     }
+    if state == DeliveryState::Dead {
+        tell_of_dead(conn, raised, settle)?;
+    }
     raised.raise(Topic::Settled);
     Ok(Settled::Done)
+}
+
+/// Tells those who subscribed that a delivery was given up; but not that such a telling was, which would go on for ever.
+fn tell_of_dead(conn: &Connection, raised: &mut Raised, settle: &SettleAttempt) -> Result<(), StoreError> {
+    if !notices::anybody(conn, EventKind::DeliveryDead)? {
+        return Ok(());
+    }
+    let Some(delivery) = one(conn, settle.delivery_id)? else { return Ok(()) };
+    let kind: String = conn
+        .prepare_cached("SELECT kind FROM events WHERE id = ?1")
+        .and_then(|mut select| select.query_row([delivery.event_id.as_bytes()], |row| row.get(0)))
+        .map_err(fault)?;
+    if kind == EventKind::DeliveryDead.as_str() {
+        return Ok(());
+    }
+    let notice = Notice::DeliveryDead {
+        delivery_id: delivery.id,
+        event_id: delivery.event_id,
+        run_id: delivery.run_id,
+        target: &delivery.target.shown(),
+        attempts: delivery.attempts,
+        reason: settle.reason.as_deref().unwrap_or(&settle.attempt.decision),
+    };
+    let (job_name, agent_id) = jobs::name_and_agent(conn, &delivery.job_id)?;
+    let about = About { job_id: &delivery.job_id, job_name: &job_name, agent_id: &agent_id };
+    notices::publish(conn, raised, about, &notice, settle.now)
 }
 
 fn used_up(row: &Row<'_>) -> Result<(clawhook_model::JobId, RunId), StoreError> {
@@ -317,8 +379,9 @@ fn read(row: &Row<'_>) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         id: rows::id(row, "id", DeliveryId::from_bytes)?,
         event_id: rows::id(row, "event_id", EventId::from_bytes)?,
-        run_id: rows::id(row, "run_id", RunId::from_bytes)?,
+        run_id: rows::id_opt(row, "run_id", RunId::from_bytes)?,
         job_id: rows::job_id(row)?,
+        required: rows::get(row, "required")?,
         destination_id: DestinationId::from_number(rows::get(row, "destination")?),
         target: rows::target(row)?,
         state: rows::word(row, "state", rows::delivery_state)?,

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use clawhook_model::{AnnounceTarget, DeliveryState, JobId, Lane, Order, Role, Target, Trigger, UnixMs};
+use clawhook_model::{
+    AnnounceTarget, DeliveryState, EventKind, JobId, Lane, Order, Role, Target, Trigger, UnixMs,
+};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde_json::{Value, json};
@@ -104,6 +106,10 @@ pub(super) fn delivery_state(text: &str) -> Option<DeliveryState> {
 
 pub(super) fn role(text: &str) -> Option<Role> {
     [Role::System, Role::User, Role::Assistant, Role::Tool].into_iter().find(|role| role.as_str() == text)
+}
+
+pub(super) fn event_kind(text: &str) -> Option<EventKind> {
+    EventKind::ALL.into_iter().find(|kind| kind.as_str() == text)
 }
 
 pub(super) fn order(text: &str) -> Option<Order> {

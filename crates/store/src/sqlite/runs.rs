@@ -1,11 +1,12 @@
 //! Runs in rows: begun, finished, adopted, read.
 
 use clawhook_model::{
-    AgentId, Delivery, DeliveryState, Job, JobId, Lane, OwnerId, Run, RunId, RunOutcome, RunProgress,
-    RunStatus, SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
+    AgentId, Delivery, DeliveryState, DestinationId, EventKind, Job, JobId, Lane, Notice, OwnerId, Run,
+    RunId, RunOutcome, RunProgress, RunStatus, SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, jobs, outbox};
@@ -146,27 +147,37 @@ pub(super) fn finish(
     }
     write_event(conn, raised, finish)?;
     write_transcript(conn, finish)?;
+    tell_of_recovery(conn, raised, finish)?;
     settle_job(conn, finish)?;
     raised.raise(Topic::Settled);
     Ok(RunFinished::Done)
 }
 
 fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
-    conn.prepare_cached("INSERT INTO events (id, run_id, created_at, body) VALUES (?1, ?2, ?3, ?4)")
-        .and_then(|mut insert| {
-            insert.execute(params![
-                finish.event_id.as_bytes(),
-                finish.run_id.as_bytes(),
-                At(finish.ended_at),
-                finish.event.as_ref(),
-            ])
-        })
-        .map_err(fault)?;
-    let event_seq = conn.last_insert_rowid();
-    for delivery in &finish.deliveries {
-        outbox::insert(conn, raised, finish, event_seq, delivery)?;
+    let run = Some(finish.run_id.as_bytes());
+    let kind = EventKind::RunFinished;
+    let event_seq = notices::write_event(conn, finish.event_id, kind, run, finish.ended_at, &finish.event)?;
+    let own: Result<Vec<DestinationId>, StoreError> = finish
+        .deliveries
+        .iter()
+        .map(|delivery| outbox::insert_own(conn, raised, finish, event_seq, delivery))
+        .collect();
+    notices::publish_finished(conn, raised, finish, event_seq, &own?)
+}
+
+/// Tells those who subscribed that a job succeeded after failures; before the job's count of them starts anew.
+fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
+    if finish.outcome.status != RunStatus::Ok || !notices::anybody(conn, EventKind::JobRecovered)? {
+        return Ok(());
     }
-    Ok(())
+    let Some((job, _)) = jobs::of_run(conn, &finish.job_id)? else { return Ok(()) };
+    let failures = job.state.consecutive_errors;
+    if failures == 0 {
+        return Ok(());
+    }
+    let about = About { job_id: &job.id, job_name: &job.definition.name, agent_id: &job.definition.agent() };
+    let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
+    notices::publish(conn, raised, about, &notice, finish.ended_at)
 }
 
 fn write_transcript(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
@@ -232,7 +243,7 @@ fn settle_job(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
 pub(super) fn nothing_is_missing(conn: &Connection, run: RunId) -> Result<bool, StoreError> {
     let arrived =
         |delivery: &Delivery| matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Suppressed);
-    Ok(outbox::of_run(conn, run)?.iter().all(arrived))
+    Ok(outbox::of_run(conn, run)?.iter().all(|delivery| !delivery.required || arrived(delivery)))
 }
 
 /// Removes a one-shot whose run has completed, unless it was given another instant in the meantime.

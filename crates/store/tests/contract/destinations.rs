@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::outbox::{settle_all, settle_as};
 use crate::world::{T0, World, finish, t};
 
-fn definition(change: &Value) -> DestinationDefinition {
+pub(crate) fn definition(change: &Value) -> DestinationDefinition {
     let mut value = json!({ "url": "https://example.com/ops?token=s3cret" });
     for (key, change) in change.as_object().cloned().unwrap_or_default() {
         value[key] = change;
@@ -21,7 +21,7 @@ fn definition(change: &Value) -> DestinationDefinition {
     DestinationDefinition::parse(value).expect("a good definition")
 }
 
-async fn define(world: &World, name: &str, change: Value) -> Destination {
+pub(crate) async fn define(world: &World, name: &str, change: Value) -> Destination {
     let name: DestinationName = name.parse().expect("a name");
     let new = NewDestination { name, definition: definition(&change), declared_in: None, now: T0 };
     world.store.insert_destination(new).await.expect("the store answers").expect("the name is free")

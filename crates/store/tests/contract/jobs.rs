@@ -74,8 +74,8 @@ async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_e
     let world = World::new();
     let job = world.add("removed").await;
     let (_, run) = world.claim(&job, t(1000), Some(t(2000))).await;
-    assert!(world.store.remove_job(&job.id).await.unwrap());
-    assert!(!world.store.remove_job(&job.id).await.unwrap());
+    assert!(world.store.remove_job(&job.id, t(1)).await.unwrap());
+    assert!(!world.store.remove_job(&job.id, t(1)).await.unwrap());
     assert_eq!(world.store.job(&job.id).await.unwrap(), None);
     assert_eq!(world.store.jobs(everything()).await.unwrap().total, 0);
     let world = world.reopen();

@@ -5,4 +5,5 @@ mod faults;
 mod jobs;
 mod ledger;
 mod outbox;
+mod subscriptions;
 mod world;

@@ -78,9 +78,10 @@ CREATE INDEX transcript_of_run ON transcript (run_id);
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL UNIQUE,
-    run_id     BLOB NOT NULL,
+    kind       TEXT NOT NULL,
+    run_id     BLOB,                      -- of a run that has finished
     created_at INTEGER NOT NULL,
-    body       BLOB NOT NULL              -- the exact bytes that are signed and sent
+    body       BLOB NOT NULL              -- the exact bytes
 ) STRICT;
 
 -- Whom events are carried to. A row outlives its destination's removal, because its history names it.
@@ -89,8 +90,9 @@ CREATE TABLE destinations (
     kind          TEXT NOT NULL,          -- named | url | announce
     key           TEXT NOT NULL,          -- the name; or the place itself, secrets included
     definition    TEXT,                   -- JSON, of a named one
-    send_empty    INTEGER NOT NULL DEFAULT 0, -- send_empty and ordering repeat the definition for the outbox
+    send_empty    INTEGER NOT NULL DEFAULT 0, -- this and the next two repeat the definition for the outbox
     ordering      TEXT NOT NULL DEFAULT 'none',
+    subscribes    INTEGER NOT NULL DEFAULT 0,
     declared_in   TEXT,
     revision      INTEGER NOT NULL DEFAULT 1,
     standing      TEXT NOT NULL DEFAULT 'active', -- active | paused | disabled; the three below while it is not active
@@ -104,14 +106,16 @@ CREATE TABLE destinations (
     updated_at    INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX destinations_by_key ON destinations (kind, key) WHERE removed = 0;
+CREATE INDEX destinations_subscribed ON destinations (subscribes) WHERE subscribes = 1 AND removed = 0;
 
 CREATE TABLE deliveries (
     seq          INTEGER PRIMARY KEY,
     id           BLOB NOT NULL UNIQUE,
     event_seq    INTEGER NOT NULL REFERENCES events (seq),
     event_id     BLOB NOT NULL,
-    run_id       BLOB NOT NULL,
+    run_id       BLOB,
     job_id       TEXT NOT NULL,
+    required     INTEGER NOT NULL,        -- 1 where the run's job asked for it, and its completion waits for it
     destination  INTEGER NOT NULL REFERENCES destinations (seq),
     order_key    TEXT,                    -- what it keeps an order within, where its destination asks for one
     state        TEXT NOT NULL,

@@ -1,0 +1,172 @@
+//! Events for those who subscribed to them: what no job asked for, written with what it tells of.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use clawhook_model::{
+    AgentId, DeliveryBegin, DeliveryId, DestinationDefinition, DestinationId, EventId, EventKind, JobId,
+    Notice, RunOutcome, RunStatus, Subscription, SuppressionReason, UnixMs,
+};
+use rusqlite::{Connection, params};
+
+use super::outbox::{self, NewRow};
+use super::rows::At;
+use super::writer::Raised;
+use super::{destinations, fault, rows};
+use crate::{FinishRun, StoreError};
+
+/// Whom an event is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) job_id: &'a JobId,
+    pub(super) job_name: &'a str,
+    pub(super) agent_id: &'a AgentId,
+}
+
+/// Writes a notice and a delivery for each destination that subscribed to it; where there is none, nothing.
+pub(super) fn publish(
+    conn: &Connection,
+    raised: &mut Raised,
+    about: About<'_>,
+    notice: &Notice<'_>,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
+    if subscribers.is_empty() {
+        return Ok(());
+    }
+    let event_id = EventId::new(now);
+    let body = notice.to_bytes(event_id, now, about.job_id, about.job_name);
+    let event_seq = write_event(conn, event_id, notice.kind(), None, now, &body)?;
+    for destination in subscribers {
+        let row = NewRow {
+            id: DeliveryId::new(now),
+            event_seq,
+            event_id,
+            run_id: None,
+            job_id: about.job_id,
+            to: destinations::accepting_of(conn, destination)?,
+            begin: DeliveryBegin::Pending,
+            required: false,
+            removes_job: false,
+            now,
+        };
+        outbox::insert(conn, raised, &row)?;
+    }
+    Ok(())
+}
+
+/// Writes a delivery of a finished run's event for each destination that subscribed to it and is not among the run's own.
+pub(super) fn publish_finished(
+    conn: &Connection,
+    raised: &mut Raised,
+    finish: &FinishRun,
+    event_seq: i64,
+    own: &[DestinationId],
+) -> Result<(), StoreError> {
+    let status = Some(finish.outcome.status);
+    let subscribers = subscribers(conn, EventKind::RunFinished, status, &finish.job_id, &finish.agent_id)?;
+    for destination in subscribers.into_iter().filter(|subscriber| !own.contains(subscriber)) {
+        let row = NewRow {
+            id: DeliveryId::new(finish.ended_at),
+            event_seq,
+            event_id: finish.event_id,
+            run_id: Some(finish.run_id),
+            job_id: &finish.job_id,
+            to: destinations::accepting_of(conn, destination)?,
+            begin: begin(&finish.outcome),
+            required: false,
+            removes_job: false,
+            now: finish.ended_at,
+        };
+        outbox::insert(conn, raised, &row)?;
+    }
+    Ok(())
+}
+
+fn begin(outcome: &RunOutcome) -> DeliveryBegin {
+    SuppressionReason::of(outcome).map_or(DeliveryBegin::Pending, DeliveryBegin::Suppressed)
+}
+
+/// Writes an event and gives its row.
+pub(super) fn write_event(
+    conn: &Connection,
+    id: EventId,
+    kind: EventKind,
+    run_id: Option<&[u8; 16]>,
+    now: UnixMs,
+    body: &[u8],
+) -> Result<i64, StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO events (id, kind, run_id, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )
+    .and_then(|mut insert| insert.execute(params![id.as_bytes(), kind.as_str(), run_id, At(now), body]))
+    .map_err(fault)?;
+    Ok(conn.last_insert_rowid())
+}
+
+/// Whether anybody subscribed to events of this kind: then what a notice needs is worth reading.
+pub(super) fn anybody(conn: &Connection, kind: EventKind) -> Result<bool, StoreError> {
+    let mut any = false;
+    each(conn, |_, subscriptions| {
+        any |= subscriptions.iter().any(|subscription| subscription.events.contains(&kind));
+    })?;
+    Ok(any)
+}
+
+fn subscribers(
+    conn: &Connection,
+    kind: EventKind,
+    status: Option<RunStatus>,
+    job: &JobId,
+    agent: &AgentId,
+) -> Result<Vec<DestinationId>, StoreError> {
+    let mut found = Vec::new();
+    each(conn, |destination, subscriptions| {
+        if subscriptions.iter().any(|subscription| subscription.wants(kind, status, job, agent)) {
+            found.push(destination);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Looks at every destination that has subscriptions.
+fn each(conn: &Connection, mut look: impl FnMut(DestinationId, &[Subscription])) -> Result<(), StoreError> {
+    let mut select = conn
+        .prepare_cached("SELECT seq, definition FROM destinations WHERE subscribes = 1 AND removed = 0")
+        .map_err(fault)?;
+    let mut found = select.query([]).map_err(fault)?;
+    while let Some(row) = found.next().map_err(fault)? {
+        let destination = DestinationId::from_number(rows::get(row, "seq")?);
+        let definition = row.get_ref("definition").and_then(|text| Ok(text.as_str()?)).map_err(fault)?;
+        with_subscriptions(definition, |subscriptions| look(destination, subscriptions));
+    }
+    Ok(())
+}
+
+thread_local! {
+    /// The subscriptions of definitions that were parsed lately: they are looked at with every run, and seldom change.
+    static PARSED: RefCell<HashMap<String, Vec<Subscription>>> = RefCell::default();
+}
+
+/// How many definitions are kept.
+const KEPT: usize = 512;
+
+fn with_subscriptions(definition: &str, look: impl FnOnce(&[Subscription])) {
+    PARSED.with_borrow_mut(|parsed| {
+        if let Some(subscriptions) = parsed.get(definition) {
+            return look(subscriptions);
+        }
+        let value = serde_json::from_str(definition).unwrap_or_default();
+        let subscriptions = match DestinationDefinition::parse(value) {
+            Ok(definition) => definition.subscriptions,
+            // Such a destination is paused with this reason as soon as something is to be sent to it.
+            Err(_) => Vec::new(),
+        };
+        look(&subscriptions);
+        if parsed.len() >= KEPT {
+            parsed.clear();
+        }
+        parsed.insert(definition.to_owned(), subscriptions);
+    });
+}
