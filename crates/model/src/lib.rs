@@ -30,7 +30,7 @@ pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, Standing,
+    Order, SchemesError, SignatureScheme, SignatureSchemes, Standing,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
