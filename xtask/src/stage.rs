@@ -115,7 +115,11 @@ impl Place {
 
 /// Installs what the receiver needs, unless exactly that is there already.
 pub(crate) fn install_receiver(progress: Progress) -> Result<(), ProcessError> {
-    let folder = receiver_folder();
+    install_packages(&receiver_folder(), progress)
+}
+
+/// Installs the npm packages that the folder's lock names, unless exactly those are there already.
+pub(crate) fn install_packages(folder: &Path, progress: Progress) -> Result<(), ProcessError> {
     let marker = folder.join("node_modules/.installed-from");
     let lock = std::fs::read(folder.join("package-lock.json")).unwrap_or_default();
     if std::fs::read(&marker).is_ok_and(|installed| installed == lock) {
@@ -123,7 +127,7 @@ pub(crate) fn install_receiver(progress: Progress) -> Result<(), ProcessError> {
         return Ok(());
     }
     let mut npm = Command::new("npm");
-    npm.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
     process::run(&mut npm)?;
     // Without the marker the next run installs again, which is slow and not wrong.
     std::fs::write(marker, lock).ok();

@@ -12,6 +12,7 @@ use crate::house_rules;
 use crate::licences::{self, Advisories};
 use crate::process;
 use crate::progress::{Progress, say, seconds};
+use crate::signatures;
 use crate::stage;
 use crate::toolchain;
 use crate::workspace;
@@ -32,7 +33,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -43,6 +44,11 @@ const STEPS: [Step; 12] = [
     Step { name: "doctests", headline: "The examples in the documentation work", run: doctests },
     Step { name: "docs", headline: "The documentation builds, and its links lead somewhere", run: docs },
     Step { name: "receiver", headline: "The example receiver's tests pass", run: receiver },
+    Step {
+        name: "signatures",
+        headline: "Independent libraries accept our signatures, and no others",
+        run: signatures,
+    },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
     Step { name: "demo", headline: "A real model's answer arrives, signed, at a real receiver", run: demo },
 ];
@@ -160,6 +166,11 @@ fn receiver(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
     stage::install_receiver(progress)?;
     let mut npm = Command::new("npm");
     process::run(npm.current_dir(stage::receiver_folder()).args(["test", "--loglevel=error"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn signatures(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
+    signatures::check(progress)?;
     Ok(Outcome::Passed)
 }
 

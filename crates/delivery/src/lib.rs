@@ -1,6 +1,6 @@
 //! How an event gets there: sign, guard, send, classify, retry.
 //!
-//! The cast: a [`SigningSecret`] signs what is sent; the [`Guard`] decides what may be dialled, and is the only thing
+//! The cast: a [`Signer`] signs what is sent; the [`Guard`] decides what may be dialled, and is the only thing
 //! that does; the [`Transport`] sends one POST to it and reports what came of it; a [`RetrySchedule`] says when to try
 //! again. The [`DeliveryService`] puts them together: it leases what is due from the store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
 //!
@@ -12,12 +12,16 @@ mod destination;
 mod guard;
 mod scheduler;
 mod service;
-mod signature;
+pub mod signature;
 mod transport;
 mod verdict;
 
 pub use backoff::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
-pub use signature::{NoRandomness, SecretError, SignedHeaders, SigningSecret, VerifyError, sign, verify};
+pub use signature::{
+    KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
+    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret,
+    VerifyError, sign, verify,
+};
 pub use transport::{PostRequest, TlsRoots, Transport, TransportOptions};

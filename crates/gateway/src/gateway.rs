@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
 use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
-use crate::http::{ApiToken, Door, Listener, router, serve};
+use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::state_dir::{Announcement, StateDir, StateDirError};
 use crate::verbs::{Facts, VerbOptions, Verbs};
 
@@ -134,6 +134,7 @@ impl Gateway {
         let store = open_store(store_path.clone(), started_at).await?;
         let token = api_token(&config, &state)?;
         let signing_secret = signing_secret(&config.delivery, &state)?;
+        let signing_keys = Arc::new(SigningKeyList::of(&state.signing_key()?.public()));
         let listener = bind_to(address).await?;
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
@@ -173,7 +174,7 @@ impl Gateway {
             stopping: stopping.clone(),
         });
         let announcement = state.announce(&url, started_at)?;
-        let router = router(Door { verbs, token });
+        let router = router(Door { verbs, token, signing_keys });
         Ok(Self { listener, router, engine, delivery, url, announcement, store, stopping })
     }
 

@@ -8,7 +8,7 @@
 //! - `verbs` are what can be asked of a gateway. Every door calls the same ones, so that what one refuses, all refuse.
 //! - `wire` is how answers look; `http` is the door for them: a REST API with a bearer token.
 //! - `agents` stands before the runtimes: it knows which agents there are, and gives each turn its agent's model.
-//! - `state_dir` keeps the token and the signing secret, and tells clients where the gateway is.
+//! - `state_dir` keeps the token, the signing secret and the signing key, and tells clients where the gateway is.
 //!
 //! # Who owns what
 //!

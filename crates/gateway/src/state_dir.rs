@@ -1,12 +1,12 @@
-//! What the gateway keeps in its state directory beside the store: the token, the signing secret, and where it is
-//! found.
+//! What the gateway keeps in its state directory beside the store: the token, the signing secret, the signing key, and
+//! where it is found.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clawhook_delivery::{NoRandomness, SecretError, SigningSecret};
+use clawhook_delivery::{KeyError, NoRandomness, SecretError, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -41,6 +41,14 @@ pub(crate) enum StateDirError {
         path: PathBuf,
         /// Why.
         error: SecretError,
+    },
+    /// The file holds no private key.
+    #[error("`{path}`: {error}")]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: KeyError,
     },
     /// The file is there and holds nothing.
     #[error("`{0}` is empty")]
@@ -96,6 +104,13 @@ impl StateDir {
         let text = self.keep(path.clone(), || Ok(SigningSecret::generate()?.to_file_text()))?;
         SigningSecret::parse(text.expose_secret())
             .map_err(|error| StateDirError::SigningSecret { path, error })
+    }
+
+    /// The key pair that deliveries are signed with where receivers are to hold a public key alone: made once, and kept.
+    pub(crate) fn signing_key(&self) -> Result<SigningKeyPair, StateDirError> {
+        let path = self.path.join("signing-key");
+        let text = self.keep(path.clone(), || Ok(SigningKeyPair::generate()?.to_file_text()))?;
+        SigningKeyPair::parse(text.expose_secret()).map_err(|error| StateDirError::SigningKey { path, error })
     }
 
     /// Tells clients where the gateway is, for as long as the announcement is kept.
@@ -158,6 +173,10 @@ impl StateDirError {
                 "restore `{}` from a backup, or remove it to have a new secret made, which the receivers must learn",
                 path.display()
             ),
+            Self::SigningKey { path, .. } => format!(
+                "restore `{}` from a backup, or remove it to have a new key made, whose public half the receivers must learn",
+                path.display()
+            ),
             Self::NoRandomness(_) | Self::NoToken(_) => "this machine is not fit to make secrets".to_owned(),
         }
     }
@@ -168,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_and_signing_secret_are_made_once_and_kept() {
+    fn token_signing_secret_and_signing_key_are_made_once_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path().join("state")).unwrap();
         let token = state.token().unwrap();
@@ -177,6 +196,22 @@ mod tests {
         let secret = state.signing_secret().unwrap().to_file_text();
         assert!(secret.expose_secret().starts_with("whsec_"));
         assert_eq!(state.signing_secret().unwrap().to_file_text().expose_secret(), secret.expose_secret());
+        let key = state.signing_key().unwrap();
+        assert!(key.to_file_text().expose_secret().starts_with("whsk_"));
+        assert_eq!(state.signing_key().unwrap().public(), key.public());
+    }
+
+    #[test]
+    fn i12_a_signing_key_that_is_none_is_named_and_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().to_owned()).unwrap();
+        std::fs::write(dir.path().join("signing-key"), "whsk_c2VjcmV0\n").unwrap();
+        let error = state.signing_key().unwrap_err();
+        let said = format!("{error}: {}", error.hint());
+        assert!(
+            said.contains("signing-key") && said.contains("6 bytes") && !said.contains("c2VjcmV0"),
+            "{said}"
+        );
     }
 
     #[test]

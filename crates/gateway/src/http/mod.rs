@@ -2,7 +2,8 @@
 //!
 //! The cast, in the order a request meets it:
 //! - `server` accepts connections, no more than a bound, and gives each its time;
-//! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not;
+//! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not; the public
+//!   signing keys alone are open to all;
 //! - `router` knows the paths, and is at the same time what the OpenAPI document is made from;
 //! - `query` and `body` read what was sent, strictly and within bounds;
 //! - the handlers call one verb each, and `error` turns its refusal into a status.
@@ -22,7 +23,10 @@ mod query;
 mod router;
 mod runs;
 mod server;
+mod signing_keys;
 mod status;
+
+use std::sync::Arc;
 
 use crate::verbs::Verbs;
 
@@ -30,6 +34,7 @@ pub(crate) use auth::ApiToken;
 pub(crate) use openapi::document;
 pub(crate) use router::router;
 pub(crate) use server::{Listener, serve};
+pub(crate) use signing_keys::SigningKeyList;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -38,10 +43,18 @@ pub(crate) struct Door {
     pub(crate) verbs: Verbs,
     /// Who may come in.
     pub(crate) token: ApiToken,
+    /// What receivers verify with.
+    pub(crate) signing_keys: Arc<SigningKeyList>,
 }
 
 impl axum::extract::FromRef<Door> for Verbs {
     fn from_ref(door: &Door) -> Self {
         door.verbs.clone()
+    }
+}
+
+impl axum::extract::FromRef<Door> for Arc<SigningKeyList> {
+    fn from_ref(door: &Door) -> Self {
+        Arc::clone(&door.signing_keys)
     }
 }

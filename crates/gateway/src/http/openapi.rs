@@ -58,13 +58,15 @@ fn name_by_group(operation: &mut Operation) {
         group.zip(operation.operation_id.as_ref()).map(|(group, id)| format!("{group}_{id}"));
 }
 
+/// An operation that names its own security is one that needs no token.
 fn add_refusals(operation: &mut Operation) {
     let refusals = [
         ("400", "The request cannot be read."),
         ("401", "The token is missing or wrong."),
         ("default", "Any other refusal."),
     ];
-    for (status, description) in refusals {
+    let is_open = operation.security.is_some();
+    for (status, description) in refusals.into_iter().filter(|(status, _)| !is_open || *status != "401") {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
         let response =
             ResponseBuilder::new().description(description).content("application/json", content).build();

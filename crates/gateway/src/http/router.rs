@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::auth::require_token;
 use super::error::ApiError;
-use super::{Door, deliveries, jobs, openapi, runs, status};
+use super::{Door, deliveries, jobs, openapi, runs, signing_keys, status};
 
 /// The router of the whole door.
 pub(crate) fn router(door: Door) -> Router {
@@ -39,6 +39,7 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
         .routes(routes!(status::status))
+        .routes(routes!(signing_keys::signing_keys))
         .routes(routes!(openapi::openapi))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 
+use clawhook_delivery::PublicKey;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{TestGateway, echo};
+use crate::harness::{TestGateway, echo, start_in};
 
 #[tokio::test]
 async fn without_the_token_nothing_under_api_answers_not_even_that_it_is_not_there() {
@@ -43,6 +44,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/runs",
     "GET /api/v1/runs/{runId}",
     "GET /api/v1/runs/{runId}/transcript",
+    "GET /api/v1/signing-keys",
     "GET /api/v1/status",
     "GET /healthz",
     "GET /readyz",
@@ -85,7 +87,7 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
     for (method, path, _) in &operations {
         let concrete = path.replace("{id}", "x").replace("{runId}", "x");
         let stranger = gateway.request(method.clone(), &concrete, None, "").await;
-        if !path.starts_with("/api/") {
+        if !path.starts_with("/api/") || path == "/api/v1/signing-keys" {
             assert_eq!(stranger.status, 200, "{method} {path}");
             continue;
         }
@@ -96,6 +98,24 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
         assert!(!["no_such_path", "method_not_allowed"].contains(&code), "{method} {path}: {friend:?}");
     }
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_public_signing_key_is_everybodys_and_stays_the_same() {
+    let gateway = TestGateway::with_model().await;
+    let answer = gateway.request(Method::GET, "/api/v1/signing-keys", None, "").await;
+    let [key] = answer.ok(200)["keys"].as_array().unwrap().as_slice() else { panic!("{answer:?}") };
+    assert_eq!(key["scheme"], "v1a");
+    let public = PublicKey::parse(key["publicKey"].as_str().unwrap()).unwrap();
+    assert_eq!(key["keyId"], public.key_id());
+    assert!(!answer.body.to_string().contains("whsk_"));
+
+    let keys = answer.body;
+    let state_dir = gateway.stop().await;
+    let again = start_in(state_dir.path(), "{}").await.unwrap();
+    let again = TestGateway::run(again, state_dir);
+    assert_eq!(again.get("/api/v1/signing-keys").await.ok(200), &keys);
+    again.stop().await;
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn what_the_gateway_keeps_is_private_and_found_by_clients_while_it_runs() 
     let gateway = TestGateway::with_model().await;
     let dir = gateway.state_dir.path();
     assert_eq!(mode(dir), 0o700);
-    for file in ["gateway-token", "signing-secret", "gateway.json"] {
+    for file in ["gateway-token", "signing-secret", "signing-key", "gateway.json"] {
         assert_eq!(mode(&dir.join(file)), 0o600, "{file}");
     }
     let discovery: Value =

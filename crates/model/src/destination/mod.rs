@@ -7,12 +7,14 @@
 mod definition;
 mod limits;
 mod name;
+mod signing;
 mod standing;
 mod subscription;
 
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
+pub use signing::{SchemesError, SignatureScheme, SignatureSchemes};
 pub use standing::{Halt, HaltReason, Standing};
 pub use subscription::Subscription;
 
