@@ -18,6 +18,7 @@ mod job_error;
 mod outbox;
 mod patch;
 mod payload;
+mod recorded_headers;
 mod run;
 mod schedule;
 mod session;
@@ -25,12 +26,12 @@ mod time;
 mod webhook_url;
 
 pub use at::{parse_at, parse_at_in};
-pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
+pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, Standing,
+    Order, RetryRules, RetrySchedule, RetrySettings, Standing,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
@@ -41,6 +42,7 @@ pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
 };
 pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
+pub use recorded_headers::RecordedHeaders;
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
     Severity, Trigger, Usage,

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::attempt::Reached;
 use super::{Answer, Message};
 
 /// The bytes' way: plain, or through TLS.
@@ -29,6 +30,7 @@ pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     /// `None` once the connection has ended.
     driver: Option<Box<Driver>>,
+    reached: Reached,
 }
 
 /// Why no answer came on a connection.
@@ -50,10 +52,15 @@ pub(super) enum BodyEnd {
 }
 
 impl HttpConnection {
-    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: Stream, reached: Reached) -> hyper::Result<Self> {
         let (sender, driver) =
             Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(Box::new(driver)) })
+        Ok(Self { sender, driver: Some(Box::new(driver)), reached })
+    }
+
+    /// Whom it reached.
+    pub(super) fn reached(&self) -> Reached {
+        self.reached
     }
 
     /// Sends a request and waits for the head of its answer.

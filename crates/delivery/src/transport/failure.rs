@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use clawhook_model::AttemptClass;
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::guard::GuardRefusal;
@@ -53,6 +54,7 @@ impl Failure {
             Self::Connect { error, .. } if error.kind() == io::ErrorKind::TimedOut => {
                 AttemptClass::ConnectTimeout
             }
+            Self::Connect { error, .. } if is_exhausted(error) => AttemptClass::ResourcesExhausted,
             Self::Connect { .. } | Self::ClosedBeforeRequest { .. } => AttemptClass::ConnectFailed,
             Self::ConnectTimeout { .. } | Self::TlsTimeout { .. } => AttemptClass::ConnectTimeout,
             Self::Tls { .. } | Self::NoRoots(_) => AttemptClass::TlsFailed,
@@ -61,6 +63,12 @@ impl Failure {
             Self::Protocol(_) => AttemptClass::ProtocolError,
         }
     }
+}
+
+/// Whether this machine could not open a connection at all: no more open files, ports, or memory.
+fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|errno| exhausted.contains(&errno))
 }
 
 impl From<hyper::Error> for Failure {
@@ -84,4 +92,26 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_is_short_of_is_not_the_receivers_fault() {
+        for (errno, class) in [
+            (Errno::MFILE, AttemptClass::ResourcesExhausted),
+            (Errno::NFILE, AttemptClass::ResourcesExhausted),
+            (Errno::NOBUFS, AttemptClass::ResourcesExhausted),
+            (Errno::NOMEM, AttemptClass::ResourcesExhausted),
+            (Errno::ADDRNOTAVAIL, AttemptClass::ResourcesExhausted),
+            (Errno::CONNREFUSED, AttemptClass::ConnectFailed),
+            (Errno::HOSTUNREACH, AttemptClass::ConnectFailed),
+            (Errno::TIMEDOUT, AttemptClass::ConnectTimeout),
+        ] {
+            let failure = Failure::Connect { host: "h".to_owned(), port: 443, error: errno.into() };
+            assert_eq!(failure.class(), class, "{failure}");
+        }
+    }
 }

@@ -177,9 +177,9 @@ impl Inner {
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connector.connect(url, deadline, attempt.timings()).await?,
+                None => self.connector.connect(url, deadline, attempt.connecting()).await?,
             };
-            attempt.request_begins(reused);
+            attempt.request_begins(message.headers(), connection.reached(), reused);
             match connection.exchange(message).await {
                 Ok(answer) => return Ok((connection, answer)),
                 // The receiver had closed the idle connection, and not a byte was written: it is as if it had never
@@ -201,10 +201,12 @@ impl Inner {
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
-        for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        for framing in [CONNECTION, TRANSFER_ENCODING] {
             headers.remove(framing);
         }
         headers.insert(HOST, host);
+        // It would be added further down; here, the record of the attempt sees it.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.entry(USER_AGENT).or_insert_with(|| self.options.user_agent.clone());
 
         let mut message = Request::new(Full::new(body));

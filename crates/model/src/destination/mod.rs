@@ -7,11 +7,13 @@
 mod definition;
 mod limits;
 mod name;
+mod retry;
 mod standing;
 
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
+pub use retry::{RetryRules, RetrySchedule, RetrySettings};
 pub use standing::{Halt, HaltReason, Standing};
 
 use crate::id::DestinationId;
