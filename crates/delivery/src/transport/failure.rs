@@ -8,6 +8,7 @@ use clawhook_model::AttemptClass;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::metered::TooMuchRead;
 use crate::guard::GuardRefusal;
 
 /// Why no answer came. No text shows an address that a name resolved to.
@@ -74,8 +75,14 @@ fn is_exhausted(error: &io::Error) -> bool {
 impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
         let why = with_causes(&error);
-        if error.is_parse() { Self::Protocol(why) } else { Self::AnswerLost(why) }
+        if error.is_parse() || read_too_much(&error) { Self::Protocol(why) } else { Self::AnswerLost(why) }
     }
+}
+
+/// Whether an allowance came to its end.
+fn read_too_much(error: &hyper::Error) -> bool {
+    let io_error = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    io_error.and_then(io::Error::get_ref).is_some_and(<dyn Error + Send + Sync>::is::<TooMuchRead>)
 }
 
 /// An error with everything that caused it, in one line.

@@ -19,6 +19,7 @@ mod attempt;
 mod connection;
 mod connector;
 mod failure;
+mod metered;
 mod pool;
 mod resolver;
 mod tls;
