@@ -6,7 +6,8 @@
 //! - `Connector` makes new ones: `Resolver` asks DNS, the guard vets every answer, a vetted address and nothing
 //!   else is dialled, the peer is checked, and `tls` shakes hands;
 //! - `HttpConnection` speaks HTTP/1.1 on one of them. It has no task of its own: whoever waits for the answer drives
-//!   it, so a request that is given up closes its connection, and nothing runs on in the background;
+//!   it, so a request that is given up closes its connection, and nothing runs on in the background. `Metered` ends
+//!   the reading where a receiver sends on and on and never answers;
 //! - `Failure` names what went wrong and the [`AttemptClass`](clawhook_model::AttemptClass) that it amounts to.
 //!
 //! One budget covers everything from DNS to the body's last byte. Redirects are not followed, the environment's
