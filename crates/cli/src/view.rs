@@ -275,6 +275,24 @@ pub(crate) struct AttemptView {
     pub(crate) timings: Timings,
     #[serde(default)]
     pub(crate) decision: String,
+    #[serde(default)]
+    pub(crate) peer: Option<String>,
+    #[serde(default)]
+    pub(crate) tls_version: Option<String>,
+    #[serde(default)]
+    pub(crate) connection_reused: bool,
+    #[serde(default)]
+    pub(crate) location: Option<String>,
+    #[serde(default)]
+    pub(crate) retry_after: Value,
+    #[serde(default)]
+    pub(crate) request_headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) response_headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) response_body: Option<String>,
+    #[serde(default)]
+    pub(crate) response_truncated: bool,
 }
 
 /// How long a try took.

@@ -10,13 +10,14 @@
 mod backoff;
 mod destination;
 mod guard;
+mod retry_after;
 mod scheduler;
 mod service;
 pub mod signature;
 mod transport;
 mod verdict;
 
-pub use backoff::RetrySchedule;
+pub use clawhook_model::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawhook_clock::Clock;
-use clawhook_model::{Attempt, AttemptReport, DestinationId, Halt, HaltReason, Standing, UnixMs};
+use clawhook_model::{
+    Attempt, AttemptReport, DestinationId, Halt, HaltReason, RetryRules, RetrySchedule, Standing, UnixMs,
+};
 use clawhook_store::{
     LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled,
     Store, StoreError, Topic,
@@ -25,12 +27,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backoff::RetrySchedule;
 use crate::destination::{Ready, heals_when_ready, lane_limits, sending};
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::signature::{SigningSecret, sign};
 use crate::transport::{PostRequest, Transport};
-use crate::verdict::{Judgement, judge};
+use crate::verdict::{History, Judgement, judge};
 
 /// How many deliveries are leased in one transaction.
 const BATCH: usize = 256;
@@ -464,8 +465,14 @@ impl Core {
         let report = self.transport.send(request).await;
         let now = self.clock.now();
         let random = chance(&delivery);
-        let Judgement { verdict, decision, reason } =
-            judge(&report, &self.options.retry_schedule, delivery.retries_used, now, random);
+        let rules = RetryRules::of(self.options.retry_schedule.clone());
+        // The store does not count refusals yet, so this bound is not reached.
+        let history =
+            History { retries_used: delivery.retries_used, refusals: 0, window_from: delivery.armed_at };
+        let Judgement { verdict, pause, decision, reason } = judge(&report, &rules, history, now, random);
+        if let Some(pause) = pause {
+            tracing::warn!(delivery = %delivery.id, pause = pause.as_str(), "the destination is to be paused");
+        }
         // At a shutdown nobody listens any more.
         let ended = ended(&report);
         let LeasedDelivery { destination, class, .. } = delivery;

@@ -1,67 +1,192 @@
 //! What follows from an attempt: one table, pure.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clawhook_model::{AttemptClass, AttemptReport, UnixMs, format_duration};
-use clawhook_store::Verdict;
+use clawhook_model::{AttemptClass, AttemptReport, HaltReason, RetryRules, UnixMs, format_duration};
+use clawhook_store::{Spends, Verdict};
 
-use crate::backoff::RetrySchedule;
+use crate::backoff::{after_own_fault, with_jitter};
 
-/// How long a delivery waits after a fault of our own side, which uses up no retry.
-const OWN_FAULT_WAIT: Duration = Duration::from_secs(30);
+const GONE: u16 = 410;
+/// The statuses of 4xx that speak of the moment and not of the event: the same event may be taken later.
+const PASSING: [u16; 3] = [408, 425, 429];
+/// When a delivery to a paused destination is looked at again, should nobody resume it before.
+const PAUSED_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// What a delivery has behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct History {
+    /// How many steps of the retry schedule are used up.
+    pub(crate) retries_used: u32,
+    /// How many tries the receiver has refused.
+    pub(crate) refusals: u32,
+    /// When its window began.
+    pub(crate) window_from: UnixMs,
+}
 
 /// What was decided, and why, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
+    /// Why the destination is to be halted, if it is, with all that waits for it.
+    pub(crate) pause: Option<HaltReason>,
     /// For the attempt's record.
     pub(crate) decision: String,
     /// For lists: why it is not delivered.
     pub(crate) reason: Option<String>,
 }
 
-/// Decides what follows from `report`, once `retries_used` steps of the schedule are used up. `random` lies in `0..1`.
+/// A try that is planned, before the window and chance have had their say.
+struct Plan {
+    wait: Duration,
+    spends: Spends,
+    why: String,
+}
+
+/// Why there is no further try.
+enum End {
+    Refused { status: u16, tries: NonZeroU32 },
+    ScheduleUsedUp { retries: u32 },
+    WindowOver { wait: Duration, window: Duration, ends: UnixMs },
+}
+
+/// Decides what follows from `report`. `random` lies in `0..1`.
 pub(crate) fn judge(
     report: &AttemptReport,
-    schedule: &RetrySchedule,
-    retries_used: u32,
+    rules: &RetryRules,
+    history: History,
     now: UnixMs,
     random: f64,
 ) -> Judgement {
     if report.class.is_delivered() {
-        return Judgement { verdict: Verdict::Delivered, decision: "delivered".to_owned(), reason: None };
+        let decision = "delivered".to_owned();
+        return Judgement { verdict: Verdict::Delivered, pause: None, decision, reason: None };
     }
-    let reason = Some(what_failed(report));
-    if report.class.is_own_fault() {
-        let verdict = Verdict::RetryAt { at: now.plus(OWN_FAULT_WAIT), uses_retry: false };
-        let decision = format!(
-            "tried again in {}: the fault is on our side, no retry is used up",
-            format_duration(OWN_FAULT_WAIT)
-        );
-        return Judgement { verdict, decision, reason };
+    if report.status == Some(GONE) {
+        return gone(report, now);
     }
-    match schedule.delay(retries_used, random) {
-        Some(wait) => {
-            let verdict = Verdict::RetryAt { at: now.plus(wait), uses_retry: true };
-            let shown =
-                format_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
-            let step = retries_used + 1;
-            let decision = format!(
-                "tried again in {shown}: step {step} of {} of the retry schedule, after {}",
-                schedule.retries(),
-                report.class.as_str(),
-            );
-            Judgement { verdict, decision, reason }
-        }
-        None => Judgement {
-            verdict: Verdict::Dead,
-            decision: format!(
-                "given up: all {} retries are used up; `retry` starts over",
-                schedule.retries()
-            ),
-            reason,
+    let planned = next_try(report, rules, history, now);
+    match planned.and_then(|plan| Ok((within_window(&plan, rules, history, now, random)?, plan))) {
+        Ok((at, Plan { spends, why, .. })) => Judgement {
+            verdict: Verdict::RetryAt { at, spends },
+            pause: None,
+            decision: format!("tried again in {}: {why}", shown(at.since(now))),
+            reason: Some(what_failed(report)),
         },
+        Err(end) => given_up(report, &end),
     }
+}
+
+/// The receiver wants no more events, this one or any other. What waits is the operator's to settle, so nothing is
+/// given up.
+fn gone(report: &AttemptReport, now: UnixMs) -> Judgement {
+    Judgement {
+        verdict: Verdict::RetryAt { at: now.plus(PAUSED_WAIT), spends: Spends::Nothing },
+        pause: Some(HaltReason::Gone),
+        decision: "kept until the destination is resumed: the receiver answered 410, it is gone; no retry is used up"
+            .to_owned(),
+        reason: Some(format!("{}; the destination is paused", what_failed(report))),
+    }
+}
+
+/// The next try by the schedule, the receiver's wish and the kind of failure.
+fn next_try(report: &AttemptReport, rules: &RetryRules, history: History, now: UnixMs) -> Result<Plan, End> {
+    let class = report.class.as_str();
+    if report.class.is_own_fault() {
+        return Ok(Plan {
+            wait: after_own_fault(now.since(history.window_from)),
+            spends: Spends::Nothing,
+            why: format!("the fault is on our side ({class}), no retry is used up"),
+        });
+    }
+    let refusal = report.status.filter(|status| is_refusal(*status));
+    let tries = rules.client_error_tries;
+    let refusals = history.refusals.saturating_add(1);
+    if let Some(status) = refusal
+        && refusals >= tries.get()
+    {
+        return Err(End::Refused { status, tries });
+    }
+    let schedule = &rules.schedule;
+    let retries = schedule.retries();
+    let Some(step) = schedule.delay(history.retries_used) else {
+        return Err(End::ScheduleUsedUp { retries });
+    };
+    let (wait, asked) = heed(report, rules, step, now);
+    let after = match refusal {
+        Some(status) => format!("HTTP {status}, refusal {refusals} of {tries}"),
+        None => class.to_owned(),
+    };
+    let spends = if refusal.is_some() { Spends::RefusalAndRetry } else { Spends::Retry };
+    let number = history.retries_used + 1;
+    let why = format!("step {number} of {retries} of the retry schedule, after {after}{asked}");
+    Ok(Plan { wait, spends, why })
+}
+
+/// The schedule's `step`, lengthened to what the receiver asks for as far as that is heeded, and the words for it.
+fn heed(report: &AttemptReport, rules: &RetryRules, step: Duration, now: UnixMs) -> (Duration, String) {
+    let Some(asked) = report.retry_after.map(|hint| hint.wait(now)) else { return (step, String::new()) };
+    let most = rules.max_retry_after;
+    let heeded = asked.min(most);
+    let (asked_shown, most) = (shown(asked), shown(most));
+    let words = if heeded <= step {
+        format!("; the receiver asked for {asked_shown}, and the step is no shorter than what is heeded")
+    } else if asked > heeded {
+        format!("; the receiver asked for {asked_shown}, and at most {most} is heeded")
+    } else {
+        format!("; the receiver asked for {asked_shown}")
+    };
+    (step.max(heeded), words)
+}
+
+/// The instant of a planned try, with jitter, never beyond the window.
+///
+/// Chance does not end a delivery: where the wait itself fits into the window, its jitter is made to fit.
+fn within_window(
+    plan: &Plan,
+    rules: &RetryRules,
+    history: History,
+    now: UnixMs,
+    random: f64,
+) -> Result<UnixMs, End> {
+    let window = rules.effective_window();
+    let ends = history.window_from.plus(window);
+    if now.plus(plan.wait) > ends {
+        return Err(End::WindowOver { wait: plan.wait, window, ends });
+    }
+    Ok(now.plus(with_jitter(plan.wait, random)).min(ends))
+}
+
+fn given_up(report: &AttemptReport, end: &End) -> Judgement {
+    let failed = what_failed(report);
+    let (why, reason) = match end {
+        End::Refused { status, tries } => (
+            format!(
+                "the receiver refused it with HTTP {status}, and all {tries} tries that it may refuse are used up"
+            ),
+            format!("{failed}; refused {tries} times"),
+        ),
+        End::ScheduleUsedUp { retries: 0 } => ("no retry is granted".to_owned(), failed),
+        End::ScheduleUsedUp { retries } => {
+            (format!("all {retries} retries are used up, the last after {}", report.class.as_str()), failed)
+        }
+        End::WindowOver { wait, window, ends } => (
+            format!(
+                "the next try, in {}, would come after the window of {} that ends at {ends}",
+                shown(*wait),
+                shown(*window)
+            ),
+            format!("{failed}; its window of {} is over", shown(*window)),
+        ),
+    };
+    let decision = format!("given up: {why}; `retry` starts over");
+    Judgement { verdict: Verdict::Dead, pause: None, decision, reason: Some(reason) }
+}
+
+/// Whether a status says that this event will not be taken, however often it is sent.
+fn is_refusal(status: u16) -> bool {
+    AttemptClass::of_status(status) == AttemptClass::ClientError && !PASSING.contains(&status)
 }
 
 fn what_failed(report: &AttemptReport) -> String {
@@ -74,54 +199,11 @@ fn what_failed(report: &AttemptReport) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use clawhook_model::PhaseTimings;
-
-    use super::*;
-
-    const NOW: UnixMs = UnixMs::from_millis(1_000_000);
-
-    fn report(class: AttemptClass) -> AttemptReport {
-        AttemptReport::failed(class, "it broke", PhaseTimings::default())
-    }
-
-    fn decide(class: AttemptClass, retries_used: u32) -> Verdict {
-        judge(&report(class), &RetrySchedule::default(), retries_used, NOW, 0.0).verdict
-    }
-
-    #[test]
-    fn a_lost_answer_is_retried_like_any_failure() {
-        use AttemptClass::{
-            AnswerLost, AnswerTimeout, ClientError, ConnectFailed, Redirect, ServerError, TlsFailed,
-        };
-        for class in [AnswerLost, AnswerTimeout, ClientError, ConnectFailed, Redirect, ServerError, TlsFailed]
-        {
-            let expected = Verdict::RetryAt { at: NOW.plus(Duration::from_secs(5)), uses_retry: true };
-            assert_eq!(decide(class, 0), expected, "{class:?}");
-        }
-    }
-
-    #[test]
-    fn the_schedule_is_walked_to_its_end_and_then_the_delivery_is_dead() {
-        let second = Verdict::RetryAt { at: NOW.plus(Duration::from_secs(300)), uses_retry: true };
-        assert_eq!(decide(AttemptClass::ServerError, 1), second);
-        assert_eq!(decide(AttemptClass::ServerError, 9), Verdict::Dead);
-    }
-
-    #[test]
-    fn a_fault_of_our_own_side_uses_up_no_retry() {
-        for retries_used in [0, 9, 100] {
-            let expected = Verdict::RetryAt { at: NOW.plus(OWN_FAULT_WAIT), uses_retry: false };
-            assert_eq!(decide(AttemptClass::DnsFailed, retries_used), expected);
-        }
-    }
-
-    #[test]
-    fn the_reason_is_openclaws_sentence_where_there_is_a_status() {
-        let mut report = report(AttemptClass::ServerError);
-        report.status = Some(500);
-        let judgement = judge(&report, &RetrySchedule::default(), 0, NOW, 0.0);
-        assert_eq!(judgement.reason.as_deref(), Some("Webhook request failed with HTTP 500"));
-    }
+/// A wait for people: milliseconds matter only where there are no minutes.
+fn shown(wait: Duration) -> String {
+    let whole = Duration::from_secs(wait.as_secs());
+    format_duration(if wait < Duration::from_secs(60) { wait } else { whole })
 }
+
+#[cfg(test)]
+mod tests;

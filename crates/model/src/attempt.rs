@@ -1,10 +1,12 @@
 //! An attempt: one try at carrying an event to its target, with everything an operator wants to know about it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::DeliveryId;
+use crate::recorded_headers::RecordedHeaders;
 use crate::time::UnixMs;
 
 /// How one attempt ended.
@@ -41,6 +43,10 @@ pub enum AttemptClass {
     ProtocolError,
     /// The gateway ended while the attempt was under way; the receiver may have the event.
     Interrupted,
+    /// The gateway's own proxy failed or refused; the receiver is not to blame.
+    ProxyFailed,
+    /// This machine has no more open files, ports or memory for a connection; the receiver is not to blame.
+    ResourcesExhausted,
 }
 
 impl AttemptClass {
@@ -61,7 +67,7 @@ impl AttemptClass {
 
     /// Whether the failure lies on the gateway's own side; such an attempt does not use up one of the retries.
     pub fn is_own_fault(self) -> bool {
-        matches!(self, Self::DnsFailed | Self::Interrupted)
+        matches!(self, Self::DnsFailed | Self::Interrupted | Self::ProxyFailed | Self::ResourcesExhausted)
     }
 
     /// The wire's name.
@@ -81,6 +87,8 @@ impl AttemptClass {
             Self::AnswerTimeout => "answer_timeout",
             Self::ProtocolError => "protocol_error",
             Self::Interrupted => "interrupted",
+            Self::ProxyFailed => "proxy_failed",
+            Self::ResourcesExhausted => "resources_exhausted",
         }
     }
 }
@@ -113,6 +121,37 @@ pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// When a receiver asks to be tried again (`Retry-After`, RFC 9110 §10.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RetryAfter {
+    /// So many seconds after its answer.
+    Seconds(u64),
+    /// At an instant of the wall clock.
+    At(UnixMs),
+}
+
+impl RetryAfter {
+    /// How long to wait from `now`; an instant that has passed asks for nothing.
+    pub fn wait(self, now: UnixMs) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::At(instant) => instant.since(now),
+        }
+    }
+}
+
+/// The version of TLS that protected an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
 /// What an attempt brought, before it is decided what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,6 +173,21 @@ pub struct AttemptReport {
     /// Where a redirect pointed; it was not followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// When the receiver asked to be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<RetryAfter>,
+    /// The request's headers as they were sent, secrets masked; none where it was not sent.
+    #[serde(default, skip_serializing_if = "RecordedHeaders::is_empty")]
+    pub request_headers: RecordedHeaders,
+    /// The answer's headers, secrets masked.
+    #[serde(default, skip_serializing_if = "RecordedHeaders::is_empty")]
+    pub response_headers: RecordedHeaders,
+    /// Whom the connection was made to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<SocketAddr>,
+    /// The version of TLS; none over plain http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_version: Option<TlsVersion>,
     /// Whether an open connection was used again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub connection_reused: bool,
@@ -151,6 +205,11 @@ impl AttemptReport {
             response_body: None,
             response_truncated: false,
             location: None,
+            retry_after: None,
+            request_headers: RecordedHeaders::default(),
+            response_headers: RecordedHeaders::default(),
+            peer: None,
+            tls_version: None,
             connection_reused: false,
             timings,
         }
@@ -175,4 +234,47 @@ pub struct Attempt {
     pub next_at: Option<UnixMs>,
     /// What was decided and why, in words.
     pub decision: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_still_read() {
+        let old = r#"{"class":"server_error","status":500,"error":"the receiver answered 500","timings":{"totalUs":9}}"#;
+        let report: AttemptReport = serde_json::from_str(old).unwrap();
+        assert_eq!((report.class, report.peer, report.retry_after), (AttemptClass::ServerError, None, None));
+        assert!(report.request_headers.is_empty() && report.response_headers.is_empty());
+        assert_eq!(serde_json::to_string(&report).unwrap(), old);
+    }
+
+    #[test]
+    fn what_there_is_to_know_of_an_attempt_is_written_short() {
+        let report = AttemptReport {
+            retry_after: Some(RetryAfter::Seconds(120)),
+            request_headers: RecordedHeaders::record([("authorization", b"***".as_slice())]),
+            peer: Some(SocketAddr::from(([192, 0, 2, 1], 443))),
+            tls_version: Some(TlsVersion::V1_3),
+            ..AttemptReport::failed(AttemptClass::ServerError, "no", PhaseTimings::default())
+        };
+        let written = serde_json::to_value(&report).unwrap();
+        let expected = json!({
+            "class": "server_error", "error": "no", "retryAfter": { "seconds": 120 },
+            "requestHeaders": [["authorization", "***"]],
+            "peer": "192.0.2.1:443", "tlsVersion": "1.3", "timings": { "totalUs": 0 },
+        });
+        assert_eq!(written, expected);
+        assert_eq!(serde_json::from_value::<AttemptReport>(written).unwrap(), report);
+    }
+
+    #[test]
+    fn an_instant_that_has_passed_asks_for_no_wait() {
+        let now = UnixMs::from_millis(10_000);
+        assert_eq!(RetryAfter::At(UnixMs::from_millis(4_000)).wait(now), Duration::ZERO);
+        assert_eq!(RetryAfter::At(UnixMs::from_millis(12_000)).wait(now), Duration::from_secs(2));
+        assert_eq!(RetryAfter::Seconds(7).wait(now), Duration::from_secs(7));
+    }
 }

@@ -20,6 +20,7 @@ mod notice;
 mod outbox;
 mod patch;
 mod payload;
+mod recorded_headers;
 mod run;
 mod schedule;
 mod session;
@@ -27,12 +28,13 @@ mod time;
 mod webhook_url;
 
 pub use at::{parse_at, parse_at_in};
-pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
+pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, SchemesError, SignatureScheme, SignatureSchemes, Standing, Subscription,
+    Order, RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes,
+    Standing, Subscription,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
@@ -45,6 +47,7 @@ pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
 };
 pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
+pub use recorded_headers::RecordedHeaders;
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
     Severity, Trigger, Usage,

@@ -43,7 +43,7 @@ pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
 pub use outbox::{
     Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
     LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
-    Settled, Verdict,
+    Settled, Spends, Verdict,
 };
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,

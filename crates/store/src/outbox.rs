@@ -106,11 +106,34 @@ pub enum Verdict {
     RetryAt {
         /// When.
         at: UnixMs,
-        /// Whether a step of the retry schedule is used up; a fault of our own side uses none.
-        uses_retry: bool,
+        /// What the attempt used up of what the delivery was granted.
+        spends: Spends,
     },
     /// It is given up.
     Dead,
+}
+
+/// What an attempt uses up of what a delivery was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spends {
+    /// Nothing: the fault is on our own side, or the destination is paused.
+    Nothing,
+    /// A step of the retry schedule.
+    Retry,
+    /// A step of the retry schedule, and one of the tries that a receiver may refuse.
+    RefusalAndRetry,
+}
+
+impl Spends {
+    /// Whether a step of the retry schedule is used up.
+    pub fn a_retry(self) -> bool {
+        self != Self::Nothing
+    }
+
+    /// Whether one of the tries that a receiver may refuse is used up.
+    pub fn a_refusal(self) -> bool {
+        self == Self::RefusalAndRetry
+    }
 }
 
 /// An attempt and what follows from it.

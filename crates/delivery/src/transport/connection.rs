@@ -13,15 +13,21 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::attempt::Reached;
+use super::metered::{Allowance, Metered};
 use super::{Answer, Message};
 
 /// The bytes' way: plain, or through TLS.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
+type Driver = Connection<TokioIo<Metered<Stream>>, Full<Bytes>>;
 
 /// The most that an answer's head may take, and with it what a connection keeps in memory.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// The most that is read before an answer's head is there, interim answers included; the head's last read may bring a
+/// piece of the body with it.
+const MAX_BYTES_BEFORE_BODY: usize = 4 * MAX_HEAD_BYTES;
 
 /// A connection on which at most one request is under way.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     /// `None` once the connection has ended.
     driver: Option<Box<Driver>>,
+    allowance: Allowance,
+    reached: Reached,
 }
 
 /// Why no answer came on a connection.
@@ -50,21 +58,32 @@ pub(super) enum BodyEnd {
 }
 
 impl HttpConnection {
-    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
-        let (sender, driver) =
-            Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(Box::new(driver)) })
+    pub(super) async fn open(stream: Stream, reached: Reached) -> hyper::Result<Self> {
+        let allowance = Allowance::default();
+        allowance.set(MAX_BYTES_BEFORE_BODY);
+        let stream = TokioIo::new(Metered::new(stream, allowance.clone()));
+        let (sender, driver) = Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(stream).await?;
+        Ok(Self { sender, driver: Some(Box::new(driver)), allowance, reached })
+    }
+
+    /// Whom it reached.
+    pub(super) fn reached(&self) -> Reached {
+        self.reached
     }
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn exchange(&mut self, message: Message) -> Result<Answer, Unanswered> {
+        self.allowance.set(MAX_BYTES_BEFORE_BODY);
         let mut answer = pin!(self.sender.try_send_request(message));
         let driver = &mut self.driver;
         let answer = poll_fn(|cx| {
             drive(driver, cx);
             answer.as_mut().poll(cx)
         });
-        answer.await.map_err(|mut error| match error.take_message() {
+        let answer = answer.await;
+        // From here on it is the body's reader who sees to it that it ends.
+        self.allowance.set(usize::MAX);
+        answer.map_err(|mut error| match error.take_message() {
             Some(unsent) => Unanswered::Unsent(Box::new(unsent), error.into_error()),
             None => Unanswered::Broken(error.into_error()),
         })

@@ -6,7 +6,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use clawhook_model::{PhaseTimings, micros};
+use clawhook_model::{PhaseTimings, TlsVersion, micros};
+use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
@@ -15,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use url::{Host, Url};
 
+use super::attempt::Reached;
 use super::connection::HttpConnection;
 use super::failure::{Failure, with_causes};
 use super::resolver::{ResolveError, Resolver};
@@ -52,12 +54,13 @@ impl Connector {
         }
     }
 
-    /// Connects to the URL's origin before `deadline` and before the connector's own, and notes each phase's time.
+    /// Connects to the URL's origin before `deadline` and before the connector's own, and notes each phase's time and
+    /// whom it reached.
     pub(super) async fn connect(
         &self,
         url: &Url,
         deadline: Instant,
-        timings: &mut PhaseTimings,
+        (timings, reached): (&mut PhaseTimings, &mut Reached),
     ) -> Result<HttpConnection, Failure> {
         let began_at = Instant::now();
         let goal = Goal {
@@ -68,12 +71,15 @@ impl Connector {
         };
         let addresses = self.vetted_addresses(goal, timings).await?;
         let tcp = timed(&mut timings.connect_us, dial(goal, &addresses)).await?;
+        reached.peer = tcp.peer_addr().ok();
         let stream = if url.scheme() == "https" {
-            Either::Right(Box::new(timed(&mut timings.tls_us, self.secure(goal, tcp)).await?))
+            let tls = timed(&mut timings.tls_us, self.secure(goal, tcp)).await?;
+            reached.tls_version = tls_version(&tls);
+            Either::Right(Box::new(tls))
         } else {
             Either::Left(tcp)
         };
-        Ok(HttpConnection::open(stream).await?)
+        Ok(HttpConnection::open(stream, *reached).await?)
     }
 
     async fn vetted_addresses(
@@ -144,14 +150,18 @@ async fn dial(goal: Goal<'_>, addresses: &[VettedAddress]) -> Result<TcpStream, 
     for (tried, address) in candidates.iter().enumerate() {
         let left = goal.deadline.saturating_duration_since(Instant::now());
         let share = left.div_f64((candidates.len() - tried) as f64);
-        failure = match tokio::time::timeout(share, dial_one(*address, goal.port)).await {
+        let (host, port) = (host_of(goal.url), goal.port);
+        let latest = match tokio::time::timeout(share, dial_one(*address, port)).await {
             Ok(Ok(stream)) if peer_is(&stream, *address) => return Ok(stream),
-            Ok(Ok(_)) => return Err(Failure::WrongPeer { host: host_of(goal.url) }),
-            Ok(Err(error)) => Failure::Connect { host: host_of(goal.url), port: goal.port, error },
-            Err(Elapsed { .. }) => {
-                Failure::ConnectTimeout { host: host_of(goal.url), port: goal.port, within: goal.allotted() }
-            }
+            Ok(Ok(_)) => return Err(Failure::WrongPeer { host }),
+            Ok(Err(error)) => Failure::Connect { host, port, error },
+            Err(Elapsed { .. }) => Failure::ConnectTimeout { host, port, within: goal.allotted() },
         };
+        // Where one address failed by the receiver's fault, it is not hidden by another that cannot be dialled from
+        // here, such as an IPv6 one on a machine without IPv6.
+        if tried == 0 || !latest.class().is_own_fault() {
+            failure = latest;
+        }
     }
     Err(failure)
 }
@@ -162,6 +172,14 @@ async fn dial_one(address: VettedAddress, port: u16) -> io::Result<TcpStream> {
     // A request is one write, and waiting for more to send with it would only delay it.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+fn tls_version(stream: &TlsStream<TcpStream>) -> Option<TlsVersion> {
+    match stream.get_ref().1.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => Some(TlsVersion::V1_2),
+        ProtocolVersion::TLSv1_3 => Some(TlsVersion::V1_3),
+        _ => None,
+    }
 }
 
 fn peer_is(stream: &TcpStream, address: VettedAddress) -> bool {

@@ -5,8 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use clawhook_model::AttemptClass;
+use rustix::io::Errno;
 use thiserror::Error;
 
+use super::metered::TooMuchRead;
 use crate::guard::GuardRefusal;
 
 /// Why no answer came. No text shows an address that a name resolved to.
@@ -53,6 +55,7 @@ impl Failure {
             Self::Connect { error, .. } if error.kind() == io::ErrorKind::TimedOut => {
                 AttemptClass::ConnectTimeout
             }
+            Self::Connect { error, .. } if is_exhausted(error) => AttemptClass::ResourcesExhausted,
             Self::Connect { .. } | Self::ClosedBeforeRequest { .. } => AttemptClass::ConnectFailed,
             Self::ConnectTimeout { .. } | Self::TlsTimeout { .. } => AttemptClass::ConnectTimeout,
             Self::Tls { .. } | Self::NoRoots(_) => AttemptClass::TlsFailed,
@@ -63,11 +66,23 @@ impl Failure {
     }
 }
 
+/// Whether this machine could not open a connection at all: no more open files, ports, or memory.
+fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|errno| exhausted.contains(&errno))
+}
+
 impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
         let why = with_causes(&error);
-        if error.is_parse() { Self::Protocol(why) } else { Self::AnswerLost(why) }
+        if error.is_parse() || read_too_much(&error) { Self::Protocol(why) } else { Self::AnswerLost(why) }
     }
+}
+
+/// Whether an allowance came to its end.
+fn read_too_much(error: &hyper::Error) -> bool {
+    let io_error = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    io_error.and_then(io::Error::get_ref).is_some_and(<dyn Error + Send + Sync>::is::<TooMuchRead>)
 }
 
 /// An error with everything that caused it, in one line.
@@ -84,4 +99,26 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_is_short_of_is_not_the_receivers_fault() {
+        for (errno, class) in [
+            (Errno::MFILE, AttemptClass::ResourcesExhausted),
+            (Errno::NFILE, AttemptClass::ResourcesExhausted),
+            (Errno::NOBUFS, AttemptClass::ResourcesExhausted),
+            (Errno::NOMEM, AttemptClass::ResourcesExhausted),
+            (Errno::ADDRNOTAVAIL, AttemptClass::ResourcesExhausted),
+            (Errno::CONNREFUSED, AttemptClass::ConnectFailed),
+            (Errno::HOSTUNREACH, AttemptClass::ConnectFailed),
+            (Errno::TIMEDOUT, AttemptClass::ConnectTimeout),
+        ] {
+            let failure = Failure::Connect { host: "h".to_owned(), port: 443, error: errno.into() };
+            assert_eq!(failure.class(), class, "{failure}");
+        }
+    }
 }

@@ -6,7 +6,8 @@
 //! - `Connector` makes new ones: `Resolver` asks DNS, the guard vets every answer, a vetted address and nothing
 //!   else is dialled, the peer is checked, and `tls` shakes hands;
 //! - `HttpConnection` speaks HTTP/1.1 on one of them. It has no task of its own: whoever waits for the answer drives
-//!   it, so a request that is given up closes its connection, and nothing runs on in the background;
+//!   it, so a request that is given up closes its connection, and nothing runs on in the background. `Metered` ends
+//!   the reading where a receiver sends on and on and never answers;
 //! - `Failure` names what went wrong and the [`AttemptClass`](clawhook_model::AttemptClass) that it amounts to.
 //!
 //! One budget covers everything from DNS to the body's last byte. Redirects are not followed, the environment's
@@ -19,6 +20,7 @@ mod attempt;
 mod connection;
 mod connector;
 mod failure;
+mod metered;
 mod pool;
 mod resolver;
 mod tls;
@@ -177,9 +179,9 @@ impl Inner {
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connector.connect(url, deadline, attempt.timings()).await?,
+                None => self.connector.connect(url, deadline, attempt.connecting()).await?,
             };
-            attempt.request_begins(reused);
+            attempt.request_begins(message.headers(), connection.reached(), reused);
             match connection.exchange(message).await {
                 Ok(answer) => return Ok((connection, answer)),
                 // The receiver had closed the idle connection, and not a byte was written: it is as if it had never
@@ -201,10 +203,12 @@ impl Inner {
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
-        for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        for framing in [CONNECTION, TRANSFER_ENCODING] {
             headers.remove(framing);
         }
         headers.insert(HOST, host);
+        // It would be added further down; here, the record of the attempt sees it.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.entry(USER_AGENT).or_insert_with(|| self.options.user_agent.clone());
 
         let mut message = Request::new(Full::new(body));

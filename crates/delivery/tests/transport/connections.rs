@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::receiver::Receiver;
-use crate::{impatient, patient, post, transport};
+use crate::{patient, post, transport};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -193,12 +193,4 @@ async fn a_refused_port_is_a_failed_connection() {
     assert_eq!(report.class, AttemptClass::ConnectFailed);
     assert!(report.error.unwrap().starts_with(&format!("no connection to `127.0.0.1` port {port}: ")));
     assert!(report.timings.connect_us.is_some());
-}
-
-#[tokio::test]
-async fn a_tls_handshake_that_never_ends_costs_the_connections_time_and_no_more() {
-    let receiver = Receiver::start(|mut conversation| async move { conversation.stall().await }).await;
-    let report = post(&impatient(), &receiver.url_on("https", "127.0.0.1")).await;
-    assert_eq!(report.class, AttemptClass::ConnectTimeout, "{:?}", report.error);
-    assert!(report.timings.connect_us.is_some() && report.timings.tls_us.is_some());
 }

@@ -4,8 +4,10 @@
 
 mod answers;
 mod connections;
+#[allow(dead_code, reason = "the hostile suite uses it too")]
 mod name_server;
 mod names;
+#[allow(dead_code, reason = "the hostile suite uses it too")]
 mod receiver;
 mod tls;
 

@@ -12,6 +12,8 @@ const TYPE_AAAA: u16 = 28;
 pub(crate) enum Answer {
     /// These, each to the question of its own kind.
     Addresses(Vec<IpAddr>),
+    /// The same, and not to be remembered.
+    Fleeting(Vec<IpAddr>),
     /// There is no such name.
     NoSuchName,
     /// The server has failed.
@@ -29,6 +31,11 @@ pub(crate) struct NameServer {
 
 impl NameServer {
     pub(crate) async fn start(answer: impl Fn(&str) -> Answer + Send + 'static) -> Self {
+        Self::start_by_kind(move |name, _| answer(name)).await
+    }
+
+    /// One that may answer otherwise where it is asked for IPv6.
+    pub(crate) async fn start_by_kind(answer: impl Fn(&str, bool) -> Answer + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (sender, questions) = mpsc::unbounded_channel();
@@ -38,7 +45,9 @@ impl NameServer {
                 let (length, from) = socket.recv_from(&mut packet).await.unwrap();
                 let question = &packet[12..length];
                 let (name, kind, end) = parse(question);
-                if let Some(reply) = reply(&packet[..2], &question[..end], kind, &answer(&name)) {
+                if let Some(reply) =
+                    reply(&packet[..2], &question[..end], kind, &answer(&name, kind == TYPE_AAAA))
+                {
                     socket.send_to(&reply, from).await.unwrap();
                 }
                 sender.send((name, kind)).ok();
@@ -80,13 +89,15 @@ fn parse(question: &[u8]) -> (String, u16, usize) {
 }
 
 fn reply(id: &[u8], question: &[u8], kind: u16, answer: &Answer) -> Option<Vec<u8>> {
-    let (code, addresses): (u16, &[IpAddr]) = match answer {
-        Answer::Addresses(addresses) => (0, addresses),
-        Answer::Failure => (2, &[]),
-        Answer::NoSuchName => (3, &[]),
+    let (code, addresses, seconds): (u16, &[IpAddr], u8) = match answer {
+        Answer::Addresses(addresses) => (0, addresses, 60),
+        Answer::Fleeting(addresses) => (0, addresses, 0),
+        Answer::Failure => (2, &[], 0),
+        Answer::NoSuchName => (3, &[], 0),
         Answer::Silence => return None,
     };
-    let records: Vec<Vec<u8>> = addresses.iter().filter_map(|address| record(*address, kind)).collect();
+    let records: Vec<Vec<u8>> =
+        addresses.iter().filter_map(|address| record(*address, kind, seconds)).collect();
     let mut reply = id.to_vec();
     for field in [0x8180 | code, 1, u16::try_from(records.len()).unwrap(), 0, 0] {
         reply.extend(field.to_be_bytes());
@@ -96,8 +107,8 @@ fn reply(id: &[u8], question: &[u8], kind: u16, answer: &Answer) -> Option<Vec<u
     Some(reply)
 }
 
-/// A resource record for the question's own name, living a minute.
-fn record(address: IpAddr, kind: u16) -> Option<Vec<u8>> {
+/// A resource record for the question's own name, living so many seconds.
+fn record(address: IpAddr, kind: u16, seconds: u8) -> Option<Vec<u8>> {
     let data = match address {
         IpAddr::V4(address) if kind == TYPE_A => address.octets().to_vec(),
         IpAddr::V6(address) if kind == TYPE_AAAA => address.octets().to_vec(),
@@ -105,7 +116,7 @@ fn record(address: IpAddr, kind: u16) -> Option<Vec<u8>> {
     };
     let mut record = vec![0xc0, 12];
     record.extend(kind.to_be_bytes());
-    record.extend([0, 1, 0, 0, 0, 60, 0, u8::try_from(data.len()).unwrap()]);
+    record.extend([0, 1, 0, 0, 0, seconds, 0, u8::try_from(data.len()).unwrap()]);
     record.extend(data);
     Some(record)
 }

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clawhook_model::WebhookUrl;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What a receiver was sent.
@@ -20,10 +21,15 @@ pub(crate) struct Received {
     pub(crate) connection: usize,
 }
 
+/// How much of what a counting receiver says waits in its own socket.
+const SEND_BUFFER: u32 = 16 * 1024;
+
 /// A listening receiver; it ends with its value.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     received: mpsc::UnboundedReceiver<Received>,
+    said: Arc<AtomicUsize>,
+    under_way: watch::Receiver<usize>,
     listening: JoinHandle<()>,
 }
 
@@ -32,6 +38,7 @@ pub(crate) struct Conversation<S = TcpStream> {
     pub(crate) stream: S,
     number: usize,
     received: mpsc::UnboundedSender<Received>,
+    said: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -41,18 +48,50 @@ impl Receiver {
         F: Fn(Conversation) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpSocket::new_v4().unwrap(), behave)
+    }
+
+    /// The same, and what it could say is soon what was read: little of it waits in its own socket.
+    pub(crate) fn start_counting<F, Fut>(behave: F) -> Self
+    where
+        F: Fn(Conversation) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(SEND_BUFFER).unwrap();
+        Self::start_on(socket, behave)
+    }
+
+    fn start_on<F, Fut>(socket: TcpSocket, behave: F) -> Self
+    where
+        F: Fn(Conversation) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = socket.listen(1_024).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, received) = mpsc::unbounded_channel();
+        let (count, under_way) = watch::channel(0);
+        let said = Arc::new(AtomicUsize::new(0));
         let behave = Arc::new(behave);
-        let listening = tokio::spawn(async move {
-            let mut conversations = JoinSet::new();
-            for number in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                conversations.spawn(behave(Conversation { stream, number, received: sender.clone() }));
+        let listening = tokio::spawn({
+            let said = said.clone();
+            async move {
+                let mut conversations = JoinSet::new();
+                for number in 0.. {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    let (received, said) = (sender.clone(), said.clone());
+                    let behaviour = behave(Conversation { stream, number, received, said });
+                    let count = count.clone();
+                    count.send_modify(|count| *count += 1);
+                    conversations.spawn(async move {
+                        behaviour.await;
+                        count.send_modify(|count| *count -= 1);
+                    });
+                }
             }
         });
-        Self { address, received, listening }
+        Self { address, received, said, under_way, listening }
     }
 
     /// Answers every request on every connection with the same bytes.
@@ -82,6 +121,16 @@ impl Receiver {
     pub(crate) fn unseen(&mut self) -> usize {
         std::iter::from_fn(|| self.received.try_recv().ok()).count()
     }
+
+    /// How many bytes it could say so far, on all its connections.
+    pub(crate) fn said(&self) -> usize {
+        self.said.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no connection is left.
+    pub(crate) async fn all_hung_up(&mut self) {
+        self.under_way.wait_for(|count| *count == 0).await.unwrap();
+    }
 }
 
 impl Drop for Receiver {
@@ -96,16 +145,22 @@ impl Conversation {
         self.stream.set_zero_linger().unwrap();
     }
 
+    /// Which of its receiver's connections this is, from 0.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
     /// Takes the stream out, to be wrapped.
     pub(crate) fn split(self) -> (TcpStream, Conversation<()>) {
-        (self.stream, Conversation { stream: (), number: self.number, received: self.received })
+        let (number, received, said) = (self.number, self.received, self.said);
+        (self.stream, Conversation { stream: (), number, received, said })
     }
 }
 
 impl Conversation<()> {
     /// Goes on over a wrapped stream.
     pub(crate) fn over<S>(self, stream: S) -> Conversation<S> {
-        Conversation { stream, number: self.number, received: self.received }
+        Conversation { stream, number: self.number, received: self.received, said: self.said }
     }
 }
 
@@ -138,7 +193,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Writes; that the other side may have gone is no concern of the receiver's.
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).await.is_ok() && self.stream.flush().await.is_ok()
+        let bytes = bytes.as_ref();
+        let taken = self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok();
+        if taken {
+            self.said.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+        taken
     }
 
     /// Says nothing and keeps the connection until the other side closes it.

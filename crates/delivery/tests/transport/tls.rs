@@ -80,27 +80,6 @@ async fn a_certificate_from_an_unknown_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused() {
-    let authority = authority();
-    let receiver = https_receiver(&authority, "hooks.example.com").await;
-    let transport = transport(believing(vec![authority.der().clone()]), &["localhost"]);
-    let report = post(&transport, &receiver.url_on("https", "localhost")).await;
-    assert_eq!(report.class, AttemptClass::TlsFailed, "{:?}", report.error);
-}
-
-#[tokio::test]
-async fn plain_http_on_the_port_of_https_is_a_failed_handshake() {
-    let receiver = Receiver::start(|mut conversation| async move {
-        conversation.say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        conversation.stall().await;
-    })
-    .await;
-    let transport = transport(believing(vec![authority().der().clone()]), &["localhost"]);
-    let report = post(&transport, &receiver.url_on("https", "localhost")).await;
-    assert_eq!(report.class, AttemptClass::TlsFailed, "{:?}", report.error);
-}
-
-#[tokio::test]
 async fn without_any_authority_an_https_call_says_what_is_missing() {
     let receiver = https_receiver(&authority(), "localhost").await;
     let transport = transport(believing(Vec::new()), &["localhost"]);

@@ -138,6 +138,19 @@ pub(crate) struct AttemptView {
     response_truncated: Option<bool>,
     /// Where a redirect pointed; it was not followed.
     location: Option<String>,
+    /// When the receiver asked to be tried again (`Retry-After` of a 429 or 503).
+    retry_after: Option<RetryAfterView>,
+    /// The request's headers as they were sent, each a pair of name and value, secrets masked; absent where it was
+    /// not sent.
+    request_headers: Option<Vec<Vec<String>>>,
+    /// The answer's headers, each a pair of name and value, secrets masked. What is too much ends in `…`.
+    response_headers: Option<Vec<Vec<String>>>,
+    /// The address and port that the connection was made to.
+    #[schema(example = "203.0.113.7:443")]
+    peer: Option<String>,
+    /// The version of TLS; absent over plain http.
+    #[schema(example = "1.3")]
+    tls_version: Option<String>,
     /// Whether an open connection was used again; absent where it was not.
     connection_reused: Option<bool>,
     /// How long each phase took.
@@ -146,6 +159,18 @@ pub(crate) struct AttemptView {
     next_at: Option<i64>,
     /// What was decided, and why.
     decision: String,
+}
+
+/// When a receiver asks to be tried again: so many seconds after its answer, or at an instant in milliseconds since
+/// the epoch.
+#[derive(ToSchema)]
+#[schema(as = RetryAfter, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the schema of what the model's RetryAfter writes; a test compares the two")]
+pub(crate) enum RetryAfterView {
+    /// So many seconds after its answer.
+    Seconds(u64),
+    /// At an instant.
+    At(i64),
 }
 
 /// How long the phases of an attempt took, in microseconds; a phase that did not happen is absent.
@@ -169,7 +194,11 @@ pub(crate) struct PhaseTimingsView {
 
 #[cfg(test)]
 mod tests {
-    use clawhook_model::{AttemptClass, AttemptReport, DeliveryId, PhaseTimings};
+    use clawhook_model::{
+        AttemptClass, AttemptReport, DeliveryId, PhaseTimings, RecordedHeaders, RetryAfter, TlsVersion,
+    };
+    use serde_json::json;
+    use utoipa::PartialSchema;
 
     use super::*;
     use crate::wire::jobs::tests::assert_documented;
@@ -184,6 +213,7 @@ mod tests {
             body_us: Some(1),
             total_us: 5,
         };
+        let headers = RecordedHeaders::record([("x-a", b"b".as_slice())]);
         let attempt = Attempt {
             delivery_id: DeliveryId::new(UnixMs::EPOCH),
             number: 1,
@@ -193,6 +223,11 @@ mod tests {
                 response_body: Some("x".to_owned()),
                 response_truncated: true,
                 location: Some("/".to_owned()),
+                retry_after: Some(RetryAfter::Seconds(5)),
+                request_headers: headers.clone(),
+                response_headers: headers,
+                peer: Some(([203, 0, 113, 7], 443).into()),
+                tls_version: Some(TlsVersion::V1_3),
                 connection_reused: true,
                 ..AttemptReport::failed(AttemptClass::Redirect, "it moved", timings)
             },
@@ -202,5 +237,15 @@ mod tests {
         let attempt = serde_json::to_value(attempt).unwrap();
         assert_documented::<AttemptView>(&attempt);
         assert_documented::<PhaseTimingsView>(&attempt["timings"]);
+    }
+
+    #[test]
+    fn the_schema_of_what_a_receiver_asks_for_has_both_its_forms() {
+        let schema = json!(RetryAfterView::schema());
+        for (index, form) in [RetryAfter::Seconds(5), RetryAfter::At(UnixMs::EPOCH)].into_iter().enumerate() {
+            let form = json!(form);
+            let name = form.as_object().unwrap().keys().next().unwrap();
+            assert_eq!(schema["oneOf"][index]["required"], json!([name]), "{schema:#}");
+        }
     }
 }

@@ -54,7 +54,8 @@ words! {
     /// How one attempt ended.
     AttemptClass, "snake_case" {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
-        ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted,
+        ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted, ProxyFailed,
+        ResourcesExhausted,
     }
     /// How grave a note is.
     Severity, "lowercase" { Info, Warn, Error }

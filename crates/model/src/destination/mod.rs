@@ -7,6 +7,7 @@
 mod definition;
 mod limits;
 mod name;
+mod retry;
 mod signing;
 mod standing;
 mod subscription;
@@ -14,6 +15,7 @@ mod subscription;
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
+pub use retry::{RetryRules, RetrySchedule, RetrySettings};
 pub use signing::{SchemesError, SignatureScheme, SignatureSchemes};
 pub use standing::{Halt, HaltReason, Standing};
 pub use subscription::Subscription;

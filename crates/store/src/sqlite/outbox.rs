@@ -146,7 +146,7 @@ pub(super) fn settle(
 ) -> Result<Settled, StoreError> {
     let (state, next_at, settled_at, uses_retry) = match settle.verdict {
         Verdict::Delivered => (DeliveryState::Delivered, None, Some(settle.now), false),
-        Verdict::RetryAt { at, uses_retry } => (DeliveryState::Waiting, Some(at), None, uses_retry),
+        Verdict::RetryAt { at, spends } => (DeliveryState::Waiting, Some(at), None, spends.a_retry()),
         Verdict::Dead => (DeliveryState::Dead, None, Some(settle.now), false),
     };
     // Found and changed in two statements of one transaction: `RETURNING` would cost a journal for each.

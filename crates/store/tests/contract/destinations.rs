@@ -6,7 +6,7 @@ use clawhook_model::{
 };
 use clawhook_store::{
     Claimed, DeliveryCancelled, DestinationFilter, DestinationRemoved, DestinationUpdated, LeaseShare,
-    NewDestination, QueueClass, QueueNews, Verdict,
+    NewDestination, QueueClass, QueueNews, Spends, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn commits_tell_which_queues_got_something() {
     world.run(&job, t(2000)).await;
     let news = |class, at| QueueNews { destination: ops.id, class, at };
     assert_eq!(world.store.take_queue_news(), [news(QueueClass::FirstTry, t(1000))], "once, the earliest");
-    settle_all(&world, t(2000), Verdict::RetryAt { at: t(9000), uses_retry: true }).await;
+    settle_all(&world, t(2000), Verdict::RetryAt { at: t(9000), spends: Spends::Retry }).await;
     assert_eq!(world.store.take_queue_news(), [news(QueueClass::Retry, t(9000))]);
     assert!(world.store.take_queue_news().is_empty());
 }
@@ -160,7 +160,7 @@ async fn an_order_is_kept_and_its_head_can_be_skipped() {
     let shown = world.store.destination(ops.id).await.unwrap().unwrap();
     assert_eq!((shown.queue.blocked, shown.queue.leased), (2, 2));
     for head in &heads {
-        let again = Verdict::RetryAt { at: t(60_000), uses_retry: true };
+        let again = Verdict::RetryAt { at: t(60_000), spends: Spends::Retry };
         world.store.settle_attempt(settle_as(head, t(5001), again)).await.unwrap();
     }
     assert!(world.lease(t(5002)).await.is_empty(), "a head that waits holds up those behind it");

@@ -6,7 +6,7 @@ use clawhook_model::{
     Attempt, AttemptClass, AttemptReport, CompletionStatus, DeliveryId, DeliveryState, PhaseTimings, UnixMs,
 };
 use clawhook_store::{
-    DeliveryFilter, DeliveryRetried, LeasedDelivery, SettleAttempt, Settled, Store, Topic, Verdict,
+    DeliveryFilter, DeliveryRetried, LeasedDelivery, SettleAttempt, Settled, Spends, Store, Topic, Verdict,
 };
 use proptest::prelude::*;
 
@@ -82,7 +82,7 @@ async fn a_retry_waits_for_its_time_and_a_dead_one_for_a_person() {
     let world = World::new();
     let job = world.add("patient").await;
     world.run(&job, t(1000)).await;
-    settle_all(&world, t(1000), Verdict::RetryAt { at: t(6000), uses_retry: true }).await;
+    settle_all(&world, t(1000), Verdict::RetryAt { at: t(6000), spends: Spends::Retry }).await;
     assert!(world.lease(t(5999)).await.is_empty());
     assert_eq!(world.next_due(t(5000)).await, Some(t(6000)));
     let again = world.lease(t(6000)).await.remove(0);
@@ -104,7 +104,7 @@ async fn i04_removing_or_disabling_a_job_drops_nothing_that_waits() {
     let world = World::new();
     let job = world.add("gone").await;
     world.run(&job, t(1000)).await;
-    settle_all(&world, t(1000), Verdict::RetryAt { at: t(2000), uses_retry: true }).await;
+    settle_all(&world, t(1000), Verdict::RetryAt { at: t(2000), spends: Spends::Retry }).await;
     world.store.remove_job(&job.id, t(1500)).await.unwrap();
     settle_all(&world, t(2000), Verdict::Delivered).await;
     let filter = DeliveryFilter { job_id: Some(job.id.clone()), limit: 10, ..DeliveryFilter::default() };
@@ -188,7 +188,7 @@ proptest! {
                         let Some(lease) = held.take() else { continue };
                         let verdict = match step {
                             Step::Deliver => Verdict::Delivered,
-                            Step::Retry => Verdict::RetryAt { at: now.plus_millis(500), uses_retry: true },
+                            Step::Retry => Verdict::RetryAt { at: now.plus_millis(500), spends: Spends::Retry },
                             _ => Verdict::Dead,
                         };
                         let settled = world.store.settle_attempt(settle_as(&lease, now, verdict.clone())).await.unwrap();
