@@ -39,10 +39,11 @@ pub(super) enum EffectsError {
 pub(super) struct Effects {
     http: reqwest::Client,
     url: WebhookUrl,
+    at_start: u64,
 }
 
 impl Effects {
-    /// Finds the place, and reads it once.
+    /// Finds the place, and reads what the count is before anything is sent.
     pub(super) async fn open(
         url: &WebhookUrl,
         guard: &Guard,
@@ -65,13 +66,13 @@ impl Effects {
             .timeout(timeout)
             .build()
             .map_err(EffectsError::Setup)?;
-        let effects = Self { http, url: url.clone() };
-        effects.count().await?;
+        let mut effects = Self { http, url: url.clone(), at_start: 0 };
+        effects.at_start = effects.count().await?;
         Ok(effects)
     }
 
     /// The count as it stands.
-    pub(super) async fn count(&self) -> Result<u64, EffectsError> {
+    async fn count(&self) -> Result<u64, EffectsError> {
         let url = || self.url.to_string();
         let no_answer =
             |error: reqwest::Error| EffectsError::NoAnswer { url: url(), error: error.without_url() };
@@ -92,18 +93,19 @@ impl Effects {
         })
     }
 
-    /// The count once it has reached `least`, or once `within` is over; then watched for a while, for what should not
-    /// come.
-    pub(super) async fn settled(&self, least: u64, within: Duration) -> Result<u64, EffectsError> {
+    /// How many events have been processed since the start, once there are as many as `expected` or `within` is over.
+    /// The count is watched for a while after that, for what should not come.
+    pub(super) async fn since_start(&self, expected: u64, within: Duration) -> Result<u64, EffectsError> {
+        let reached = self.at_start + expected;
         let deadline = Instant::now() + within;
-        while self.count().await? < least && Instant::now() < deadline {
+        while self.count().await? < reached && Instant::now() < deadline {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let watched_until = Instant::now() + SETTLING;
         loop {
             let count = self.count().await?;
-            if count > least || Instant::now() >= watched_until {
-                return Ok(count);
+            if count > reached || Instant::now() >= watched_until {
+                return Ok(count.saturating_sub(self.at_start));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

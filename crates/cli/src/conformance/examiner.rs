@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use super::case::{CASES, Case, GOOD};
-use super::effects::{Effects, EffectsError};
+use super::effects::Effects;
 use super::judge::{Expectation, Judgement};
 use super::message::Message;
 use super::message::Messages;
@@ -111,15 +111,14 @@ impl<'a> Examiner<'a> {
     async fn try_repeated(&mut self) -> Finding {
         let (name, sent, expected) = REPEATED;
         self.progress.show(name);
-        let before = self.count().await;
         let event = self.messages.samples().good(self.now());
         let first = self.send(&self.messages.signed_at(&event, self.now())).await;
         let second = self.send(&self.messages.signed_at(&event, self.now()).with_attempt(2)).await;
         let mut judgement = judge_all([&first, &second], REPEAT_REFUSED);
         let mut came = format!("{}; then {}", came_in_words(&first), came_in_words(&second));
         came.push_str(if same_answer(&first, &second) { "; the same answer" } else { "; another answer" });
-        if let Some(before) = before {
-            let (words, proof) = self.processed_once(before).await;
+        if let Some(effects) = &self.effects {
+            let (words, proof) = self.processed_once(effects).await;
             came.push_str(&words);
             judgement = judgement.and(proof);
         }
@@ -127,28 +126,13 @@ impl<'a> Examiner<'a> {
         Finding { name, sent, expected, came, statuses, judgement }
     }
 
-    /// Whether the count has grown by one and no more.
-    async fn processed_once(&self, before: Result<u64, EffectsError>) -> (String, Judgement) {
-        let counted = match (before, &self.effects) {
-            (Ok(before), Some(effects)) => {
-                let within = self.transport.total_timeout();
-                effects.settled(before + 1, within).await.map(|after| after.saturating_sub(before))
-            }
-            (Err(error), _) => Err(error),
-            (Ok(_), None) => Ok(1),
-        };
-        match counted {
-            Ok(1) => ("; processed once".to_owned(), Judgement::pass()),
-            Ok(0) => ("; processed never".to_owned(), Judgement::fail(NEVER_PROCESSED)),
-            Ok(times) => (format!("; processed {times} times"), Judgement::fail(PROCESSED_AGAIN)),
+    /// Whether the repeated event was processed once; the good one before it, which was accepted, counts too.
+    async fn processed_once(&self, effects: &Effects) -> (String, Judgement) {
+        match effects.since_start(1 + 1, self.transport.total_timeout()).await {
+            Ok(0 | 1) => ("; processed never".to_owned(), Judgement::fail(NEVER_PROCESSED)),
+            Ok(2) => ("; processed once".to_owned(), Judgement::pass()),
+            Ok(more) => (format!("; processed {} times", more - 1), Judgement::fail(PROCESSED_AGAIN)),
             Err(error) => (String::new(), Judgement::warn(error.to_string())),
-        }
-    }
-
-    async fn count(&self) -> Option<Result<u64, EffectsError>> {
-        match &self.effects {
-            Some(effects) => Some(effects.count().await),
-            None => None,
         }
     }
 
