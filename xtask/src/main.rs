@@ -9,6 +9,7 @@ mod loopback;
 mod model_server;
 mod process;
 mod progress;
+mod receivers;
 mod stage;
 mod toolchain;
 mod verify;

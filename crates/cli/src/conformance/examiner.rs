@@ -270,6 +270,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_case_and_no_others_in_the_order_in_which_they_are_tried() {
+        let docs = include_str!("../../../../docs/conformance.md");
+        let table = docs
+            .lines()
+            .skip_while(|line| *line != "## The cases")
+            .take_while(|line| *line != "## Is a repeat done once?");
+        let documented: Vec<&str> =
+            table.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let tried: Vec<&str> = [GOOD.name].into_iter().chain(every_other().map(|(name, ..)| name)).collect();
+        assert_eq!(documented, tried);
+    }
+
+    #[test]
     fn the_limit_of_slowness_is_told_as_it_is() {
         let limit = crate::moment::length(super::super::judge::SLOW.as_millis() as u64);
         assert!(LATENCY.2.contains(&limit), "{limit}");
