@@ -96,7 +96,7 @@ impl Effects {
     /// How many events have been processed since the start, once there are as many as `expected` or `within` is over.
     /// The count is watched for a while after that, for what should not come.
     pub(super) async fn since_start(&self, expected: u64, within: Duration) -> Result<u64, EffectsError> {
-        let reached = self.at_start + expected;
+        let reached = self.at_start.saturating_add(expected);
         let deadline = Instant::now() + within;
         while self.count().await? < reached && Instant::now() < deadline {
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -8,9 +8,8 @@ use tokio::task::JoinSet;
 
 use super::case::{CASES, Case, GOOD};
 use super::effects::Effects;
-use super::judge::{Expectation, Judgement};
-use super::message::Message;
-use super::message::Messages;
+use super::judge::{Expectation, Judgement, Verdict};
+use super::message::{Message, Messages};
 use super::report::{Finding, Findings, Latency};
 use crate::output::Progress;
 
@@ -77,8 +76,10 @@ impl<'a> Examiner<'a> {
         Ok(findings)
     }
 
+    /// The good event, and whether it was accepted. Whatever keeps it from that is a failure, being busy too: nothing
+    /// else can be found out.
     async fn try_good(&mut self) -> Result<(Finding, bool), Unreached> {
-        let (finding, came) = self.try_case(&GOOD).await;
+        let (mut finding, came) = self.try_case(&GOOD).await;
         match came.class {
             AttemptClass::Blocked
             | AttemptClass::DnsNotFound
@@ -88,7 +89,11 @@ impl<'a> Examiner<'a> {
             | AttemptClass::TlsFailed => {
                 Err(Unreached { url: self.url.to_string(), why: came.error.unwrap_or_default() })
             }
-            class => Ok((finding, class.is_delivered())),
+            AttemptClass::Delivered => Ok((finding, true)),
+            _ => {
+                finding.judgement.verdict = Verdict::Fail;
+                Ok((finding, false))
+            }
         }
     }
 

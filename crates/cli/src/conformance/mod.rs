@@ -29,7 +29,7 @@ use clawhook_delivery::{Guard, GuardPolicy, SigningSecret, Transport, TransportO
 use clawhook_model::{WebhookUrl, parse_duration};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::effects::Effects;
+use self::effects::{Effects, EffectsError};
 use self::examiner::Examiner;
 use self::judge::Verdict;
 use self::message::Messages;
@@ -98,6 +98,7 @@ pub(crate) async fn run(
         None => None,
         Some(url) => match Effects::open(url, &guard, args.timeout).await {
             Ok(effects) => Some(effects),
+            Err(error @ EffectsError::Refused(_)) => return Ok(unreachable(&error.to_string(), PRIVATE)),
             Err(error) => return Ok(unreachable(&error.to_string(), EFFECTS)),
         },
     };

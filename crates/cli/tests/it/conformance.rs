@@ -304,6 +304,10 @@ fn while_a_good_event_is_not_accepted_nothing_else_is_tried() {
         case(&findings, "good-event")["advice"].as_str().unwrap().contains("answer, and work afterwards")
     );
 
+    let busy = Endpoint::start(|_, _| Answer::Status(503));
+    let (code, findings) = busy.findings(&[]);
+    assert_eq!((code, names_of(&findings, "fail")), (1, vec!["good-event"]), "{findings:#}");
+
     let other_secret = SigningSecret::generate().unwrap();
     let knows_another = Endpoint::start(move |_, received| received.answer(&other_secret));
     let (code, findings) = knows_another.findings(&[]);
