@@ -9,6 +9,7 @@ mod loopback;
 mod model_server;
 mod process;
 mod progress;
+mod receivers;
 mod signatures;
 mod stage;
 mod toolchain;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
 use crate::gateway::GatewayArgs;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Receive webhooks on this machine, verify them and show them
     Listen(ListenArgs),
+    /// Try an endpoint with awkward webhooks, and report how it copes
+    Conformance(ConformanceArgs),
 }
 
 /// The error of something that was typed and cannot be, in clap's form, for the command at `path`.

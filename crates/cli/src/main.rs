@@ -7,7 +7,8 @@
 //! - `connection` finds the gateway; `client` calls it; `view` is what the commands read of its answers.
 //! - `output`, `table` and `moment` show things to people. Data goes to standard output and everything else to
 //!   standard error; `--json` shows the API's own JSON.
-//! - `gateway` runs the gateway in the foreground; `listen` is a receiver to try things out with.
+//! - `gateway` runs the gateway in the foreground; `listen` is a receiver to try things out with, and
+//!   `conformance` tries a user's own.
 //!
 //! # The rules
 //!
@@ -16,6 +17,7 @@
 
 mod args;
 mod client;
+mod conformance;
 mod connection;
 mod cron;
 mod deliveries;
@@ -54,5 +56,6 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Deliveries(args) => block_on(deliveries::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),
+        Command::Conformance(args) => block_on(conformance::run(args, &state_dir, clock.as_ref())),
     }
 }

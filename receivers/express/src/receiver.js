@@ -6,6 +6,7 @@ import { Webhook, WebhookVerificationError } from "standardwebhooks";
 import { RecentKeys } from "./recent.js";
 
 export const WEBHOOK_PATH = "/openclaw/webhook";
+export const COUNT_PATH = "/processed";
 const LARGEST_BODY = "2mb";
 const REMEMBERED_RUNS = 10_000;
 
@@ -61,6 +62,9 @@ export function createReceiver({ secret, token, queue, logRequest, failFirst = 0
       queue.push({ event, raw });
     },
   );
+
+  // For `clawhook conformance --effects-url`, which proves with it that a repeated event is handled once.
+  app.get(COUNT_PATH, (req, res) => res.json({ processed: queue.processed }));
 
   app.use((req, res) => refuse(res, 404, "nothing here"));
   app.use((error, req, res, next) => {

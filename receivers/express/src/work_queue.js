@@ -9,6 +9,7 @@ export class WorkQueue {
   #limit;
   #handle;
   #working = null;
+  #processed = 0;
 
   constructor(limit, handle) {
     this.#limit = limit;
@@ -17,6 +18,11 @@ export class WorkQueue {
 
   get hasRoom() {
     return this.#waiting.length < this.#limit;
+  }
+
+  /** How many have been handled since the start, well or not. */
+  get processed() {
+    return this.#processed;
   }
 
   push(item) {
@@ -39,6 +45,7 @@ export class WorkQueue {
       } catch (error) {
         console.error("an event could not be handled:", error);
       }
+      this.#processed += 1;
     }
     this.#working = null;
   }

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 
 import { Webhook } from "standardwebhooks";
 
-import { createReceiver, WEBHOOK_PATH } from "../src/receiver.js";
+import { COUNT_PATH, createReceiver, WEBHOOK_PATH } from "../src/receiver.js";
 import { RecentKeys } from "../src/recent.js";
 import { WorkQueue } from "../src/work_queue.js";
 
@@ -81,6 +81,16 @@ test("a run that is sent again, under whatever message id, is answered with 200 
   assert.equal(await statusOf(receiver.url, signed({ ...EVENT, runId: "run-2" }, { id: "evt_3" })), 200);
   await receiver.queue.drained();
   assert.deepEqual(receiver.handled.map(({ event }) => event.runId), ["run-1", "run-2"]);
+});
+
+test("what was handled is counted, and repeats are not", async () => {
+  const receiver = await startReceiver();
+  for (const id of ["evt_1", "evt_1"]) {
+    await statusOf(receiver.url, signed(EVENT, { id }));
+  }
+  await receiver.queue.drained();
+  const answer = await fetch(receiver.url.replace(WEBHOOK_PATH, COUNT_PATH), { headers: { connection: "close" } });
+  assert.deepEqual(await answer.json(), { processed: 1 });
 });
 
 test("an event without a run is known by its message id", async () => {

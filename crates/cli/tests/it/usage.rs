@@ -47,6 +47,12 @@ fn mistakes_in_what_was_typed_end_with_exit_code_2_and_a_message() {
         ("listen --secret a --secret-file b", "cannot be used with"),
         ("listen --status 99", "expected an HTTP status"),
         ("listen --delay soon", "`soon` is not a duration"),
+        ("conformance", "required arguments were not provided"),
+        ("conformance ftp://example.com", "the scheme of"),
+        ("conformance https://example.com", "there is no signing secret"),
+        ("conformance https://example.com --secret hunter2", "a signing secret begins with"),
+        ("conformance https://example.com --secret a --secret-file b", "cannot be used with"),
+        ("conformance https://example.com --timeout 0s", "an answer takes some time"),
         ("gateway --port 65536", "65536 is not in 0..=65535"),
     ] {
         let args = words(line);
@@ -60,7 +66,7 @@ fn the_version_and_the_help_are_data() {
     let home = Home::new();
     assert_eq!(home.run(&["--version"]).ok(), format!("clawhook {}\n", env!("CARGO_PKG_VERSION")));
     let help = home.run(&["help"]).ok();
-    for command in ["gateway", "cron", "deliveries", "status", "listen"] {
+    for command in ["gateway", "cron", "deliveries", "status", "listen", "conformance"] {
         assert!(help.contains(command), "{help}");
     }
 }

@@ -1,0 +1,3 @@
+module clawhook-go-receiver
+
+go 1.19
