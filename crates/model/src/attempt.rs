@@ -39,6 +39,8 @@ pub enum AttemptClass {
     AnswerTimeout,
     /// The receiver's answer is not HTTP.
     ProtocolError,
+    /// The proxy that the operator set failed or refused; the receiver is not to blame.
+    ProxyFailed,
     /// The gateway ended while the attempt was under way; the receiver may have the event.
     Interrupted,
 }
@@ -61,7 +63,7 @@ impl AttemptClass {
 
     /// Whether the failure lies on the gateway's own side; such an attempt does not use up one of the retries.
     pub fn is_own_fault(self) -> bool {
-        matches!(self, Self::DnsFailed | Self::Interrupted)
+        matches!(self, Self::DnsFailed | Self::ProxyFailed | Self::Interrupted)
     }
 
     /// The wire's name.
@@ -80,6 +82,7 @@ impl AttemptClass {
             Self::AnswerLost => "answer_lost",
             Self::AnswerTimeout => "answer_timeout",
             Self::ProtocolError => "protocol_error",
+            Self::ProxyFailed => "proxy_failed",
             Self::Interrupted => "interrupted",
         }
     }

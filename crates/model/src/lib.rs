@@ -20,6 +20,7 @@ mod patch;
 mod payload;
 mod run;
 mod schedule;
+mod secret;
 mod session;
 mod time;
 mod webhook_url;
@@ -29,8 +30,8 @@ pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
-    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, Standing,
+    ClientCertificate, Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt,
+    HaltReason, Limits, NetworkSettings, Order, Standing,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
@@ -46,6 +47,7 @@ pub use run::{
     Severity, Trigger, Usage,
 };
 pub use schedule::Schedule;
+pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};
 pub use session::{Role, SessionId, SessionRef, TranscriptEntry};
 pub use time::{MAX_DATE_MS, UnixMs};
 pub use webhook_url::{MASK, WebhookUrl, WebhookUrlError};

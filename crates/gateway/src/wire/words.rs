@@ -54,7 +54,7 @@ words! {
     /// How one attempt ended.
     AttemptClass, "snake_case" {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
-        ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted,
+        ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, ProxyFailed, Interrupted,
     }
     /// How grave a note is.
     Severity, "lowercase" { Info, Warn, Error }

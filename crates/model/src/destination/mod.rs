@@ -7,11 +7,13 @@
 mod definition;
 mod limits;
 mod name;
+mod network;
 mod standing;
 
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
+pub use network::{ClientCertificate, NetworkSettings};
 pub use standing::{Halt, HaltReason, Standing};
 
 use crate::id::DestinationId;
