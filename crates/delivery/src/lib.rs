@@ -11,6 +11,7 @@ mod backoff;
 mod destination;
 mod guard;
 mod scheduler;
+mod secrets;
 mod service;
 mod signature;
 mod transport;
@@ -18,6 +19,10 @@ mod verdict;
 
 pub use backoff::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
+pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{NoRandomness, SecretError, SignedHeaders, SigningSecret, VerifyError, sign, verify};
-pub use transport::{PostRequest, TlsRoots, Transport, TransportOptions};
+pub use transport::{
+    ClientIdentity, ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Proxy, ProxyError,
+    TlsRoots, Transport, TransportOptions,
+};

@@ -440,10 +440,10 @@ impl Core {
         let halt = standing.halt().map(|halt| halt.detail.clone());
         match self.store.set_standing(destination, standing.clone(), self.clock.now()).await {
             Ok(_) => {
-                tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str())
+                tracing::warn!(%destination, why = halt.as_deref(), "the destination is now {}", standing.as_str());
             }
             Err(error) => {
-                tracing::error!(%destination, %error, "the destination's standing cannot be written")
+                tracing::error!(%destination, %error, "the destination's standing cannot be written");
             }
         }
     }
@@ -462,7 +462,8 @@ impl Core {
     async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
         let headers = self.headers(&delivery, started_at);
-        let request = PostRequest { url: &ready.url, headers, body: delivery.body.clone() };
+        let body = delivery.body.clone();
+        let request = PostRequest { url: &ready.url, profile: &ready.profile, headers, body };
         let report = self.transport.send(request).await;
         let now = self.clock.now();
         let random = chance(&delivery);

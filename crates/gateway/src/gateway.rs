@@ -138,7 +138,10 @@ impl Gateway {
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
 
-        let guard = Guard::new(GuardPolicy { allowed_hosts: config.cron.allowed_hostnames.clone() });
+        let guard = Guard::new(GuardPolicy {
+            allowed_hosts: config.cron.allowed_hostnames.clone(),
+            ..GuardPolicy::default()
+        });
         let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
