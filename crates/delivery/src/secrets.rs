@@ -75,6 +75,12 @@ pub enum UnreadableSecret {
         /// Where it was found.
         origin: String,
     },
+    /// There is something in it that is no character of a text.
+    #[error("{origin} gives a control character")]
+    Control {
+        /// Where it was found.
+        origin: String,
+    },
     /// It was sealed, and no key is at hand.
     #[error("the secret of `{context}` is sealed, and there is no key here that opens it")]
     NoKey {

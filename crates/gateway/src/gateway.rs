@@ -140,7 +140,7 @@ impl Gateway {
 
         let guard = Guard::new(GuardPolicy {
             allowed_hosts: config.cron.allowed_hostnames.clone(),
-            ..GuardPolicy::default()
+            ports: config.delivery.ports.clone(),
         });
         let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
         let agents = agents(&config, &state, &clock);
@@ -311,6 +311,7 @@ fn delivery(
     let transport_options = TransportOptions {
         connect_timeout: settings.connect_timeout,
         total_timeout: settings.timeout,
+        proxy: settings.proxy.clone(),
         ..TransportOptions::default()
     };
     let options = DeliveryOptions {

@@ -195,9 +195,8 @@ async fn answer_head(stream: &mut TcpStream) -> Result<Vec<u8>, ProxyFailure> {
 
 /// The status of an answer that begins `HTTP/1.1 200`.
 fn status(head: &[u8]) -> Result<u16, ProxyFailure> {
-    let digits = match head {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', digits @ ..] => digits,
-        _ => return Err(ProxyFailure::NotHttp),
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', digits @ ..] = head else {
+        return Err(ProxyFailure::NotHttp);
     };
     match digits {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'\r', ..] => {
