@@ -4,12 +4,15 @@ use clawhook_model::{Destination, Halt, HaltReason, Standing, Target, UnixMs, We
 
 use crate::scheduler::{LaneLimits, PROBE_PAUSED_EVERY, Sending};
 use crate::service::DeliveryOptions;
+use crate::transport::ConnectionProfile;
 
 /// What a delivery needs of its destination.
 #[derive(Debug)]
 pub(crate) struct Ready {
     /// Where requests go.
     pub(crate) url: WebhookUrl,
+    /// How they get there.
+    pub(crate) profile: ConnectionProfile,
 }
 
 /// Why a destination cannot be made ready; it is halted with this reason, and what waits is kept.
@@ -30,7 +33,7 @@ impl Ready {
                 return Err(Unready { reason: HaltReason::Definition, detail });
             }
         };
-        Ok(Self { url })
+        Ok(Self { url, profile: ConnectionProfile::default() })
     }
 }
 

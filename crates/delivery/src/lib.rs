@@ -12,6 +12,7 @@ mod destination;
 mod guard;
 mod retry_after;
 mod scheduler;
+mod secrets;
 mod service;
 pub mod signature;
 mod transport;
@@ -19,10 +20,14 @@ mod verdict;
 
 pub use clawhook_model::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
+pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{
     KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
     SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret,
     VerifyError, sign, verify,
 };
-pub use transport::{PostRequest, TlsRoots, Transport, TransportOptions};
+pub use transport::{
+    ClientIdentity, ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Proxy, ProxyError,
+    TlsRoots, Transport, TransportOptions,
+};

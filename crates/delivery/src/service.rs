@@ -461,7 +461,8 @@ impl Core {
     async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
         let headers = self.headers(&delivery, started_at);
-        let request = PostRequest { url: &ready.url, headers, body: delivery.body.clone() };
+        let body = delivery.body.clone();
+        let request = PostRequest { url: &ready.url, profile: &ready.profile, headers, body };
         let report = self.transport.send(request).await;
         let now = self.clock.now();
         let random = chance(&delivery);

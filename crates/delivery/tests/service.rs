@@ -102,7 +102,8 @@ impl World {
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&folder.path().join("s.db"), "test", T0).expect("a store"));
         let clock = ManualClock::at(T0);
-        let guard = Guard::new(GuardPolicy { allowed_hosts: vec!["127.0.0.1".to_owned()] });
+        let guard =
+            Guard::new(GuardPolicy { allowed_hosts: vec!["127.0.0.1".to_owned()], ..GuardPolicy::default() });
         let transport_options =
             TransportOptions { total_timeout: Duration::from_millis(800), ..TransportOptions::default() };
         let transport = Transport::new(transport_options, guard);

@@ -139,7 +139,10 @@ impl Gateway {
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
 
-        let guard = Guard::new(GuardPolicy { allowed_hosts: config.cron.allowed_hostnames.clone() });
+        let guard = Guard::new(GuardPolicy {
+            allowed_hosts: config.cron.allowed_hostnames.clone(),
+            ports: config.delivery.ports.clone(),
+        });
         let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
@@ -309,6 +312,7 @@ fn delivery(
     let transport_options = TransportOptions {
         connect_timeout: settings.connect_timeout,
         total_timeout: settings.timeout,
+        proxy: settings.proxy.clone(),
         ..TransportOptions::default()
     };
     let options = DeliveryOptions {

@@ -8,7 +8,8 @@
 //! - `verbs` are what can be asked of a gateway. Every door calls the same ones, so that what one refuses, all refuse.
 //! - `wire` is how answers look; `http` is the door for them: a REST API with a bearer token.
 //! - `agents` stands before the runtimes: it knows which agents there are, and gives each turn its agent's model.
-//! - `state_dir` keeps the token, the signing secret and the signing key, and tells clients where the gateway is.
+//! - [`secrets`] seals what users wrote, and follows what they referred to.
+//! - `state_dir` keeps the token and the keys, and tells clients where the gateway is.
 //!
 //! # Who owns what
 //!
@@ -34,6 +35,7 @@ pub mod config;
 mod gateway;
 mod http;
 mod private_file;
+pub mod secrets;
 mod state_dir;
 mod verbs;
 mod wire;

@@ -53,8 +53,17 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the file is there and others than its owner may do anything with it.
+pub(crate) fn others_may_read(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.permissions().mode() & 0o077 != 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn close_to_others(path: &Path, mode: u32) -> io::Result<()> {
-    if fs::metadata(path)?.permissions().mode() & 0o077 == 0 {
+    if !others_may_read(path)? {
         return Ok(());
     }
     tracing::warn!(path = %path.display(), "others could read this; it is closed to them now");

@@ -1,5 +1,5 @@
-//! What the gateway keeps in its state directory beside the store: the token, the signing secret, the signing key, and
-//! where it is found.
+//! What the gateway keeps in its state directory beside the store: the token, the signing secret, the signing key, the
+//! key of sealed secrets, and where it is found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::private_file;
+use crate::secrets::Sealer;
 
 /// How many random bytes a token is made of.
 const TOKEN_BYTES: usize = 32;
@@ -50,6 +51,15 @@ pub(crate) enum StateDirError {
         /// Why.
         error: KeyError,
     },
+    /// The file holds no key of sealed secrets.
+    #[error("`{0}` holds no key that secrets could have been sealed with")]
+    SecretKey(PathBuf),
+    /// Others may read the file, and so open every secret in a copy of the store.
+    #[error("`{0}` can be read by others, and it opens every sealed secret")]
+    OpenToOthers(PathBuf),
+    /// There is no randomness to make a key from.
+    #[error("the operating system gave no random bytes for a key: {0}")]
+    NoKey(getrandom::Error),
     /// The file is there and holds nothing.
     #[error("`{0}` is empty")]
     Empty(PathBuf),
@@ -111,6 +121,20 @@ impl StateDir {
         let path = self.path.join("signing-key");
         let text = self.keep(path.clone(), || Ok(SigningKeyPair::generate()?.to_file_text()))?;
         SigningKeyPair::parse(text.expose_secret()).map_err(|error| StateDirError::SigningKey { path, error })
+    }
+
+    /// What secrets are sealed with before they are stored: its key is made once, and kept.
+    pub(crate) fn sealer(&self) -> Result<Sealer, StateDirError> {
+        let path = self.path.join("secret-key");
+        // The other files here are closed to others and go on to be used. This one's worth is in what it has opened
+        // already, so its owner must decide.
+        match private_file::others_may_read(&path) {
+            Ok(false) => {}
+            Ok(true) => return Err(StateDirError::OpenToOthers(path)),
+            Err(error) => return Err(StateDirError::File { path, error }),
+        }
+        let text = self.keep(path.clone(), || Sealer::generate_key().map_err(StateDirError::NoKey))?;
+        Sealer::from_file_text(&text, path.clone()).ok_or(StateDirError::SecretKey(path))
     }
 
     /// Tells clients where the gateway is, for as long as the announcement is kept.
@@ -177,13 +201,27 @@ impl StateDirError {
                 "restore `{}` from a backup, or remove it to have a new key made, whose public half the receivers must learn",
                 path.display()
             ),
-            Self::NoRandomness(_) | Self::NoToken(_) => "this machine is not fit to make secrets".to_owned(),
+            Self::SecretKey(path) => format!(
+                "restore `{}` from a backup, or remove it to have a new key made; secrets that were sealed with the old \
+                 one must then be written again",
+                path.display()
+            ),
+            Self::OpenToOthers(path) => format!(
+                "close it with `chmod 600 {0}`; if somebody may have read it, remove it as well and write the secrets again",
+                path.display()
+            ),
+            Self::NoRandomness(_) | Self::NoToken(_) | Self::NoKey(_) => {
+                "this machine is not fit to make secrets".to_owned()
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -212,6 +250,34 @@ mod tests {
             said.contains("signing-key") && said.contains("6 bytes") && !said.contains("c2VjcmV0"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn the_key_of_secrets_is_made_once_private_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().to_owned()).unwrap();
+        let sealed = state.sealer().unwrap().seal(&"s3cret".to_owned().into(), "a").unwrap();
+        assert_eq!(state.sealer().unwrap().open(&sealed, "a").unwrap().expose_secret(), "s3cret");
+        let mode = std::fs::metadata(dir.path().join("secret-key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_or_that_is_none_is_refused_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().to_owned()).unwrap();
+        let path = dir.path().join("secret-key");
+        state.sealer().unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let error = state.sealer().unwrap_err();
+        assert!(matches!(&error, StateDirError::OpenToOthers(file) if *file == path));
+        assert!(error.hint().contains("chmod 600"));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        state.sealer().unwrap();
+        std::fs::write(&path, "c2hvcnQ").unwrap();
+        assert!(matches!(state.sealer(), Err(StateDirError::SecretKey(file)) if file == path));
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(state.sealer(), Err(StateDirError::Empty(_))));
     }
 
     #[test]

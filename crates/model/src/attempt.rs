@@ -43,7 +43,7 @@ pub enum AttemptClass {
     ProtocolError,
     /// The gateway ended while the attempt was under way; the receiver may have the event.
     Interrupted,
-    /// The gateway's own proxy failed or refused; the receiver is not to blame.
+    /// The proxy that the operator set failed or refused; the receiver is not to blame.
     ProxyFailed,
     /// This machine has no more open files, ports or memory for a connection; the receiver is not to blame.
     ResourcesExhausted,

@@ -23,6 +23,7 @@ mod payload;
 mod recorded_headers;
 mod run;
 mod schedule;
+mod secret;
 mod session;
 mod time;
 mod webhook_url;
@@ -32,9 +33,9 @@ pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
-    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes,
-    Standing, Subscription,
+    ClientCertificate, Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt,
+    HaltReason, Limits, NetworkSettings, Order, RetryRules, RetrySchedule, RetrySettings, SchemesError,
+    SignatureScheme, SignatureSchemes, Standing, Subscription,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
@@ -53,6 +54,7 @@ pub use run::{
     Severity, Trigger, Usage,
 };
 pub use schedule::Schedule;
+pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};
 pub use session::{Role, SessionId, SessionRef, TranscriptEntry};
 pub use time::{MAX_DATE_MS, UnixMs};
 pub use webhook_url::{MASK, WebhookUrl, WebhookUrlError};

@@ -1,13 +1,13 @@
 //! Editing a job (contract §1.8): omitted keeps, `null` clears, an unknown field is an error, and the result is read
 //! by the very rules that a new job is read by.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::job::JobDefinition;
 use crate::job_error::JobError;
 use crate::schedule::Schedule;
+use crate::secret::keep_masked_members;
 use crate::time::UnixMs;
-use crate::webhook_url::MASK;
 
 /// The ways to name a webhook's receivers.
 const RECEIVERS: [&str; 3] = ["to", "destination", "targets"];
@@ -88,18 +88,10 @@ fn merge_payload(old: Option<Value>, new: Value) -> Value {
         return Value::Object(new);
     }
     if let (Some(Value::Object(env)), Some(Value::Object(stored))) = (new.get_mut("env"), old.get("env")) {
-        unmask(env, stored);
+        keep_masked_members(env, stored);
     }
     let mut merged = old;
     new.remove("kind");
     merged.append(&mut new);
     Value::Object(merged)
-}
-
-fn unmask(env: &mut Map<String, Value>, stored: &Map<String, Value>) {
-    for (name, value) in env.iter_mut() {
-        if let (true, Some(kept)) = (value == MASK, stored.get(name)) {
-            *value = kept.clone();
-        }
-    }
 }

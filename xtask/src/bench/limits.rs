@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clawhook_delivery::{Guard, GuardPolicy, PostRequest, SigningSecret, Transport, TransportOptions, sign};
+use clawhook_delivery::{
+    ConnectionProfile, Guard, GuardPolicy, PostRequest, SigningSecret, Transport, TransportOptions, sign,
+};
 use clawhook_model::WebhookUrl;
 use http::{HeaderMap, HeaderValue};
 use rusqlite::{Connection, OpenFlags, params};
@@ -81,7 +83,8 @@ fn transport(hook: &str, body: &Bytes, count: usize) -> Result<f64, BenchError> 
     let unusable = |text: String| BenchError::Unreadable { what: "what the transport is to send", text };
     let url = WebhookUrl::from_str(hook).map_err(|error| unusable(error.to_string()))?;
     let secret = SigningSecret::generate().map_err(|error| unusable(error.to_string()))?;
-    let guard = Guard::new(GuardPolicy { allowed_hosts: vec!["127.0.0.1".to_owned()] });
+    let guard =
+        Guard::new(GuardPolicy { allowed_hosts: vec!["127.0.0.1".to_owned()], ..GuardPolicy::default() });
     let workers = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let workers = workers.map_err(BenchError::Runtime)?;
     workers.block_on(async {
@@ -116,7 +119,12 @@ impl Sender {
         let one_less = |open: usize| open.checked_sub(1);
         while let Ok(number) = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
             let id = format!("evt_{number:032x}");
-            let request = PostRequest { url: &self.url, headers: self.headers(&id), body: self.body.clone() };
+            let request = PostRequest {
+                url: &self.url,
+                profile: &ConnectionProfile::default(),
+                headers: self.headers(&id),
+                body: self.body.clone(),
+            };
             if self.transport.send(request).await.class.is_delivered() {
                 self.delivered.fetch_add(1, Ordering::Relaxed);
             }

@@ -17,22 +17,42 @@ use std::sync::Arc;
 
 use clawhook_model::WebhookUrl;
 use thiserror::Error;
-use url::Host;
+use url::{Host, Url};
 
 /// The setting that allows a host, as it is named to people.
 const ALLOWED_HOSTS_SETTING: &str = "cron.webhookSsrfPolicy.allowedHostnames";
+/// The setting that allows a port.
+const PORTS_SETTING: &str = "delivery.ports";
+/// The setting that allows one destination what is private.
+const ALLOW_PRIVATE_SETTING: &str = "network.allowPrivate";
+
+/// The ports of HTTP, on which everybody expects requests from strangers.
+const HTTP_PORTS: [u16; 2] = [443, 80];
 
 /// What a guard allows beyond the public Internet.
 #[derive(Debug, Clone, Default)]
 pub struct GuardPolicy {
     /// `cron.webhookSsrfPolicy.allowedHostnames`: exact host names or IP literals, in any case.
     pub allowed_hosts: Vec<String>,
+    /// `delivery.ports`: ports beside 443 and 80.
+    pub ports: Vec<u16>,
 }
 
 /// Decides what may be dialled. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guard {
     allowed: Arc<HashSet<HostKey>>,
+    ports: Arc<[u16]>,
+    reach: Reach,
+}
+
+/// Where hosts may lie that are not allowed by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// On the public Internet, behind TLS and a port of HTTP.
+    Public,
+    /// In a private network or on this machine as well.
+    Private,
 }
 
 /// A host in the one spelling that is compared: addresses as numbers, names in lower case and without the last dot.
@@ -63,15 +83,13 @@ pub enum GuardRefusal {
         /// The host.
         host: String,
     },
-    /// A port on which another protocol lives.
-    #[error("port {port} of `{host}` belongs to {service}, and a webhook does not go there")]
+    /// A port that is not one of HTTP's, where something else may listen and act on what it hears.
+    #[error("webhooks do not go to port {port}, which `{host}` was given with")]
     Port {
         /// The host.
         host: String,
         /// Its port.
         port: u16,
-        /// Whose port that is.
-        service: &'static str,
     },
     /// A name without a dot, which means something only inside a network.
     #[error("`{host}` is a name of a local network, and a webhook goes to a public host")]
@@ -133,11 +151,13 @@ impl GuardRefusal {
     pub fn hint(&self) -> String {
         match self {
             Self::PlainHttp { host }
-            | Self::Port { host, .. }
             | Self::SingleLabel { host }
             | Self::LocalDomain { host, .. }
-            | Self::MetadataName { host }
-            | Self::ResolvesInside { host, .. } => allow_hint(host),
+            | Self::ResolvesInside { host, .. } => {
+                format!("{}, or set `{ALLOW_PRIVATE_SETTING}` of its destination", allow_hint(host))
+            }
+            Self::Port { port, .. } => format!("if that is meant, add {port} to `{PORTS_SETTING}`"),
+            Self::MetadataName { host } => allow_hint(host),
             Self::Address { address, .. } => allow_hint(&address.to_string()),
             Self::ResolvesToMetadata { .. } => {
                 format!("if it must be, add that very address to `{ALLOWED_HOSTS_SETTING}` as well")
@@ -162,51 +182,26 @@ fn allow_hint(host: &str) -> String {
     format!("if that is meant, add `{host}` to `{ALLOWED_HOSTS_SETTING}`")
 }
 
-/// Ports on which a request would be heard by something that does not speak HTTP, and might act on it.
-const FOREIGN_PORTS: &[(u16, &str)] = &[
-    (0, "nobody"),
-    (21, "FTP"),
-    (22, "SSH"),
-    (23, "Telnet"),
-    (25, "SMTP"),
-    (53, "DNS"),
-    (110, "POP3"),
-    (111, "RPC"),
-    (135, "RPC"),
-    (139, "NetBIOS"),
-    (143, "IMAP"),
-    (389, "LDAP"),
-    (445, "SMB"),
-    (465, "SMTP"),
-    (587, "SMTP"),
-    (636, "LDAP"),
-    (993, "IMAP"),
-    (995, "POP3"),
-    (1433, "SQL Server"),
-    (1521, "Oracle"),
-    (2049, "NFS"),
-    (3306, "MySQL"),
-    (3389, "RDP"),
-    (5432, "PostgreSQL"),
-    (5900, "VNC"),
-    (6379, "Redis"),
-    (9092, "Kafka"),
-    (11211, "memcached"),
-    (27017, "MongoDB"),
-];
-
 /// Domains kept for use inside a network, by RFC or by ICANN.
 const LOCAL_DOMAINS: &[&str] = &["localhost", "local", "internal", "home.arpa"];
 
-/// Metadata services under public names; those under local ones are refused already.
-const METADATA_NAMES: &[&str] = &["metadata.goog", "metadata.tencentyun.com"];
+/// Metadata services that have a name.
+const METADATA_NAMES: &[&str] = &["metadata.goog", "metadata.google.internal", "metadata.tencentyun.com"];
 
 impl Guard {
     /// A guard that allows the public Internet and what `policy` names.
     pub fn new(policy: GuardPolicy) -> Self {
         Self {
             allowed: Arc::new(policy.allowed_hosts.into_iter().map(|host| HostKey::parse(&host)).collect()),
+            ports: policy.ports.into_iter().chain(HTTP_PORTS).collect(),
+            reach: Reach::Public,
         }
+    }
+
+    /// The same guard for a destination that may lie in a private network or on this machine, on any port and without
+    /// TLS. What hands out credentials (metadata services, link-local addresses) stays out of its reach.
+    pub fn reaching_private(&self) -> Self {
+        Self { reach: Reach::Private, ..self.clone() }
     }
 
     /// What can be said of a URL without asking DNS: at the time a job is saved, and again before each call.
@@ -218,17 +213,49 @@ impl Guard {
         if self.allows(&HostKey::of(&host)) {
             return Ok(());
         }
-        if url.scheme() != "https" {
-            return Err(GuardRefusal::PlainHttp { host: shown.to_owned() });
-        }
-        let port = url.port_or_known_default().unwrap_or(0);
-        if let Some((_, service)) = FOREIGN_PORTS.iter().find(|(foreign, _)| *foreign == port) {
-            return Err(GuardRefusal::Port { host: shown.to_owned(), port, service });
+        if self.reach == Reach::Public {
+            self.check_way(url, shown)?;
         }
         match host {
-            Host::Domain(name) => check_name(name),
-            Host::Ipv4(address) => check_literal(address.into()),
-            Host::Ipv6(address) => check_literal(address.into()),
+            Host::Domain(name) => self.check_name(name),
+            Host::Ipv4(address) => self.check_literal(address.into()),
+            Host::Ipv6(address) => self.check_literal(address.into()),
+        }
+    }
+
+    /// Scheme and port.
+    fn check_way(&self, url: &Url, host: &str) -> Result<(), GuardRefusal> {
+        if url.scheme() != "https" {
+            return Err(GuardRefusal::PlainHttp { host: host.to_owned() });
+        }
+        let port = url.port_or_known_default().unwrap_or(0);
+        if !self.ports.contains(&port) {
+            return Err(GuardRefusal::Port { host: host.to_owned(), port });
+        }
+        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), GuardRefusal> {
+        let bare = without_last_dot(name);
+        if METADATA_NAMES.contains(&bare) {
+            return Err(GuardRefusal::MetadataName { host: name.to_owned() });
+        }
+        if self.reach == Reach::Private {
+            return Ok(());
+        }
+        if let Some(domain) = LOCAL_DOMAINS.iter().copied().find(|domain| lies_in(bare, domain)) {
+            return Err(GuardRefusal::LocalDomain { host: name.to_owned(), domain });
+        }
+        if !bare.contains('.') {
+            return Err(GuardRefusal::SingleLabel { host: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn check_literal(&self, address: IpAddr) -> Result<(), GuardRefusal> {
+        match self.unfit(address) {
+            Some(kind) => Err(GuardRefusal::Address { address, kind }),
+            None => Ok(()),
         }
     }
 
@@ -245,7 +272,7 @@ impl Guard {
         for address in addresses.iter().copied() {
             if host_allowed {
                 self.check_address_of_allowed_host(host, address)?;
-            } else if let Some(kind) = ranges::unfit(address) {
+            } else if let Some(kind) = self.unfit(address) {
                 return Err(GuardRefusal::ResolvesInside { host: host.to_owned(), address, kind });
             }
         }
@@ -254,36 +281,22 @@ impl Guard {
 
     fn check_address_of_allowed_host(&self, host: &str, address: IpAddr) -> Result<(), GuardRefusal> {
         match ranges::metadata(address) {
-            Some(kind) if !self.allows(&HostKey::Address(address)) => {
+            Some(kind) if !self.allows(&HostKey::address(address)) => {
                 Err(GuardRefusal::ResolvesToMetadata { host: host.to_owned(), address, kind })
             }
             _ => Ok(()),
         }
     }
 
+    fn unfit(&self, address: IpAddr) -> Option<&'static str> {
+        match self.reach {
+            Reach::Public => ranges::unfit(address),
+            Reach::Private => ranges::unfit_inside(address),
+        }
+    }
+
     fn allows(&self, host: &HostKey) -> bool {
         !self.allowed.is_empty() && self.allowed.contains(host)
-    }
-}
-
-fn check_name(name: &str) -> Result<(), GuardRefusal> {
-    let bare = without_last_dot(name);
-    if let Some(domain) = LOCAL_DOMAINS.iter().copied().find(|domain| lies_in(bare, domain)) {
-        return Err(GuardRefusal::LocalDomain { host: name.to_owned(), domain });
-    }
-    if METADATA_NAMES.contains(&bare) {
-        return Err(GuardRefusal::MetadataName { host: name.to_owned() });
-    }
-    if !bare.contains('.') {
-        return Err(GuardRefusal::SingleLabel { host: name.to_owned() });
-    }
-    Ok(())
-}
-
-fn check_literal(address: IpAddr) -> Result<(), GuardRefusal> {
-    match ranges::unfit(address) {
-        Some(kind) => Err(GuardRefusal::Address { address, kind }),
-        None => Ok(()),
     }
 }
 
@@ -301,20 +314,25 @@ impl HostKey {
         match host {
             Host::Domain(name) => Self::Name(without_last_dot(name).into()),
             Host::Ipv4(address) => Self::Address((*address).into()),
-            Host::Ipv6(address) => Self::Address((*address).into()),
+            Host::Ipv6(address) => Self::address((*address).into()),
         }
+    }
+
+    /// An address; one that IPv6 writes for IPv4 is that one.
+    fn address(address: IpAddr) -> Self {
+        Self::Address(address.to_canonical())
     }
 
     /// Reads a host as an operator writes it; what is no host at all is kept, and matches nothing.
     fn parse(text: &str) -> Self {
         let text = text.trim();
         if let Ok(address) = text.parse() {
-            return Self::Address(address);
+            return Self::address(address);
         }
         match Host::parse(text) {
             Ok(Host::Domain(name)) => Self::Name(without_last_dot(&name).into()),
             Ok(Host::Ipv4(address)) => Self::Address(address.into()),
-            Ok(Host::Ipv6(address)) => Self::Address(address.into()),
+            Ok(Host::Ipv6(address)) => Self::address(address.into()),
             Err(_) => Self::Name(text.into()),
         }
     }

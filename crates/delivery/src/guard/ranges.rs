@@ -71,7 +71,6 @@ const NAMED_V6: &[Range] = &[
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128, "the unspecified address"),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128, "a loopback address"),
     v6([0, 0, 0, 0, 0, 0, 0, 0], 96, "an IPv4-compatible address"),
-    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, "an IPv4-mapped address"),
     v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96, "an IPv4-translated address"),
     v6([0, 0, 0, 0, 0, 0x5efe, 0, 0], 96, "an ISATAP address"),
     v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48, "an address of a local NAT64"),
@@ -86,8 +85,22 @@ const NAMED_V6: &[Range] = &[
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "a multicast address"),
 ];
 
+/// How IPv6 writes an IPv4 address; what is dialled is that one.
+const MAPPED: Range = v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, "an IPv4-mapped address");
+
 /// The well-known prefix behind which a NAT64 gateway reaches IPv4 hosts.
 const NAT64: Range = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, "a NAT64 address");
+
+/// Where the hosts of private networks and of this machine lie: what a destination may be allowed to reach.
+const PRIVATE: &[Range] = &[
+    v4(10, 0, 0, 0, 8, "a private address"),
+    v4(100, 64, 0, 0, 10, "a carrier's shared address"),
+    v4(127, 0, 0, 0, 8, "a loopback address"),
+    v4(172, 16, 0, 0, 12, "a private address"),
+    v4(192, 168, 0, 0, 16, "a private address"),
+    v6([0, 0, 0, 0, 0, 0, 0, 1], 128, "a loopback address"),
+    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, "a private address"),
+];
 
 /// What hands out a machine's credentials to whoever asks from it. A host that is allowed by name may lie anywhere
 /// else inside, and not here.
@@ -119,12 +132,19 @@ impl Range {
 
 /// What makes an address unfit for a webhook, or `None` for one of the public Internet.
 pub(super) fn unfit(address: IpAddr) -> Option<&'static str> {
-    match address {
-        V4(_) => name_in(SPECIAL_V4, address),
-        V6(inner) if NAT64.contains(address) => unfit(V4(last_four_bytes(inner))),
-        V6(_) if GLOBAL_V6.contains(address) => name_in(SPECIAL_V6, address),
-        V6(_) => Some(name_in(NAMED_V6, address).unwrap_or("not a global address")),
+    match judged(address) {
+        address @ V4(_) => name_in(SPECIAL_V4, address),
+        address if GLOBAL_V6.contains(address) => name_in(SPECIAL_V6, address),
+        address => Some(name_in(NAMED_V6, address).unwrap_or("not a global address")),
     }
+}
+
+/// What makes an address unfit even for a destination that may lie in a private network or on this machine.
+pub(super) fn unfit_inside(address: IpAddr) -> Option<&'static str> {
+    metadata(address).or_else(|| match name_in(PRIVATE, judged(address)) {
+        Some(_) => None,
+        None => unfit(address),
+    })
 }
 
 /// What makes an address unfit even for a host that is allowed by name.
@@ -135,6 +155,14 @@ pub(super) fn metadata(address: IpAddr) -> Option<&'static str> {
     })
 }
 
+/// The address that the verdict is about: behind a mapped and a NAT64 address, the IPv4 one that is reached.
+fn judged(address: IpAddr) -> IpAddr {
+    match address {
+        V6(outer) if MAPPED.contains(address) || NAT64.contains(address) => V4(last_four_bytes(outer)),
+        other => other,
+    }
+}
+
 fn name_in(ranges: &[Range], address: IpAddr) -> Option<&'static str> {
     ranges.iter().find(|range| range.contains(address)).map(|range| range.name)
 }
@@ -143,9 +171,10 @@ fn name_in(ranges: &[Range], address: IpAddr) -> Option<&'static str> {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0 | 0xffff | 0x5efe] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
-            Some(joined(g, h))
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff | 0x5efe]
+        | [0, 0, 0, 0, 0xffff, 0]
+        | [0x64, 0xff9b, 0, 0, 0, 0]
+        | [0x64, 0xff9b, 1, ..] => Some(joined(g, h)),
         [0x2002, high, low, ..] => Some(joined(high, low)),
         _ => None,
     }

@@ -13,8 +13,17 @@ fn strict() -> Guard {
 }
 
 fn allowing(hosts: &[&str]) -> Guard {
-    Guard::new(GuardPolicy { allowed_hosts: hosts.iter().map(|host| (*host).to_owned()).collect() })
+    let allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+    Guard::new(GuardPolicy { allowed_hosts, ..GuardPolicy::default() })
 }
+
+fn with_ports(ports: &[u16]) -> Guard {
+    Guard::new(GuardPolicy { ports: ports.to_vec(), ..GuardPolicy::default() })
+}
+
+/// What a private network and this machine are made of.
+const PRIVATE_V4: &[(&str, u32)] =
+    &[("10.0.0.0", 8), ("100.64.0.0", 10), ("127.0.0.0", 8), ("172.16.0.0", 12), ("192.168.0.0", 16)];
 
 /// The IPv4 blocks that must be refused, written out again and apart from the code under test.
 const REFUSED_V4: &[(&str, u32)] = &[
@@ -108,6 +117,25 @@ fn embeddings(address: Ipv4Addr) -> Vec<Ipv6Addr> {
     at_the_end.into_iter().chain([six_to_four]).collect()
 }
 
+fn nat64(address: Ipv4Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits((0x0064_ff9b << 96) | u128::from(address.to_bits()))
+}
+
+/// The IPv4 address whose verdict an IPv6 address takes.
+fn judged_as(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let inner = Ipv4Addr::from_bits(u32::try_from(address.to_bits() & u128::from(u32::MAX)).unwrap());
+    [nat64(inner), inner.to_ipv6_mapped()].contains(&address).then_some(inner)
+}
+
+/// What kind of address the guard takes one for, where it refuses it.
+fn kind_told(guard: &Guard, address: IpAddr) -> Option<&'static str> {
+    match guard.check_addresses("hooks.example.com", &[address]) {
+        Ok(_) => None,
+        Err(GuardRefusal::ResolvesInside { kind, .. }) => Some(kind),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -140,10 +168,9 @@ proptest! {
     }
 
     #[test]
-    fn a_public_ipv4_address_is_allowed_as_it_is_and_behind_nat64(address in public_v4()) {
+    fn a_public_ipv4_address_is_allowed_as_it_is_mapped_and_behind_nat64(address in public_v4()) {
         prop_assert_eq!(strict().check_url(&url(&format!("https://{address}/hook"))), Ok(()));
-        let nat64 = Ipv6Addr::from_bits((0x0064_ff9b << 96) | u128::from(address.to_bits()));
-        let answers = [IpAddr::from(address), IpAddr::from(nat64)];
+        let answers = [IpAddr::from(address), address.to_ipv6_mapped().into(), nat64(address).into()];
         let vetted = strict().check_addresses("hooks.example.com", &answers).unwrap();
         prop_assert_eq!(vetted.into_iter().map(VettedAddress::ip).collect::<Vec<_>>(), answers);
     }
@@ -151,17 +178,78 @@ proptest! {
     #[test]
     fn a_public_ipv4_address_in_any_other_embedding_is_refused(address in public_v4()) {
         for inner in embeddings(address) {
-            let nat64 = inner.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
-            prop_assert_eq!(strict().check_addresses("hooks.example.com", &[inner.into()]).is_ok(), nat64);
+            let reaches_it = inner == nat64(address) || inner == address.to_ipv6_mapped();
+            prop_assert_eq!(strict().check_addresses("hooks.example.com", &[inner.into()]).is_ok(), reaches_it);
         }
     }
 
     #[test]
     fn i11_ipv6_outside_2000_3_is_refused(bits in any::<u128>()) {
         let address = Ipv6Addr::from_bits(bits);
-        prop_assume!(bits >> 125 != 1 && address.segments()[..6] != [0x64, 0xff9b, 0, 0, 0, 0]);
+        prop_assume!(bits >> 125 != 1 && judged_as(address).is_none());
         let verdict = strict().check_url(&url(&format!("https://[{address}]/hook")));
         prop_assert!(verdict.is_err());
+    }
+
+    #[test]
+    fn i11_the_verdict_on_a_mapped_or_nat64_address_is_that_on_its_ipv4_address(bits in any::<u32>()) {
+        let address = Ipv4Addr::from_bits(bits);
+        let inner = kind_told(&strict(), address.into());
+        prop_assert_eq!(kind_told(&strict(), address.to_ipv6_mapped().into()), inner);
+        prop_assert_eq!(kind_told(&strict(), nat64(address).into()), inner);
+    }
+
+    #[test]
+    fn i11_all_spellings_of_one_address_get_one_verdict(bits in any::<u32>(), private in any::<bool>()) {
+        let address = Ipv4Addr::from_bits(bits);
+        let guard = if private { strict().reaching_private() } else { strict() };
+        let verdict = guard.check_url(&url(&format!("https://{address}/"))).is_ok();
+        // The last ten are embeddings in IPv6, addresses of their own.
+        let spellings = spellings_in_a_url(address);
+        for spelling in &spellings[..spellings.len() - embeddings(address).len()] {
+            prop_assert_eq!(guard.check_url(&url(&format!("https://{spelling}/"))).is_ok(), verdict, "{}", spelling);
+        }
+    }
+
+    #[test]
+    fn i11_all_spellings_of_one_ipv6_address_get_one_verdict(bits in any::<u128>()) {
+        let address = Ipv6Addr::from_bits(bits);
+        let long: Vec<String> = address.segments().iter().map(|segment| format!("{segment:04X}")).collect();
+        let [.., high, low] = address.segments();
+        let dotted = Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
+        let verdict = strict().check_url(&url(&format!("https://[{address}]/")));
+        for spelling in [long.join(":"), format!("{}:{dotted}", long[..6].join(":"))] {
+            prop_assert_eq!(&strict().check_url(&url(&format!("https://[{spelling}]/"))), &verdict, "{}", spelling);
+        }
+    }
+
+    #[test]
+    fn a_destination_that_may_be_private_reaches_private_and_public_hosts_on_any_port(
+        inside in prop::sample::select(PRIVATE_V4).prop_flat_map(|(text, prefix)| block(text, prefix)),
+        outside in public_v4(),
+        port in 1..=u16::MAX,
+    ) {
+        let guard = strict().reaching_private();
+        let inside = Ipv4Addr::from_bits(inside);
+        prop_assume!(inside != Ipv4Addr::new(100, 100, 100, 200));
+        for address in [inside, outside] {
+            prop_assert_eq!(guard.check_url(&url(&format!("http://{address}:{port}/"))), Ok(()));
+            for answer in [address.into(), address.to_ipv6_mapped().into()] {
+                prop_assert!(guard.check_addresses("nas", &[answer]).is_ok(), "{}", answer);
+            }
+        }
+    }
+
+    #[test]
+    fn i11_a_destination_that_may_be_private_reaches_nothing_else(address in refused_v4()) {
+        let private = PRIVATE_V4.iter().any(|(text, prefix)| block(text, *prefix).contains(&address.to_bits()));
+        prop_assume!(!private || address == Ipv4Addr::new(100, 100, 100, 200));
+        let guard = strict().reaching_private();
+        for inner in embeddings(address).into_iter().map(IpAddr::from).chain([address.into()]) {
+            prop_assert!(guard.check_addresses("nas", &[inner]).is_err(), "{}", inner);
+        }
+        let url = url(&format!("http://{address}/"));
+        prop_assert!(guard.check_url(&url).is_err());
     }
 
     #[test]
@@ -235,7 +323,6 @@ fn i11_names_of_local_networks_are_refused() {
         "api.localhost",
         "printer.local",
         "vault.internal",
-        "metadata.google.internal",
         "nas.home.arpa",
         "home.arpa.",
     ] {
@@ -246,25 +333,62 @@ fn i11_names_of_local_networks_are_refused() {
         let refusal = strict().check_url(&url(&format!("https://{host}/"))).unwrap_err();
         assert!(matches!(refusal, GuardRefusal::SingleLabel { .. }), "{host}: {refusal}");
     }
-    let refusal = strict().check_url(&url("https://metadata.goog/")).unwrap_err();
-    assert!(matches!(refusal, GuardRefusal::MetadataName { .. }));
+    for host in ["metadata.goog", "metadata.google.internal."] {
+        let refusal = strict().check_url(&url(&format!("https://{host}/"))).unwrap_err();
+        assert!(matches!(refusal, GuardRefusal::MetadataName { .. }), "{host}: {refusal}");
+    }
     for host in ["notlocalhost.com", "local.example.com", "thelocal.se", "example.com."] {
         assert_eq!(strict().check_url(&url(&format!("https://{host}/"))), Ok(()), "{host}");
     }
 }
 
 #[test]
-fn any_port_will_do_but_those_of_other_protocols() {
-    for port in [80, 443, 8080, 8443, 18790, 65535] {
+fn i11_only_the_ports_of_http_and_those_that_are_added_are_reached() {
+    for port in [80, 443] {
         assert_eq!(strict().check_url(&url(&format!("https://example.com:{port}/"))), Ok(()));
     }
-    let refusal = strict().check_url(&url("https://example.com:25/")).unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        "port 25 of `example.com` belongs to SMTP, and a webhook does not go there"
-    );
-    assert!(strict().check_url(&url("https://example.com:0/")).is_err());
+    for port in [0, 22, 25, 6379, 8443, 65_535] {
+        let refusal = strict().check_url(&url(&format!("https://example.com:{port}/"))).unwrap_err();
+        assert_eq!(refusal, GuardRefusal::Port { host: "example.com".to_owned(), port });
+        assert!(refusal.hint().contains(&format!("add {port} to `delivery.ports`")), "{}", refusal.hint());
+    }
+    assert_eq!(with_ports(&[8443]).check_url(&url("https://example.com:8443/")), Ok(()));
+    assert_eq!(with_ports(&[8443]).check_url(&url("https://example.com/")), Ok(()));
     assert_eq!(allowing(&["example.com"]).check_url(&url("https://example.com:25/")), Ok(()));
+}
+
+#[test]
+fn i11_a_zone_is_no_part_of_a_webhooks_address() {
+    for text in ["https://[fe80::1%25eth0]/", "https://[fe80::1%eth0]/", "https://[::1%251]/"] {
+        assert!(text.parse::<WebhookUrl>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn i11_a_destination_that_may_be_private_is_kept_from_metadata_services() {
+    let guard = strict().reaching_private();
+    for host in [
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "168.63.129.16",
+        "100.100.100.200",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "[::ffff:169.254.170.2]",
+        "[64:ff9b:1::169.254.169.254]",
+        "metadata.google.internal",
+        "metadata.goog.",
+    ] {
+        let refusal = guard.check_url(&url(&format!("http://{host}/"))).unwrap_err();
+        assert!(
+            matches!(refusal, GuardRefusal::Address { .. } | GuardRefusal::MetadataName { .. }),
+            "{refusal}"
+        );
+    }
+    for host in ["localhost", "nas", "printer.local", "vault.internal", "[::1]", "[fd12::1]"] {
+        assert_eq!(guard.check_url(&url(&format!("http://{host}:8080/"))), Ok(()), "{host}");
+        assert!(strict().check_url(&url(&format!("https://{host}/"))).is_err(), "{host}");
+    }
 }
 
 #[test]
@@ -274,6 +398,7 @@ fn an_allowed_host_is_found_in_whatever_way_it_is_written() {
         ("localhost.", "http://LOCALHOST/"),
         (" api.internal ", "https://api.internal./"),
         ("127.0.0.1", "http://0x7f.1:9000/"),
+        ("127.0.0.1", "http://[::ffff:127.0.0.1]/"),
         ("::1", "http://[0:0::1]/"),
         ("[::1]", "http://[::1]/"),
         ("bücher.local", "https://xn--bcher-kva.local/"),

@@ -19,6 +19,8 @@ use url::{Host, Url};
 use super::attempt::Reached;
 use super::connection::HttpConnection;
 use super::failure::{Failure, with_causes};
+use super::profile::ConnectionProfile;
+use super::proxy::{Proxy, ProxyFailure};
 use super::resolver::{ResolveError, Resolver};
 use super::tls::Tls;
 use super::{TransportOptions, host_of};
@@ -30,6 +32,10 @@ const MAX_DIALS: usize = 6;
 #[derive(Debug)]
 pub(super) struct Connector {
     guard: Guard,
+    /// The guard of profiles that may reach what is private.
+    private_guard: Guard,
+    /// `None` is the straight way.
+    proxy: Option<Proxy>,
     resolver: Resolver,
     tls: Tls,
     timeout: Duration,
@@ -39,19 +45,39 @@ pub(super) struct Connector {
 #[derive(Debug, Clone, Copy)]
 struct Goal<'a> {
     url: &'a Url,
+    profile: &'a ConnectionProfile,
     port: u16,
     began_at: Instant,
     deadline: Instant,
 }
 
+/// The way that a connection takes.
+#[derive(Debug)]
+enum Route<'a> {
+    Straight,
+    Through { proxy: &'a Proxy, addresses: Vec<IpAddr> },
+}
+
 impl Connector {
     pub(super) fn new(options: &TransportOptions, guard: Guard) -> Self {
         Self {
+            private_guard: guard.reaching_private(),
             guard,
+            proxy: options.proxy.clone(),
             resolver: Resolver::new(options.dns_servers.clone()),
             tls: Tls::new(options.tls_roots.clone()),
             timeout: options.connect_timeout,
         }
+    }
+
+    /// The guard that judges what is reached with `profile`.
+    pub(super) fn guard(&self, profile: &ConnectionProfile) -> &Guard {
+        if profile.allows_private() { &self.private_guard } else { &self.guard }
+    }
+
+    /// The TLS side of it, for profiles that are in the making.
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Connects to the URL's origin before `deadline` and before the connector's own, and notes each phase's time and
@@ -59,19 +85,22 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         url: &Url,
+        profile: &ConnectionProfile,
         deadline: Instant,
         (timings, reached): (&mut PhaseTimings, &mut Reached),
     ) -> Result<HttpConnection, Failure> {
         let began_at = Instant::now();
         let goal = Goal {
             url,
+            profile,
             port: url.port_or_known_default().unwrap_or(0),
             began_at,
             deadline: deadline.min(began_at + self.timeout),
         };
         let addresses = self.vetted_addresses(goal, timings).await?;
-        let tcp = timed(&mut timings.connect_us, dial(goal, &addresses)).await?;
-        reached.peer = tcp.peer_addr().ok();
+        let tcp = timed(&mut timings.connect_us, self.dial(goal, &addresses)).await?;
+        // Through a proxy the peer is the proxy, and says nothing of the receiver.
+        reached.peer = tcp.peer_addr().ok().filter(|_| self.proxy.is_none());
         let stream = if url.scheme() == "https" {
             let tls = timed(&mut timings.tls_us, self.secure(goal, tcp)).await?;
             reached.tls_version = tls_version(&tls);
@@ -93,7 +122,8 @@ impl Connector {
             Some(Host::Ipv6(address)) => vec![address.into()],
             None => Vec::new(),
         };
-        let vetted = self.guard.check_addresses(goal.url.host_str().unwrap_or_default(), &addresses);
+        let guard = self.guard(goal.profile);
+        let vetted = guard.check_addresses(goal.url.host_str().unwrap_or_default(), &addresses);
         Ok(vetted.inspect_err(|refusal| {
             if let Some(detail) = refusal.operator_detail() {
                 tracing::warn!(detail, "the guard refuses to dial");
@@ -118,13 +148,50 @@ impl Connector {
         }
     }
 
+    /// The way to receivers: straight, or through the operator's proxy.
+    async fn route(&self, goal: Goal<'_>) -> Result<Route<'_>, Failure> {
+        let Some(proxy) = &self.proxy else { return Ok(Route::Straight) };
+        let failed = |failure| goal.proxy_failed(failure);
+        match goal.within_time(proxy.addresses(&self.resolver)).await {
+            Ok(found) => Ok(Route::Through { proxy, addresses: found.map_err(failed)? }),
+            Err(Elapsed { .. }) => Err(failed(ProxyFailure::Timeout)),
+        }
+    }
+
+    /// Tries the addresses in turn, each with an even share of the time that is left.
+    async fn dial(&self, goal: Goal<'_>, addresses: &[VettedAddress]) -> Result<TcpStream, Failure> {
+        let route = self.route(goal).await?;
+        let candidates = &addresses[..addresses.len().min(MAX_DIALS)];
+        let mut failure = Failure::NoAddress(host_of(goal.url));
+        for (tried, address) in candidates.iter().enumerate() {
+            let left = goal.deadline.saturating_duration_since(Instant::now());
+            let share = left.div_f64((candidates.len() - tried) as f64);
+            let latest = match tokio::time::timeout(share, route.dial(goal, *address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(failure @ Failure::WrongPeer { .. })) => return Err(failure),
+                Ok(Err(failure)) => failure,
+                Err(Elapsed { .. }) => route.timeout(goal),
+            };
+            // Where one address failed by the receiver's fault, it is not hidden by another that cannot be dialled from
+            // here, such as an IPv6 one on a machine without IPv6.
+            if tried == 0 || !latest.class().is_own_fault() {
+                failure = latest;
+            }
+        }
+        Err(failure)
+    }
+
     async fn secure(&self, goal: Goal<'_>, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
         let host = host_of(goal.url);
         let server_name = match server_name(goal.url) {
             Ok(name) => name,
             Err(why) => return Err(Failure::Tls { host, why }),
         };
-        let connector = TlsConnector::from(self.tls.config().await?);
+        let config = match goal.profile.tls() {
+            Some(own) => own.clone(),
+            None => self.tls.config().await?,
+        };
+        let connector = TlsConnector::from(config);
         match goal.within_time(connector.connect(server_name, tcp)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(Failure::Tls { host, why: with_causes(&error) }),
@@ -141,29 +208,36 @@ impl Goal<'_> {
     fn allotted(&self) -> Duration {
         self.deadline - self.began_at
     }
+
+    fn proxy_failed(&self, failure: ProxyFailure) -> Failure {
+        Failure::Proxy { host: host_of(self.url), failure }
+    }
 }
 
-/// Tries the addresses in turn, each with an even share of the time that is left.
-async fn dial(goal: Goal<'_>, addresses: &[VettedAddress]) -> Result<TcpStream, Failure> {
-    let candidates = &addresses[..addresses.len().min(MAX_DIALS)];
-    let mut failure = Failure::NoAddress(host_of(goal.url));
-    for (tried, address) in candidates.iter().enumerate() {
-        let left = goal.deadline.saturating_duration_since(Instant::now());
-        let share = left.div_f64((candidates.len() - tried) as f64);
-        let (host, port) = (host_of(goal.url), goal.port);
-        let latest = match tokio::time::timeout(share, dial_one(*address, port)).await {
-            Ok(Ok(stream)) if peer_is(&stream, *address) => return Ok(stream),
-            Ok(Ok(_)) => return Err(Failure::WrongPeer { host }),
-            Ok(Err(error)) => Failure::Connect { host, port, error },
-            Err(Elapsed { .. }) => Failure::ConnectTimeout { host, port, within: goal.allotted() },
-        };
-        // Where one address failed by the receiver's fault, it is not hidden by another that cannot be dialled from
-        // here, such as an IPv6 one on a machine without IPv6.
-        if tried == 0 || !latest.class().is_own_fault() {
-            failure = latest;
+impl Route<'_> {
+    async fn dial(&self, goal: Goal<'_>, address: VettedAddress) -> Result<TcpStream, Failure> {
+        match self {
+            Self::Straight => match dial_one(address, goal.port).await {
+                Ok(stream) if peer_is(&stream, address) => Ok(stream),
+                Ok(_) => Err(Failure::WrongPeer { host: host_of(goal.url) }),
+                Err(error) => Err(Failure::Connect { host: host_of(goal.url), port: goal.port, error }),
+            },
+            Self::Through { proxy, addresses } => {
+                let tunnel = proxy.tunnel(addresses, address, goal.port).await;
+                tunnel.map_err(|failure| goal.proxy_failed(failure))
+            }
         }
     }
-    Err(failure)
+
+    /// What it means that a dial did not end in time.
+    fn timeout(&self, goal: Goal<'_>) -> Failure {
+        match self {
+            Self::Straight => {
+                Failure::ConnectTimeout { host: host_of(goal.url), port: goal.port, within: goal.allotted() }
+            }
+            Self::Through { .. } => goal.proxy_failed(ProxyFailure::Timeout),
+        }
+    }
 }
 
 async fn dial_one(address: VettedAddress, port: u16) -> io::Result<TcpStream> {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::metered::TooMuchRead;
+use super::proxy::ProxyFailure;
 use crate::guard::GuardRefusal;
 
 /// Why no answer came. No text shows an address that a name resolved to.
@@ -34,6 +35,10 @@ pub(super) enum Failure {
     Tls { host: String, why: String },
     #[error("the TLS handshake with `{host}` did not end within {} ms", .within.as_millis())]
     TlsTimeout { host: String, within: Duration },
+    #[error("the receiver ended the TLS session: {0}")]
+    TlsAlert(String),
+    #[error("the operator's proxy gave no way to `{host}`: {failure}")]
+    Proxy { host: String, failure: ProxyFailure },
     #[error("no certificate authority is known, so no https can be trusted: {0}")]
     NoRoots(String),
     #[error("the connection broke before the answer was complete: {0}")]
@@ -58,7 +63,8 @@ impl Failure {
             Self::Connect { error, .. } if is_exhausted(error) => AttemptClass::ResourcesExhausted,
             Self::Connect { .. } | Self::ClosedBeforeRequest { .. } => AttemptClass::ConnectFailed,
             Self::ConnectTimeout { .. } | Self::TlsTimeout { .. } => AttemptClass::ConnectTimeout,
-            Self::Tls { .. } | Self::NoRoots(_) => AttemptClass::TlsFailed,
+            Self::Tls { .. } | Self::TlsAlert(_) | Self::NoRoots(_) => AttemptClass::TlsFailed,
+            Self::Proxy { failure, .. } => failure.class(),
             Self::AnswerLost(_) => AttemptClass::AnswerLost,
             Self::AnswerTimeout(_) => AttemptClass::AnswerTimeout,
             Self::Protocol(_) => AttemptClass::ProtocolError,
@@ -75,6 +81,9 @@ fn is_exhausted(error: &io::Error) -> bool {
 impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
         let why = with_causes(&error);
+        if is_tls_alert(&error) {
+            return Self::TlsAlert(why);
+        }
         if error.is_parse() || read_too_much(&error) { Self::Protocol(why) } else { Self::AnswerLost(why) }
     }
 }
@@ -83,6 +92,21 @@ impl From<hyper::Error> for Failure {
 fn read_too_much(error: &hyper::Error) -> bool {
     let io_error = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     io_error.and_then(io::Error::get_ref).is_some_and(<dyn Error + Send + Sync>::is::<TooMuchRead>)
+}
+
+/// Whether the other side ended the session by an alert. One that wants another client certificate says so only when
+/// the handshake is over for us.
+fn is_tls_alert(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::AlertReceived(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error with everything that caused it, in one line.

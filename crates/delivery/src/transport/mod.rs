@@ -2,9 +2,10 @@
 //!
 //! The cast, in the order a request meets it:
 //! - the [`Guard`] judges the URL, and later each address it resolves to;
-//! - `Pool` keeps idle connections by origin;
+//! - `Pool` keeps idle connections by profile and origin;
 //! - `Connector` makes new ones: `Resolver` asks DNS, the guard vets every answer, a vetted address and nothing
-//!   else is dialled, the peer is checked, and `tls` shakes hands;
+//!   else is dialled (or, where the operator set one, asked of the [`Proxy`]), the peer is checked, and `tls` shakes
+//!   hands as the destination's [`ConnectionProfile`] says;
 //! - `HttpConnection` speaks HTTP/1.1 on one of them. It has no task of its own: whoever waits for the answer drives
 //!   it, so a request that is given up closes its connection, and nothing runs on in the background. `Metered` ends
 //!   the reading where a receiver sends on and on and never answers;
@@ -22,6 +23,8 @@ mod connector;
 mod failure;
 mod metered;
 mod pool;
+mod profile;
+mod proxy;
 mod resolver;
 mod tls;
 
@@ -46,6 +49,9 @@ use connector::Connector;
 use failure::Failure;
 use pool::Pool;
 
+pub use profile::{ClientIdentity, ConnectionProfile, ProfileError, ProfileOptions};
+pub use proxy::{Proxy, ProxyError};
+
 /// How long a [`Transport`] waits, how much it reads, and what it trusts.
 #[derive(Debug, Clone)]
 pub struct TransportOptions {
@@ -65,6 +71,8 @@ pub struct TransportOptions {
     pub dns_servers: Vec<SocketAddr>,
     /// Whose certificates are believed.
     pub tls_roots: TlsRoots,
+    /// The proxy that every connection goes through; the environment's are never asked.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for TransportOptions {
@@ -78,6 +86,7 @@ impl Default for TransportOptions {
             user_agent: HeaderValue::from_static(concat!("clawhook/", env!("CARGO_PKG_VERSION"))),
             dns_servers: Vec::new(),
             tls_roots: TlsRoots::default(),
+            proxy: None,
         }
     }
 }
@@ -99,6 +108,8 @@ pub enum TlsRoots {
 pub struct PostRequest<'a> {
     /// Where it goes.
     pub url: &'a WebhookUrl,
+    /// How it gets there; only requests with the same profile share connections.
+    pub profile: &'a ConnectionProfile,
     /// Its headers. `Host` and what frames the body are set by the transport.
     pub headers: HeaderMap,
     /// The exact bytes that were signed.
@@ -114,7 +125,6 @@ pub struct Transport {
 #[derive(Debug)]
 struct Inner {
     options: TransportOptions,
-    guard: Guard,
     connector: Connector,
     pool: Arc<Pool>,
 }
@@ -122,19 +132,35 @@ struct Inner {
 impl Transport {
     /// A transport. TLS and DNS are set up when they are first needed, and no task runs while no connection is idle.
     pub fn new(options: TransportOptions, guard: Guard) -> Self {
-        let connector = Connector::new(&options, guard.clone());
+        let connector = Connector::new(&options, guard);
         let pool = Arc::new(Pool::new(options.idle_timeout, options.max_idle_per_host));
-        Self { inner: Arc::new(Inner { options, guard, connector, pool }) }
+        Self { inner: Arc::new(Inner { options, connector, pool }) }
     }
 
-    /// The time for everything; no request takes longer.
+    /// The time for everything, where a destination has none of its own.
     pub fn total_timeout(&self) -> Duration {
         self.inner.options.total_timeout
     }
 
+    /// The time for everything with `profile`; no request takes longer, so a lease must outlive it.
+    pub fn timeout_for(&self, profile: &ConnectionProfile) -> Duration {
+        profile.total_timeout().unwrap_or(self.total_timeout())
+    }
+
+    /// Makes a destination's connections ready, once: certificates are read and keys tried here and not while
+    /// something waits to be sent.
+    pub async fn profile(&self, options: ProfileOptions) -> Result<ConnectionProfile, ProfileError> {
+        let ProfileOptions { allow_private, extra_roots, client, total_timeout } = options;
+        let tls = match (extra_roots.as_deref(), client.as_ref()) {
+            (None, None) => None,
+            (roots, client) => Some(self.inner.connector.tls().config_for(roots, client).await?),
+        };
+        Ok(ConnectionProfile::new(allow_private, tls, total_timeout))
+    }
+
     /// Sends one POST and tells what came of it. Dropping the future closes the connection.
     pub async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
-        let total = self.inner.options.total_timeout;
+        let total = self.timeout_for(request.profile);
         let mut attempt = Attempt::begin();
         let deadline = attempt.started_at() + total;
         let outcome =
@@ -151,17 +177,17 @@ impl Inner {
         deadline: Instant,
         attempt: &mut Attempt,
     ) -> Result<(), Failure> {
-        let url = request.url;
-        self.guard.check_url(url)?;
+        let PostRequest { url, profile, .. } = request;
+        self.connector.guard(profile).check_url(url)?;
         let message = self.message(request)?;
-        let (mut connection, answer) = self.exchange(url.url(), message, deadline, attempt).await?;
+        let (mut connection, answer) = self.exchange(url.url(), profile, message, deadline, attempt).await?;
         let (head, mut body) = answer.into_parts();
         attempt.answer_began(&head);
         let end =
             connection.read_body(&mut body, self.options.max_response_bytes, attempt.body_buffer()).await;
         attempt.answer_ended(end.as_ref().ok());
         if end? == BodyEnd::Complete && connection.is_reusable().await {
-            self.pool.put(origin(url.url()), connection, &head.headers);
+            self.pool.put(profile.id(), origin(url.url()), connection, &head.headers);
         }
         Ok(())
     }
@@ -170,16 +196,17 @@ impl Inner {
     async fn exchange(
         &self,
         url: &Url,
+        profile: &ConnectionProfile,
         mut message: Message,
         deadline: Instant,
         attempt: &mut Attempt,
     ) -> Result<(HttpConnection, Answer), Failure> {
         loop {
-            let idle = self.pool.take(origin(url));
+            let idle = self.pool.take(profile.id(), origin(url));
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connector.connect(url, deadline, attempt.connecting()).await?,
+                None => self.connector.connect(url, profile, deadline, attempt.connecting()).await?,
             };
             attempt.request_begins(message.headers(), connection.reached(), reused);
             match connection.exchange(message).await {
@@ -197,7 +224,7 @@ impl Inner {
 
     /// The request as it is written: in origin form, with the headers that the transport answers for.
     fn message(&self, request: PostRequest<'_>) -> Result<Message, Failure> {
-        let PostRequest { url, mut headers, body } = request;
+        let PostRequest { url, mut headers, body, .. } = request;
         let url = url.url();
         let path = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery])
             .map_err(|error| Failure::Unsendable(error.to_string()))?;

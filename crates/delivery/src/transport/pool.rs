@@ -1,4 +1,4 @@
-//! Idle connections, by origin.
+//! Idle connections, by profile and origin: what was made with one destination's credentials serves no other.
 //!
 //! The one used last goes out first, so that those which are not needed grow old. A task looks for the old ones and
 //! for those that the other side has closed; it runs only while there are any.
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use super::connection::HttpConnection;
+use super::profile::ProfileId;
 
 /// How many idle connections are kept in all.
 const MAX_IDLE: usize = 1_024;
@@ -27,10 +28,12 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Shelves {
-    by_origin: HashMap<Box<str>, Vec<Idle>>,
+    by_profile: HashMap<ProfileId, ByOrigin>,
     count: usize,
     swept: bool,
 }
+
+type ByOrigin = HashMap<Box<str>, Vec<Idle>>;
 
 #[derive(Debug)]
 struct Idle {
@@ -43,25 +46,32 @@ impl Pool {
         Self { idle_timeout, max_idle_per_origin, shelves: Mutex::default() }
     }
 
-    /// The idle connection to `origin` that was used last, if there is one that has not grown old.
-    pub(super) fn take(&self, origin: &str) -> Option<HttpConnection> {
+    /// The idle connection of `profile` to `origin` that was used last, if there is one that has not grown old.
+    pub(super) fn take(&self, profile: ProfileId, origin: &str) -> Option<HttpConnection> {
         loop {
-            let idle = self.lock().pop(origin)?;
+            let idle = self.lock().pop(profile, origin)?;
             if Instant::now() < idle.until {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request to `origin`, for as long as `answer` lets hope that it stays open.
-    pub(super) fn put(self: &Arc<Self>, origin: &str, connection: HttpConnection, answer: &HeaderMap) {
+    /// Keeps a connection for the profile's next request to `origin`, for as long as `answer` lets hope that it stays
+    /// open.
+    pub(super) fn put(
+        self: &Arc<Self>,
+        profile: ProfileId,
+        origin: &str,
+        connection: HttpConnection,
+        answer: &HeaderMap,
+    ) {
         let lifetime = promised_lifetime(answer).map_or(self.idle_timeout, |it| it.min(self.idle_timeout));
         if lifetime.is_zero() {
             return;
         }
         let idle = Idle { connection, until: Instant::now() + lifetime };
         let mut shelves = self.lock();
-        let surplus = shelves.push(origin, idle, self.max_idle_per_origin);
+        let surplus = shelves.push(profile, origin, idle, self.max_idle_per_origin);
         if !shelves.swept && shelves.count > 0 {
             shelves.swept = true;
             tokio::spawn(sweep(Arc::downgrade(self), (self.idle_timeout / 4).min(SWEEP_EVERY)));
@@ -76,10 +86,13 @@ impl Pool {
         let now = Instant::now();
         let mut gone = Vec::new();
         let mut shelves = self.lock();
-        for shelf in shelves.by_origin.values_mut() {
+        for shelf in shelves.by_profile.values_mut().flat_map(HashMap::values_mut) {
             gone.extend(shelf.extract_if(.., |idle| idle.until <= now || !idle.connection.is_open()));
         }
-        shelves.by_origin.retain(|_, shelf| !shelf.is_empty());
+        shelves.by_profile.retain(|_, by_origin| {
+            by_origin.retain(|_, shelf| !shelf.is_empty());
+            !by_origin.is_empty()
+        });
         shelves.count -= gone.len();
         shelves.swept = shelves.count > 0;
         !shelves.swept
@@ -91,23 +104,23 @@ impl Pool {
 }
 
 impl Shelves {
-    fn pop(&mut self, origin: &str) -> Option<Idle> {
-        let idle = self.by_origin.get_mut(origin)?.pop()?;
+    fn pop(&mut self, profile: ProfileId, origin: &str) -> Option<Idle> {
+        let idle = self.by_profile.get_mut(&profile)?.get_mut(origin)?.pop()?;
         self.count -= 1;
         Some(idle)
     }
 
     /// Puts `idle` on its shelf, or hands it back where there is no room.
-    fn push(&mut self, origin: &str, idle: Idle, max_per_origin: usize) -> Option<Idle> {
-        if self.count >= MAX_IDLE {
+    fn push(&mut self, profile: ProfileId, origin: &str, idle: Idle, max_per_origin: usize) -> Option<Idle> {
+        if self.count >= MAX_IDLE || max_per_origin == 0 {
             return Some(idle);
         }
-        match self.by_origin.get_mut(origin) {
+        let by_origin = self.by_profile.entry(profile).or_default();
+        match by_origin.get_mut(origin) {
             Some(shelf) if shelf.len() >= max_per_origin => return Some(idle),
             Some(shelf) => shelf.push(idle),
-            None if max_per_origin == 0 => return Some(idle),
             None => {
-                self.by_origin.insert(origin.into(), vec![idle]);
+                by_origin.insert(origin.into(), vec![idle]);
             }
         }
         self.count += 1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use clawhook_delivery::{PostRequest, TransportOptions};
+use clawhook_delivery::{ConnectionProfile, PostRequest, TransportOptions};
 use clawhook_model::{AttemptClass, RetryAfter, UnixMs};
 use http::{HeaderMap, HeaderValue};
 
@@ -52,7 +52,12 @@ async fn i12_the_record_masks_what_is_secret_and_the_receiver_gets_it() {
     let mut key: HeaderValue = "s3cret".parse().unwrap();
     key.set_sensitive(true);
     headers.insert("x-api-key", key);
-    let request = PostRequest { url: &receiver.url(), headers, body: Bytes::new() };
+    let request = PostRequest {
+        url: &receiver.url(),
+        headers,
+        body: Bytes::new(),
+        profile: &ConnectionProfile::default(),
+    };
     let report = patient().send(request).await;
     let head = receiver.received().await.head;
     assert!(head.contains("authorization: bearer s3cret\r\n") && head.contains("x-api-key: s3cret\r\n"));

@@ -7,6 +7,8 @@ mod connections;
 #[allow(dead_code, reason = "the hostile suite uses it too")]
 mod name_server;
 mod names;
+mod profiles;
+mod proxy;
 #[allow(dead_code, reason = "the hostile suite uses it too")]
 mod receiver;
 mod tls;
@@ -14,14 +16,14 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clawhook_delivery::{Guard, GuardPolicy, PostRequest, Transport, TransportOptions};
+use clawhook_delivery::{ConnectionProfile, Guard, GuardPolicy, PostRequest, Transport, TransportOptions};
 use clawhook_model::{AttemptReport, WebhookUrl};
 use http::HeaderMap;
 
 /// A transport that may reach these hosts.
 fn transport(options: TransportOptions, allowed: &[&str]) -> Transport {
     let allowed_hosts = allowed.iter().map(|host| (*host).to_owned()).collect();
-    Transport::new(options, Guard::new(GuardPolicy { allowed_hosts }))
+    Transport::new(options, Guard::new(GuardPolicy { allowed_hosts, ..GuardPolicy::default() }))
 }
 
 /// A transport that may reach loopback, with time enough for a machine under load.
@@ -44,8 +46,13 @@ fn impatient() -> Transport {
 }
 
 async fn post(transport: &Transport, url: &WebhookUrl) -> AttemptReport {
+    post_as(transport, url, &ConnectionProfile::default()).await
+}
+
+async fn post_as(transport: &Transport, url: &WebhookUrl, profile: &ConnectionProfile) -> AttemptReport {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
     headers.insert("webhook-id", "evt_1".parse().unwrap());
-    transport.send(PostRequest { url, headers, body: Bytes::from_static(br#"{"ok":true}"#) }).await
+    let body = Bytes::from_static(br#"{"ok":true}"#);
+    transport.send(PostRequest { url, profile, headers, body }).await
 }

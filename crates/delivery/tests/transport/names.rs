@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clawhook_delivery::TransportOptions;
+use clawhook_delivery::{Guard, GuardPolicy, Transport, TransportOptions};
 use clawhook_model::AttemptClass;
 
 use crate::name_server::{Answer, NameServer};
@@ -64,8 +64,9 @@ async fn i11_a_name_that_resolves_inside_is_refused_without_a_call() {
     ] {
         let mut receiver = Receiver::answering(OK).await;
         let server = NameServer::start(|_| Answer::Addresses(ips(answer))).await;
-        let report =
-            post(&transport(asking(&server), &[]), &receiver.url_on("https", "evil.example.com")).await;
+        let policy = GuardPolicy { ports: vec![receiver.address.port()], ..GuardPolicy::default() };
+        let transport = Transport::new(asking(&server), Guard::new(policy));
+        let report = post(&transport, &receiver.url_on("https", "evil.example.com")).await;
         assert_eq!(report.class, AttemptClass::Blocked, "{answer:?}: {:?}", report.error);
         let error = report.error.unwrap();
         assert!(

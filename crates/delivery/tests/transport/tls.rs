@@ -7,15 +7,17 @@ use clawhook_model::AttemptClass;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use crate::receiver::Receiver;
 use crate::{post, transport};
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// A certificate authority and its certificate.
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "Test authority");
@@ -23,7 +25,16 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 /// A receiver whose certificate is for `name`.
-async fn https_receiver(authority: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Receiver {
+pub(crate) async fn https_receiver(authority: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Receiver {
+    https_receiver_that_asks(authority, name, WebPkiClientVerifier::no_client_auth()).await
+}
+
+/// A receiver that asks its clients for certificates as `verifier` says.
+pub(crate) async fn https_receiver_that_asks(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    name: &str,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Receiver {
     let key = KeyPair::generate().unwrap();
     let certificate =
         CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
@@ -31,7 +42,7 @@ async fn https_receiver(authority: &CertifiedIssuer<'static, KeyPair>, name: &st
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(
             vec![certificate.der().clone()],
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
@@ -42,7 +53,11 @@ async fn https_receiver(authority: &CertifiedIssuer<'static, KeyPair>, name: &st
         let acceptor = acceptor.clone();
         async move {
             let (stream, conversation) = conversation.split();
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let stream = match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                // Closing with something unread would drown the alert.
+                Err((_, stream)) => return conversation.over(stream).stall().await,
+            };
             let mut conversation = conversation.over(stream);
             while conversation.hear().await {
                 conversation.say(OK).await;
@@ -52,7 +67,7 @@ async fn https_receiver(authority: &CertifiedIssuer<'static, KeyPair>, name: &st
     .await
 }
 
-fn believing(roots: Vec<CertificateDer<'static>>) -> TransportOptions {
+pub(crate) fn believing(roots: Vec<CertificateDer<'static>>) -> TransportOptions {
     TransportOptions { tls_roots: TlsRoots::Only(roots), ..TransportOptions::default() }
 }
 

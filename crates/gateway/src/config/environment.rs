@@ -10,20 +10,20 @@ pub(super) const GATEWAY_TOKEN: &str = "CLAWHOOK_GATEWAY_TOKEN";
 pub(super) const SKIP_CRON: &str = "CLAWHOOK_SKIP_CRON";
 
 /// The surroundings of one configuration.
-pub(super) struct Environment<'e> {
+pub(crate) struct Environment<'e> {
     variable: &'e dyn Fn(&str) -> Option<String>,
     directory: PathBuf,
 }
 
 impl<'e> Environment<'e> {
     /// The surroundings of the file that is called `name`.
-    pub(super) fn of(name: &str, variable: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn of(name: &str, variable: &'e dyn Fn(&str) -> Option<String>) -> Self {
         let directory = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
         Self { variable, directory }
     }
 
     /// A variable's value as it is.
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
         (self.variable)(name)
     }
 
@@ -33,7 +33,7 @@ impl<'e> Environment<'e> {
     }
 
     /// Where a path of the file leads: `~/` is the home directory, and a relative path starts beside the file.
-    pub(super) fn locate(&self, path: &Path) -> PathBuf {
+    pub(crate) fn locate(&self, path: &Path) -> PathBuf {
         match (path.strip_prefix("~"), self.setting("HOME")) {
             (Ok(rest), Some(home)) => Path::new(&home).join(rest),
             _ => self.directory.join(path),

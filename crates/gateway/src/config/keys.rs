@@ -8,7 +8,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::secret::SecretSource;
+use clawhook_delivery::Proxy;
+use clawhook_model::SecretSource;
+
 use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, Setting, TokenAuth};
 use super::{ModelRef, ProviderApi};
 
@@ -229,6 +231,29 @@ pub(super) static DELIVERY_DISABLE_AFTER: Key<Duration, Default<Duration>> = Key
               person resumes it. What waits for it is kept.",
 };
 
+pub(super) static DELIVERY_PORTS: Key<Vec<u16>, Default<Vec<u16>>> = Key {
+    path: "delivery.ports",
+    form: ListOf { most: 100, each: 1..=65_535 },
+    default: Vec::new,
+    meaning: "Ports that webhooks may go to beside 443 and 80. Hosts of `cron.webhookSsrfPolicy.allowedHostnames` may \
+              have any.",
+};
+
+pub(super) static DELIVERY_PROXY: Key<Proxy, Absent> = Key {
+    path: "delivery.proxy",
+    form: (),
+    default: Absent("none"),
+    meaning: "The proxy that every webhook goes through. It is asked (`CONNECT`) for addresses that have been vetted \
+              here. Variables such as `HTTPS_PROXY` have no effect.",
+};
+
+pub(super) static DELIVERY_PROXY_CREDENTIALS: Key<SecretSource, Absent> = Key {
+    path: "delivery.proxyCredentials",
+    form: (),
+    default: Absent("none"),
+    meaning: "What the proxy is told of who we are, `user:password`.",
+};
+
 pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
     path: "agents.defaults.model",
     form: (),
@@ -290,6 +315,9 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &DELIVERY_MAX_CONCURRENT_PER_DESTINATION,
     &DELIVERY_PAUSE_AFTER,
     &DELIVERY_DISABLE_AFTER,
+    &DELIVERY_PORTS,
+    &DELIVERY_PROXY,
+    &DELIVERY_PROXY_CREDENTIALS,
     &AGENTS_DEFAULTS_MODEL,
     &AGENTS_ENTRIES_MODEL,
     &PROVIDER_BASE_URL,

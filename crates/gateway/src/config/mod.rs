@@ -16,7 +16,6 @@ mod openclaw;
 mod problem;
 mod raw;
 mod resolve;
-mod secret;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -29,12 +28,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clawhook_model::AgentId;
+use clawhook_delivery::Proxy;
+use clawhook_model::{AgentId, SecretText};
 use url::Url;
 
-use environment::Environment;
+pub(crate) use environment::Environment;
 pub use problem::{ConfigError, Problem};
-pub use secret::Secret;
 
 /// The most that is read of a configuration file.
 const LARGEST_FILE: usize = 1024 * 1024;
@@ -66,7 +65,7 @@ pub struct GatewayConfig {
     /// The address to listen on.
     pub bind: IpAddr,
     /// The token that clients present. An address that others can reach always has one.
-    pub token: Option<Secret>,
+    pub token: Option<SecretText>,
 }
 
 impl GatewayConfig {
@@ -84,7 +83,7 @@ pub struct CronConfig {
     /// How many runs go on at a time.
     pub max_concurrent_runs: usize,
     /// The bearer token that is sent to webhooks.
-    pub webhook_token: Option<Secret>,
+    pub webhook_token: Option<SecretText>,
     /// Hosts that webhooks may reach although they are private; names in lower case, IPv6 without brackets.
     pub allowed_hostnames: Vec<String>,
     /// How long runs may go on after the gateway was told to stop.
@@ -97,7 +96,7 @@ pub struct DeliveryConfig {
     /// The waits between attempts; after the last one the delivery is dead.
     pub retry_schedule: Vec<Duration>,
     /// The secret that webhooks are signed with.
-    pub signing_secret: Option<Secret>,
+    pub signing_secret: Option<SecretText>,
     /// The time of one whole attempt.
     pub timeout: Duration,
     /// The time to connect, never more than `timeout`.
@@ -110,6 +109,10 @@ pub struct DeliveryConfig {
     pub pause_after: Duration,
     /// How long a destination may fail before it is disabled.
     pub disable_after: Duration,
+    /// Ports that webhooks may go to beside 443 and 80.
+    pub ports: Vec<u16>,
+    /// The proxy that every webhook goes through.
+    pub proxy: Option<Proxy>,
 }
 
 /// `agents`.
@@ -169,7 +172,7 @@ pub struct ProviderConfig {
     /// Where its API lies; without credentials, query and fragment.
     pub base_url: Url,
     /// The key that is presented to it.
-    pub api_key: Option<Secret>,
+    pub api_key: Option<SecretText>,
     /// The protocol it speaks.
     pub api: ProviderApi,
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clawhook_delivery::Proxy;
+use clawhook_model::SecretSource;
 use jsonc_parser::ast::Object;
 
 use super::block::{Block, Written};
 use super::keys;
 use super::problem::Findings;
-use super::secret::SecretSource;
 use super::setting::{BaseUrl, Bind, HostName, TokenAuth};
 use super::{ModelRef, ProviderApi};
 
@@ -50,6 +51,9 @@ pub(super) struct RawDelivery {
     pub(super) max_concurrent_per_destination: Option<Written<usize>>,
     pub(super) pause_after: Option<Written<Duration>>,
     pub(super) disable_after: Option<Written<Duration>>,
+    pub(super) ports: Option<Written<Vec<u16>>>,
+    pub(super) proxy: Option<Written<Proxy>>,
+    pub(super) proxy_credentials: Option<Written<SecretSource>>,
 }
 
 #[derive(Default)]
@@ -130,6 +134,9 @@ impl RawDelivery {
                 .key(&keys::DELIVERY_MAX_CONCURRENT_PER_DESTINATION, findings),
             pause_after: block.key(&keys::DELIVERY_PAUSE_AFTER, findings),
             disable_after: block.key(&keys::DELIVERY_DISABLE_AFTER, findings),
+            ports: block.key(&keys::DELIVERY_PORTS, findings),
+            proxy: block.key(&keys::DELIVERY_PROXY, findings),
+            proxy_credentials: block.key(&keys::DELIVERY_PROXY_CREDENTIALS, findings),
         };
         block.finish(findings);
         raw

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clawhook_model::{AgentId, format_duration};
+use clawhook_delivery::Proxy;
+use clawhook_model::{AgentId, SecretSource, SecretText, format_duration};
+use secrecy::ExposeSecret as _;
 
 use super::block::{Written, nearest, shorten};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
 use super::keys::{self, Key};
 use super::problem::Findings;
 use super::raw::{RawAgents, RawConfig, RawCron, RawDelivery, RawGateway, RawProvider};
-use super::secret::{Secret, SecretSource};
-use super::setting::TokenAuth;
+use super::setting::{A_LINE_BREAK, TokenAuth};
 use super::{
     AgentConfig, AgentsConfig, Config, CronConfig, DeliveryConfig, GatewayConfig, ModelRef, ModelsConfig,
     ProviderConfig, StoreConfig,
 };
+use crate::secrets::follow_now;
 
 /// Fills in and checks; every problem goes to `findings`, and then the result is not to be used.
 pub(super) fn resolve(raw: RawConfig, environment: &Environment<'_>, findings: &mut Findings) -> Config {
@@ -61,12 +63,12 @@ impl Resolver<'_, '_> {
         GatewayConfig { port: self.port_of_environment().unwrap_or(port), bind, token }
     }
 
-    fn token_of_environment(&mut self) -> Option<Secret> {
+    fn token_of_environment(&mut self) -> Option<SecretText> {
         let value = self.environment.setting(GATEWAY_TOKEN)?;
         if value.contains(char::is_control) {
             self.findings.report(None, format!("{GATEWAY_TOKEN} holds a control character"), None);
         }
-        Some(Secret::from(value))
+        Some(SecretText::from(value))
     }
 
     fn port_of_environment(&mut self) -> Option<u16> {
@@ -124,6 +126,31 @@ impl Resolver<'_, '_> {
             ),
             pause_after: keys::DELIVERY_PAUSE_AFTER.or_default(raw.pause_after),
             disable_after: keys::DELIVERY_DISABLE_AFTER.or_default(raw.disable_after),
+            ports: keys::DELIVERY_PORTS.or_default(raw.ports),
+            proxy: self.proxy(raw.proxy, raw.proxy_credentials),
+        }
+    }
+
+    fn proxy(
+        &mut self,
+        proxy: Option<Written<Proxy>>,
+        credentials: Option<Written<SecretSource>>,
+    ) -> Option<Proxy> {
+        let path = keys::DELIVERY_PROXY_CREDENTIALS.path;
+        let at = credentials.as_ref().map(|credentials| credentials.at);
+        let credentials = self.secret(path, credentials);
+        let proxy = proxy.map(|proxy| proxy.value);
+        if at.is_some() && proxy.is_none() {
+            let message = format!("`{path}` is set, and `{}` is not", keys::DELIVERY_PROXY.path);
+            self.findings.report(at, message, None);
+        }
+        let Some(credentials) = credentials else { return proxy };
+        match proxy?.with_credentials(credentials.as_secret_string()) {
+            Ok(proxy) => Some(proxy),
+            Err(error) => {
+                self.findings.report(at, format!("`{path}` {error}"), None);
+                None
+            }
         }
     }
 
@@ -196,14 +223,14 @@ impl Resolver<'_, '_> {
         ModelsConfig { providers }
     }
 
-    fn secret(&mut self, path: &str, written: Option<Written<SecretSource>>) -> Option<Secret> {
+    fn secret(&mut self, path: &str, written: Option<Written<SecretSource>>) -> Option<SecretText> {
         let Written { value: source, at } = written?;
-        match source.resolve(self.environment) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                self.findings.report(Some(at), format!("`{path}` refers to {error}"), None);
-                None
-            }
-        }
+        let message = match follow_now(&source, self.environment, path) {
+            Ok(secret) if secret.expose_secret().contains(char::is_control) => A_LINE_BREAK.to_owned(),
+            Ok(secret) => return Some(secret.into()),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        self.findings.report(Some(at), format!("`{path}` {message}"), None);
+        None
     }
 }

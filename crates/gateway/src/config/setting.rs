@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clawhook_model::{format_duration, parse_duration};
+use clawhook_delivery::{Proxy, ProxyError};
+use clawhook_model::{SecretSource, SecretSourceError, format_duration, parse_duration};
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Range;
 use url::{Host, Url};
 
 use super::document::{Node, range};
-use super::secret::{Secret, SecretSource};
 use super::{ModelRef, ProviderApi};
 
 /// A kind of value.
@@ -335,7 +335,7 @@ impl Setting for PathBuf {
 
     fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
         match text(node) {
-            Some(path) if is_path(path) => Ok(Self::from(path)),
+            Some(path) if !path.trim().is_empty() && !path.contains('\0') => Ok(Self::from(path)),
             _ => Err(vec![unexpected::<Self>(node, form)]),
         }
     }
@@ -343,10 +343,6 @@ impl Setting for PathBuf {
     fn expected((): &()) -> String {
         "a path".to_owned()
     }
-}
-
-fn is_path(text: &str) -> bool {
-    !text.trim().is_empty() && !text.contains('\0')
 }
 
 /// The address under which a model provider's API lies. It is not shown, as some carry a key.
@@ -409,13 +405,21 @@ impl Setting for SecretSource {
     fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
         let wrong = || vec![unexpected::<Self>(node, form)];
         if let Some(given) = text(node) {
-            return written_secret(given).map_err(|message| vec![Complaint::new(range(node), message)]);
+            let source = Self::text(given).map_err(|error| complaint(node, error))?;
+            return match &source {
+                // Those that the configuration has are tokens and keys of one line.
+                Self::Written(text) if text.expose().contains(char::is_control) => {
+                    Err(vec![Complaint::new(range(node), A_LINE_BREAK.to_owned())])
+                }
+                _ => Ok(source),
+            };
         }
         let object = node.as_object().ok_or_else(wrong)?;
-        match members(object, ["env", "file", "source", "id"])? {
-            [Some(name), None, None, None] => variable(name).map_err(|wrong| in_part(wrong, ".env")),
-            [None, Some(path), None, None] => file(path).map_err(|wrong| in_part(wrong, ".file")),
-            [None, None, Some(source), Some(id)] => match text(source) {
+        match members(object, ["env", "file", "exec", "source", "id"])? {
+            [Some(name), None, None, None, None] => variable(name).map_err(|wrong| in_part(wrong, ".env")),
+            [None, Some(path), None, None, None] => file(path).map_err(|wrong| in_part(wrong, ".file")),
+            [None, None, Some(argv), None, None] => program(argv).map_err(|wrong| in_part(wrong, ".exec")),
+            [None, None, None, Some(source), Some(id)] => match text(source) {
                 Some("env") => variable(id).map_err(|wrong| in_part(wrong, ".id")),
                 Some("file") => file(id).map_err(|wrong| in_part(wrong, ".id")),
                 _ => {
@@ -428,7 +432,8 @@ impl Setting for SecretSource {
     }
 
     fn expected((): &()) -> String {
-        "a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" } or { source: \"env\" or \"file\", id: \"…\" }"
+        "a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" }, { exec: [\"program\", \"argument\"] } or \
+         { source: \"env\" or \"file\", id: \"…\" }"
             .to_owned()
     }
 
@@ -437,44 +442,41 @@ impl Setting for SecretSource {
     }
 }
 
-/// A secret that was given as a text: itself, or `${NAME}`.
-fn written_secret(given: &str) -> Result<SecretSource, String> {
-    if given.trim().is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if given.contains(char::is_control) {
-        return Err("holds a line break or another control character".to_owned());
-    }
-    if !given.contains("${") {
-        return Ok(SecretSource::Written(Secret::from(given.to_owned())));
-    }
-    given
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'))
-        .filter(|name| is_variable(name))
-        .map(|name| SecretSource::Variable(name.to_owned()))
-        .ok_or_else(|| "holds `${` but is not exactly `${NAME}`, the name of one variable".to_owned())
-}
+/// What is wrong with a secret that is to be one line.
+pub(super) const A_LINE_BREAK: &str = "holds a line break or another control character";
 
 fn variable(node: &Node<'_>) -> Result<SecretSource, Vec<Complaint>> {
-    match text(node) {
-        Some(name) if is_variable(name) => Ok(SecretSource::Variable(name.to_owned())),
-        // What stands here may be the secret itself, put in the wrong place.
-        _ => Err(vec![Complaint::new(range(node), "must be the name of an environment variable".to_owned())]),
-    }
+    SecretSource::env(text(node).unwrap_or_default()).map_err(|error| complaint(node, error))
 }
 
 fn file(node: &Node<'_>) -> Result<SecretSource, Vec<Complaint>> {
-    match text(node) {
-        Some(path) if is_path(path) => Ok(SecretSource::File(PathBuf::from(path))),
-        _ => Err(vec![Complaint::new(range(node), "must be a path".to_owned())]),
-    }
+    SecretSource::file(text(node).unwrap_or_default()).map_err(|error| complaint(node, error))
 }
 
-fn is_variable(name: &str) -> bool {
-    let mut letters = name.chars();
-    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+fn program(node: &Node<'_>) -> Result<SecretSource, Vec<Complaint>> {
+    let words = node.as_array().and_then(|list| list.elements.iter().map(text).collect::<Option<Vec<_>>>());
+    let argv = words.unwrap_or_default().into_iter().map(str::to_owned).collect();
+    SecretSource::exec(argv).map_err(|error| complaint(node, error))
+}
+
+fn complaint(node: &Node<'_>, error: SecretSourceError) -> Vec<Complaint> {
+    vec![Complaint::new(range(node), error.to_string())]
+}
+
+/// The proxy's address. It is not shown, as some write a password into it.
+impl Setting for Proxy {
+    type Form = ();
+
+    const PUBLIC: bool = false;
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let given = text(node).ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
+        given.parse().map_err(|error: ProxyError| vec![Complaint::new(range(node), error.to_string())])
+    }
+
+    fn expected((): &()) -> String {
+        "a URL such as \"http://proxy.example.com:3128\"".to_owned()
+    }
 }
 
 /// The named members of a value that is written as an object; any other member is refused.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use clawhook_model::AgentId;
+use clawhook_model::{AgentId, SecretText};
 
-use super::{Config, ConfigError, ProviderApi, Secret, keys};
+use super::{Config, ConfigError, ProviderApi, keys};
 
 const DOCUMENT: &str = include_str!("../../../../docs/configuration.md");
 
@@ -31,8 +31,8 @@ fn only_problem(text: &str) -> ((usize, usize), String, Option<String>) {
     (problem.position().unwrap(), problem.message().to_owned(), problem.hint().map(str::to_owned))
 }
 
-fn exposed(secret: Option<&Secret>) -> Option<&str> {
-    secret.map(Secret::expose)
+fn exposed(secret: Option<&SecretText>) -> Option<&str> {
+    secret.map(SecretText::expose)
 }
 
 #[test]
@@ -52,6 +52,8 @@ fn an_empty_object_gives_the_defaults() {
         assert_eq!(config.delivery.connect_timeout, Duration::from_secs(5));
         assert_eq!(config.delivery.max_concurrent, 256);
         assert_eq!(config.delivery.max_concurrent_per_destination, 64);
+        assert!(config.delivery.ports.is_empty());
+        assert!(config.delivery.proxy.is_none());
         assert!(config.agents.default_model.is_none());
         assert_eq!(config.agents.entries.keys().cloned().collect::<Vec<_>>(), [AgentId::main()]);
         assert!(config.models.providers.is_empty());
@@ -71,6 +73,7 @@ fn each_key_is_obeyed() {
         delivery: {
             retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
             maxConcurrent: 20, maxConcurrentPerDestination: 4,
+            ports: [8443, 1], proxy: "http://Proxy.internal:3128", proxyCredentials: "user:pass",
         },
         agents: {
             defaults: { model: { primary: "local/small" } },
@@ -97,6 +100,8 @@ fn each_key_is_obeyed() {
     assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
     assert_eq!(config.delivery.max_concurrent, 20);
     assert_eq!(config.delivery.max_concurrent_per_destination, 4);
+    assert_eq!(config.delivery.ports, [8443, 1]);
+    assert_eq!(config.delivery.proxy.unwrap().to_string(), "http://proxy.internal:3128");
     let model = |agent: &str| config.agents.model_of(&AgentId::normalise(agent)).unwrap().to_string();
     assert_eq!(model("main"), "local/small");
     assert_eq!(model("plain"), "local/small");
@@ -219,7 +224,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
         (
             "{ gateway: { auth: { token: 12345 } } }",
             (1, 29),
-            "`gateway.auth.token` must be a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" } or { source: \"env\" or \"file\", id: \"…\" }, not a number",
+            "`gateway.auth.token` must be a text, \"${NAME}\", { env: \"NAME\" }, { file: \"path\" }, { exec: [\"program\", \"argument\"] } or { source: \"env\" or \"file\", id: \"…\" }, not a number",
         ),
         ("{ gateway: [] }", (1, 12), "`gateway` must be an object, `{ … }`"),
         ("{ cron: { enabled: 'yes' } }", (1, 20), "`cron.enabled` must be true or false, not `\"yes\"`"),
@@ -313,6 +318,31 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             (1, 26),
             "`a/b` cannot be the name of a provider",
         ),
+        (
+            "{ delivery: { ports: [443, 0] } }",
+            (1, 28),
+            "`delivery.ports[1]` must be a whole number from 1 to 65535, not `0`",
+        ),
+        (
+            "{ delivery: { proxy: 'https://proxy:3128' } }",
+            (1, 22),
+            "`delivery.proxy` must begin with http://",
+        ),
+        (
+            "{ delivery: { proxy: 'http://u:p@proxy:3128' } }",
+            (1, 22),
+            "`delivery.proxy` carries a user name or password, which belong in `delivery.proxyCredentials`",
+        ),
+        (
+            "{ delivery: { proxy: 'http://proxy:3128', proxyCredentials: 'user' } }",
+            (1, 61),
+            "`delivery.proxyCredentials` must be of the form user:password, without control characters",
+        ),
+        (
+            "{ delivery: { proxyCredentials: 'user:pass' } }",
+            (1, 33),
+            "`delivery.proxyCredentials` is set, and `delivery.proxy` is not",
+        ),
         ("{ store: { path: '' } }", (1, 18), "`store.path` must be a path, not `\"\"`"),
         ("{ store: { path: 'a', path: 'b' } }", (1, 23), "`store.path` is written twice"),
         (
@@ -375,6 +405,7 @@ fn secrets_are_found_by_each_form() {
         ("{ source: 'env', id: 'TOKEN' }", "from-env"),
         ("{ file: 'token' }", "from-file"),
         ("{ file: '~/token' }", "from-file"),
+        ("{ exec: ['/bin/sh', '-c', 'echo from-program'] }", "from-program"),
         ("{ source: 'file', id: 'token' }", "from-file"),
         (absolute.as_str(), "from-file"),
     ] {
@@ -394,13 +425,17 @@ fn a_reference_that_leads_nowhere_is_told_by_its_name_and_its_key() {
     let name = directory.path().join("clawhook.json5").display().to_string();
     let env = |name: &str| (name == "BLANK").then(String::new);
     for (form, told) in [
-        ("'${NOPE}'", "`delivery.signingSecret` refers to the environment variable `NOPE`, which is not set"),
-        ("{ env: 'BLANK' }", "the environment variable `BLANK`, which is empty"),
-        ("{ file: 'nope' }", "which cannot be read"),
-        ("{ file: 'empty' }", "which is empty"),
-        ("{ file: 'lines' }", "which holds a line break"),
-        ("{ file: 'large' }", "which is larger than 65536 bytes"),
-        ("{ file: 'bytes' }", "which is no UTF-8 text"),
+        ("'${NOPE}'", "`delivery.signingSecret` cannot be read: the environment variable `NOPE` is not set"),
+        ("{ env: 'BLANK' }", "the environment variable `BLANK` is empty"),
+        ("{ file: 'nope' }", "nope` cannot be read"),
+        ("{ file: 'empty' }", "is empty"),
+        ("{ file: 'lines' }", "holds a line break"),
+        ("{ file: 'large' }", "gives more than 65536 bytes"),
+        ("{ file: 'bytes' }", "gives no UTF-8 text"),
+        ("{ exec: ['/bin/sh', '-c', 'exit 7'] }", "the program `/bin/sh` failed with exit status: 7"),
+        ("{ exec: [] }", "`delivery.signingSecret.exec` must be a list of texts that begins with a program"),
+        ("{ exec: ['pass', 5] }", "`delivery.signingSecret.exec` must be a list of texts"),
+        ("{ sealed: 'v1.x.y' }", "has the unknown member `sealed`"),
         ("''", "`delivery.signingSecret` is empty"),
         ("'a${NOPE}'", "is not exactly `${NAME}`"),
         ("{ source: 'exec', id: 'x' }", "`delivery.signingSecret.source` must be \"env\" or \"file\""),
@@ -431,6 +466,9 @@ fn i12_no_secret_is_shown_by_debug_or_by_an_error() {
         "{ gateway: { auth: 's3cret' } }",
         "{ cron: { webhookToken: '${s3cret' } }",
         "{ cron: { webhookToken: { env: 's3cret-x' } } }",
+        "{ cron: { webhookToken: { exec: 's3cret' } } }",
+        "{ delivery: { proxy: 'http://u:s3cret@h' } }",
+        "{ delivery: { proxy: 'http://h', proxyCredentials: 's3cret' } }",
         "{ cron: { webhookToken: { value: 's3cret' } } }",
         "{ cron: { webhookToken: 's3cret' \n enabled: true } }",
         "{ cron: { webhookToken: s3cret } }",
@@ -567,8 +605,8 @@ fn the_example_of_the_document_loads_and_holds_every_key() {
     std::fs::create_dir(directory.path().join("secrets")).unwrap();
     std::fs::write(directory.path().join("secrets/webhook-token"), "t0ken\n").unwrap();
     let name = directory.path().join("clawhook.json5").display().to_string();
-    let referred = ["CLAWHOOK_TOKEN", "WEBHOOK_SIGNING_SECRET", "CLOUD_API_KEY", "HOME"];
-    let env = |name: &str| referred.contains(&name).then(|| "value".to_owned());
+    let referred = ["CLAWHOOK_TOKEN", "WEBHOOK_SIGNING_SECRET", "PROXY_CREDENTIALS", "CLOUD_API_KEY", "HOME"];
+    let env = |name: &str| referred.contains(&name).then(|| "user:value".to_owned());
     let config = Config::parse(example, &name, &env).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("t0ken"));
     for key in keys::ALL {

@@ -7,6 +7,7 @@
 mod definition;
 mod limits;
 mod name;
+mod network;
 mod retry;
 mod signing;
 mod standing;
@@ -15,6 +16,7 @@ mod subscription;
 pub use definition::{DestinationDefinition, Order};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
+pub use network::{ClientCertificate, NetworkSettings};
 pub use retry::{RetryRules, RetrySchedule, RetrySettings};
 pub use signing::{SchemesError, SignatureScheme, SignatureSchemes};
 pub use standing::{Halt, HaltReason, Standing};
