@@ -11,6 +11,7 @@ mod delivery_settings;
 mod destination;
 mod duration;
 mod event;
+mod event_schema;
 mod fields;
 mod id;
 mod job;
@@ -29,11 +30,12 @@ pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
-    Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt, HaltReason, Limits,
-    Order, Standing,
+    BodyFormat, ContentType, Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt,
+    HaltReason, Limits, MAX_TEMPLATE_BYTES, Order, Preset, Standing, TemplateHeader, TemplateSpec,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
+pub use event_schema::{RUN_FINISHED, RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID};
 pub use id::{AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use job_error::JobError;
