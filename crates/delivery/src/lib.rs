@@ -1,7 +1,7 @@
 //! How an event gets there: sign, guard, send, classify, retry.
 //!
-//! The cast: a [`SigningSecret`] signs what is sent; the [`Guard`] decides what may be dialled, and is the only thing
-//! that does; the [`Transport`] sends one POST to it and reports what came of it; a [`RetrySchedule`] says when to try
+//! The cast: a [`Renderer`] gives the event the shape that its destination takes; a [`SigningSecret`] signs what is
+//! sent; the [`Guard`] decides what may be dialled, and is the only thing that does; the [`Transport`] sends one POST to it and reports what came of it; a [`RetrySchedule`] says when to try
 //! again. The [`DeliveryService`] puts them together: it leases what is due from the store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
 //!
 //! What is not guaranteed: that an event arrives once. It arrives at least once, under the same id on every attempt
@@ -9,6 +9,7 @@
 
 mod backoff;
 mod destination;
+mod format;
 mod guard;
 mod scheduler;
 mod service;
@@ -17,6 +18,7 @@ mod transport;
 mod verdict;
 
 pub use backoff::RetrySchedule;
+pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{NoRandomness, SecretError, SignedHeaders, SigningSecret, VerifyError, sign, verify};

@@ -98,6 +98,14 @@ fn jobs() -> Vec<Value> {
             "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },
             "delivery": { "mode": "announce" },
         }),
+        json!({
+            "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },
+            "delivery": { "mode": "webhook", "destination": "ops" },
+        }),
+        json!({
+            "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },
+            "delivery": { "mode": "webhook", "targets": [{ "to": "https://example.com/" }, { "destination": "ops" }] },
+        }),
     ]
 }
 
