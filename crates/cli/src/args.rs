@@ -6,6 +6,7 @@ use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
 use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
+use crate::schema::SchemaArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
 
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Deliveries(DeliveriesArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
+    /// Print the schemas of what webhooks are sent
+    Schema(SchemaArgs),
     /// Receive webhooks on this machine, verify them and show them
     Listen(ListenArgs),
 }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
+use super::schemas;
 
 /// The gateway's token, as its digest. A presented token is digested too, so that comparing the two takes the same
 /// time whatever its length and however much of it is right.
@@ -47,10 +48,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// Lets requests under `/api` through only with the token.
+/// Lets requests under `/api` through only with the token, but for the schemas.
 pub(super) async fn require_token(State(token): State<ApiToken>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let guarded = path == "/api" || path.starts_with("/api/");
+    let guarded = (path == "/api" || path.starts_with("/api/")) && !schemas::is_public(path);
     if !guarded || token.admits(request.headers()) {
         return next.run(request).await;
     }
