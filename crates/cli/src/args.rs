@@ -7,6 +7,7 @@ use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
 use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
+use crate::schema::SchemaArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Deliveries(DeliveriesArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
+    /// Print the schemas of what webhooks are sent
+    Schema(SchemaArgs),
     /// Receive webhooks on this machine, verify them and show them
     Listen(ListenArgs),
     /// Try an endpoint with awkward webhooks, and report how it copes

@@ -27,6 +27,7 @@ mod listen;
 mod moment;
 mod output;
 mod runtime;
+mod schema;
 mod signals;
 mod state_dir;
 mod status;
@@ -55,6 +56,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
         Command::Deliveries(args) => block_on(deliveries::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
+        Command::Schema(args) => schema::run(&args),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),
         Command::Conformance(args) => block_on(conformance::run(args, &state_dir, clock.as_ref())),
     }

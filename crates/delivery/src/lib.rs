@@ -1,7 +1,8 @@
 //! How an event gets there: sign, guard, send, classify, retry.
 //!
-//! The cast: a [`Signer`] signs what is sent; the [`Guard`] decides what may be dialled, and is the only thing
-//! that does; the [`Transport`] sends one POST to it and reports what came of it; a [`RetrySchedule`] says when to try
+//! The cast: a [`Renderer`] gives the event the shape that its destination takes; a [`Signer`] signs what is sent; the
+//! [`Guard`] decides what may be dialled, and is the only thing that does; the [`Transport`] sends one POST to it and
+//! reports what came of it; a [`RetrySchedule`] says when to try
 //! again. The [`DeliveryService`] puts them together: it leases what is due from the store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
 //!
 //! What is not guaranteed: that an event arrives once. It arrives at least once, under the same id on every attempt
@@ -9,6 +10,7 @@
 
 mod backoff;
 mod destination;
+mod format;
 mod guard;
 mod retry_after;
 mod scheduler;
@@ -19,6 +21,7 @@ mod transport;
 mod verdict;
 
 pub use clawhook_model::RetrySchedule;
+pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};

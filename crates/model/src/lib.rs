@@ -12,6 +12,7 @@ mod destination;
 mod duration;
 mod event;
 mod event_kind;
+mod event_schema;
 mod fields;
 mod id;
 mod job;
@@ -33,13 +34,15 @@ pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
-    ClientCertificate, Destination, DestinationDefinition, DestinationName, DestinationNameError, Halt,
-    HaltReason, Limits, NetworkSettings, Order, RetryRules, RetrySchedule, RetrySettings, SchemesError,
-    SignatureScheme, SignatureSchemes, Standing, Subscription,
+    BodyFormat, ClientCertificate, ContentType, Destination, DestinationDefinition, DestinationName,
+    DestinationNameError, Halt, HaltReason, Limits, MAX_TEMPLATE_BYTES, NetworkSettings, Order, Preset,
+    RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes, Standing,
+    Subscription, TemplateHeader, TemplateSpec,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
 pub use event_kind::EventKind;
+pub use event_schema::{RUN_FINISHED, RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID};
 pub use id::{AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use job_error::JobError;

@@ -1,7 +1,7 @@
 //! Sends everything, in order, and judges what comes.
 
 use clawhook_clock::Clock;
-use clawhook_delivery::Transport;
+use clawhook_delivery::{ConnectionProfile, Transport};
 use clawhook_model::{AttemptClass, AttemptReport, UnixMs, WebhookUrl};
 use thiserror::Error;
 use tokio::task::JoinSet;
@@ -183,7 +183,7 @@ impl<'a> Examiner<'a> {
         for _ in 0..AT_ONCE {
             let message = self.messages.signed_at(&self.messages.samples().good(self.now()), self.now());
             let (transport, url) = (self.transport.clone(), self.url.clone());
-            under_way.spawn(async move { transport.send(message.to(&url)).await });
+            under_way.spawn(async move { send(&transport, &message, &url).await });
         }
         let reports = under_way.join_all().await;
         let judgement = judge_all(&reports, OVERWHELMED);
@@ -198,7 +198,7 @@ impl<'a> Examiner<'a> {
     }
 
     async fn send(&self, message: &Message) -> AttemptReport {
-        self.transport.send(message.to(&self.url)).await
+        send(&self.transport, message, &self.url).await
     }
 
     fn now(&self) -> UnixMs {
@@ -260,6 +260,11 @@ fn accepted_of(reports: &[AttemptReport]) -> String {
 
 fn statuses_of(reports: &[AttemptReport]) -> Vec<u16> {
     reports.iter().filter_map(|report| report.status).collect()
+}
+
+/// Sends a message as the gateway sends to a URL that has no settings of its own.
+async fn send(transport: &Transport, message: &Message, url: &WebhookUrl) -> AttemptReport {
+    transport.send(message.to(url, &ConnectionProfile::default())).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use clawhook_delivery::{PostRequest, SigningSecret, sign};
+use clawhook_delivery::{ConnectionProfile, PostRequest, SigningSecret, sign};
 use clawhook_model::{UnixMs, WebhookUrl};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -135,7 +135,7 @@ impl Message {
     }
 
     /// The request to `url`.
-    pub(super) fn to<'a>(&self, url: &'a WebhookUrl) -> PostRequest<'a> {
+    pub(super) fn to<'a>(&self, url: &'a WebhookUrl, profile: &'a ConnectionProfile) -> PostRequest<'a> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert("webhook-timestamp", HeaderValue::from(self.timestamp));
@@ -154,7 +154,7 @@ impl Message {
                 headers.insert(name, value);
             }
         }
-        PostRequest { url, headers, body: self.body.clone() }
+        PostRequest { url, headers, body: self.body.clone(), profile }
     }
 }
 

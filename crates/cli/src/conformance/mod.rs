@@ -90,7 +90,7 @@ pub(crate) async fn run(
     clock: &dyn Clock,
 ) -> Result<ExitCode, Failure> {
     let secret = find_secret(&args, state_dir)?;
-    let guard = Guard::new(GuardPolicy { allowed_hosts: allowed_hosts(&args) });
+    let guard = Guard::new(GuardPolicy { allowed_hosts: allowed_hosts(&args), ports: ports(&args) });
     if let Err(refusal) = guard.check_url(&args.url) {
         return Ok(unreachable(&refusal.to_string(), PRIVATE));
     }
@@ -130,6 +130,12 @@ fn unreachable(message: &str, hint: &str) -> ExitCode {
 }
 
 /// The hosts that were typed, where private ones are allowed; the guard takes them by name.
+/// The ports of what was given by hand: whoever names one means it.
+fn ports(args: &ConformanceArgs) -> Vec<u16> {
+    let urls = std::iter::once(&args.url).chain(&args.effects_url);
+    urls.filter_map(|url| url.url().port_or_known_default()).collect()
+}
+
 fn allowed_hosts(args: &ConformanceArgs) -> Vec<String> {
     let urls = [Some(&args.url), args.effects_url.as_ref()];
     let hosts = urls.into_iter().flatten().filter_map(|url| url.url().host().map(|host| host.to_string()));

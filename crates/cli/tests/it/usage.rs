@@ -66,9 +66,15 @@ fn the_version_and_the_help_are_data() {
     let home = Home::new();
     assert_eq!(home.run(&["--version"]).ok(), format!("clawhook {}\n", env!("CARGO_PKG_VERSION")));
     let help = home.run(&["help"]).ok();
-    for command in ["gateway", "cron", "deliveries", "status", "listen", "conformance"] {
+    for command in ["gateway", "cron", "deliveries", "status", "schema", "listen", "conformance"] {
         assert!(help.contains(command), "{help}");
     }
+}
+
+#[test]
+fn the_events_schema_is_printed_without_a_gateway() {
+    let printed = Home::new().run(&["schema", "event"]).ok();
+    assert_eq!(printed, clawhook_model::RUN_FINISHED_SCHEMA);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clawhook_delivery::{Guard, GuardPolicy, PostRequest, Transport, TransportOptions};
+use clawhook_delivery::{ConnectionProfile, Guard, GuardPolicy, PostRequest, Transport, TransportOptions};
 use clawhook_model::{AttemptClass, AttemptReport, WebhookUrl};
 use http::HeaderMap;
 use tokio::task::JoinSet;
@@ -177,5 +177,6 @@ pub(crate) async fn post(transport: &Transport, url: &WebhookUrl, body: Bytes) -
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
     headers.insert("webhook-id", "evt_1".parse().unwrap());
-    transport.send(PostRequest { url, headers, body }).await
+    let profile = &ConnectionProfile::default();
+    transport.send(PostRequest { url, headers, body, profile }).await
 }

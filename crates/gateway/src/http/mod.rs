@@ -2,8 +2,8 @@
 //!
 //! The cast, in the order a request meets it:
 //! - `server` accepts connections, no more than a bound, and gives each its time;
-//! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not; the public
-//!   signing keys alone are open to all;
+//! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not; only the
+//!   `schemas` and the public signing keys are for everybody;
 //! - `router` knows the paths, and is at the same time what the OpenAPI document is made from;
 //! - `query` and `body` read what was sent, strictly and within bounds;
 //! - the handlers call one verb each, and `error` turns its refusal into a status.
@@ -22,6 +22,7 @@ mod openapi;
 mod query;
 mod router;
 mod runs;
+mod schemas;
 mod server;
 mod signing_keys;
 mod status;

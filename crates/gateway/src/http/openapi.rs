@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
 
 use super::query::{NoQuery, Query};
-use super::router;
+use super::{router, schemas};
 
 /// The name of the one way to prove who is asking.
 const BEARER: &str = "bearer";
@@ -46,6 +46,9 @@ pub(super) fn finish(document: &mut OpenApi) {
             name_by_group(operation);
             if path.starts_with("/api/") {
                 add_refusals(operation);
+            }
+            if schemas::is_public(path) {
+                operation.responses.responses.remove("401");
             }
         }
     }
@@ -85,6 +88,7 @@ pub(crate) fn document() -> Value {
             .filter(|(name, _)| *name != "JobPatch")
             .for_each(|(_, schema)| absent_is_not_null(schema));
     }
+    schemas::describe(&mut document);
     document
 }
 

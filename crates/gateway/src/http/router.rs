@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::auth::require_token;
 use super::error::ApiError;
-use super::{Door, deliveries, jobs, openapi, runs, signing_keys, status};
+use super::{Door, deliveries, jobs, openapi, runs, schemas, signing_keys, status};
 
 /// The router of the whole door.
 pub(crate) fn router(door: Door) -> Router {
@@ -38,6 +38,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(schemas::list))
+        .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))
         .routes(routes!(signing_keys::signing_keys))
         .routes(routes!(openapi::openapi))

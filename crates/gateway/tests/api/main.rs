@@ -7,4 +7,5 @@ mod harness;
 mod jobs;
 mod refusals;
 mod runs;
+mod schemas;
 mod start;

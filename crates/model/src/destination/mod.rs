@@ -5,6 +5,7 @@
 //! an *implicit* one came about because a job named a URL, and has the gateway's defaults.
 
 mod definition;
+mod format;
 mod limits;
 mod name;
 mod network;
@@ -14,6 +15,7 @@ mod standing;
 mod subscription;
 
 pub use definition::{DestinationDefinition, Order};
+pub use format::{BodyFormat, ContentType, MAX_TEMPLATE_BYTES, Preset, TemplateHeader, TemplateSpec};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
 pub use network::{ClientCertificate, NetworkSettings};
