@@ -150,7 +150,7 @@ pub(crate) async fn hold(cases: impl IntoIterator<Item = Case>) {
 
 pub(crate) fn transport(options: TransportOptions, allowed: &[&str]) -> Transport {
     let allowed_hosts = allowed.iter().map(|host| (*host).to_owned()).collect();
-    Transport::new(options, Guard::new(GuardPolicy { allowed_hosts }))
+    Transport::new(options, Guard::new(GuardPolicy { allowed_hosts, ..GuardPolicy::default() }))
 }
 
 /// Options with time enough for a machine under load.
