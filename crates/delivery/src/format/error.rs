@@ -72,7 +72,8 @@ pub enum FormatError {
     },
 }
 
-/// Why an event cannot be rendered. No message repeats a value of the event.
+/// Why an event cannot be rendered. Messages are for the destination's owner; only what the engine says of a failing
+/// filter may quote the value that it failed on.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
     /// The stored event cannot be read.
