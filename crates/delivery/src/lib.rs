@@ -10,6 +10,8 @@
 mod backoff;
 mod destination;
 mod guard;
+mod handle;
+mod sample;
 mod scheduler;
 mod service;
 mod signature;
@@ -18,6 +20,7 @@ mod verdict;
 
 pub use backoff::RetrySchedule;
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
+pub use handle::{DeliveryHandle, TestRefused, TestReport};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{NoRandomness, SecretError, SignedHeaders, SigningSecret, VerifyError, sign, verify};
 pub use transport::{PostRequest, TlsRoots, Transport, TransportOptions};
