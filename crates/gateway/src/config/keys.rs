@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::destinations::Declarations;
 use super::secret::SecretSource;
 use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, Setting, TokenAuth};
 use super::{ModelRef, ProviderApi};
@@ -229,6 +230,14 @@ pub(super) static DELIVERY_DISABLE_AFTER: Key<Duration, Default<Duration>> = Key
               person resumes it. What waits for it is kept.",
 };
 
+pub(super) static DELIVERY_DESTINATIONS: Key<Declarations, Absent> = Key {
+    path: "delivery.destinations",
+    form: (),
+    default: Absent("none"),
+    meaning: "Destinations that are declared here, and are changed here alone. One that is taken out again is removed \
+              when the gateway starts, unless something depends on it.",
+};
+
 pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
     path: "agents.defaults.model",
     form: (),
@@ -290,6 +299,7 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &DELIVERY_MAX_CONCURRENT_PER_DESTINATION,
     &DELIVERY_PAUSE_AFTER,
     &DELIVERY_DISABLE_AFTER,
+    &DELIVERY_DESTINATIONS,
     &AGENTS_DEFAULTS_MODEL,
     &AGENTS_ENTRIES_MODEL,
     &PROVIDER_BASE_URL,

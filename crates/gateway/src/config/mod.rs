@@ -8,6 +8,7 @@
 //! Not guaranteed: that the values work, such as a store that can be written or a provider that answers.
 
 mod block;
+mod destinations;
 mod document;
 mod environment;
 mod excerpt;
@@ -29,7 +30,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clawhook_model::AgentId;
+use clawhook_delivery::{Guard, GuardPolicy};
+use clawhook_model::{AgentId, DestinationDefinition, DestinationName};
 use url::Url;
 
 use environment::Environment;
@@ -42,6 +44,8 @@ const LARGEST_FILE: usize = 1024 * 1024;
 /// What the gateway is told to be: every default filled in, every secret at hand.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file it was read from, if it was.
+    pub file: Option<PathBuf>,
     /// Where the gateway listens, and who may come in.
     pub gateway: GatewayConfig,
     /// How jobs are run.
@@ -91,6 +95,13 @@ pub struct CronConfig {
     pub shutdown_grace: Duration,
 }
 
+impl CronConfig {
+    /// The guard that allows what is configured.
+    pub fn guard(&self) -> Guard {
+        Guard::new(GuardPolicy { allowed_hosts: self.allowed_hostnames.clone() })
+    }
+}
+
 /// `delivery`.
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
@@ -110,6 +121,8 @@ pub struct DeliveryConfig {
     pub pause_after: Duration,
     /// How long a destination may fail before it is disabled.
     pub disable_after: Duration,
+    /// The destinations that are declared.
+    pub destinations: BTreeMap<DestinationName, DestinationDefinition>,
 }
 
 /// `agents`.

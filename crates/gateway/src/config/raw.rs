@@ -6,6 +6,7 @@ use std::time::Duration;
 use jsonc_parser::ast::Object;
 
 use super::block::{Block, Written};
+use super::destinations::Declarations;
 use super::keys;
 use super::problem::Findings;
 use super::secret::SecretSource;
@@ -50,6 +51,7 @@ pub(super) struct RawDelivery {
     pub(super) max_concurrent_per_destination: Option<Written<usize>>,
     pub(super) pause_after: Option<Written<Duration>>,
     pub(super) disable_after: Option<Written<Duration>>,
+    pub(super) destinations: Option<Written<Declarations>>,
 }
 
 #[derive(Default)]
@@ -130,6 +132,7 @@ impl RawDelivery {
                 .key(&keys::DELIVERY_MAX_CONCURRENT_PER_DESTINATION, findings),
             pause_after: block.key(&keys::DELIVERY_PAUSE_AFTER, findings),
             disable_after: block.key(&keys::DELIVERY_DISABLE_AFTER, findings),
+            destinations: block.key(&keys::DELIVERY_DESTINATIONS, findings),
         };
         block.finish(findings);
         raw

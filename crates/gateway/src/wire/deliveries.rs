@@ -45,7 +45,10 @@ pub(crate) struct DeliveryFacts {
     run_id: String,
     /// The job of that run.
     job_id: String,
-    /// Where to, secrets masked.
+    /// The destination whose queue it is in, by its handle.
+    #[schema(example = "dst_7")]
+    destination_id: String,
+    /// Where to: the destination's name, or the URL with its secrets masked.
     target: String,
     /// Where it stands.
     state: DeliveryState,
@@ -69,6 +72,7 @@ impl From<&clawhook_model::Delivery> for DeliveryFacts {
             event_id: delivery.event_id.to_string(),
             run_id: delivery.run_id.to_string(),
             job_id: delivery.job_id.to_string(),
+            destination_id: delivery.destination_id.to_string(),
             target: delivery.target.shown(),
             state: delivery.state.into(),
             created_at_ms: delivery.created_at.as_millis(),

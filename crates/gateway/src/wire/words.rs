@@ -56,6 +56,8 @@ words! {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
         ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted,
     }
+    /// Why nothing is sent to a destination.
+    HaltReason, "snake_case" { ByHand, Gone, Failing, Secret, Definition }
     /// How grave a note is.
     Severity, "lowercase" { Info, Warn, Error }
     /// Who said something.
@@ -78,6 +80,7 @@ mod tests {
             SuppressionReason::both(),
             DeliveryState::both(),
             AttemptClass::both(),
+            HaltReason::both(),
             Severity::both(),
             Role::both(),
         ];
