@@ -1,7 +1,10 @@
 //! A destination made ready to be sent to: everything that does not change from one delivery to the next, made once.
 
-use clawhook_model::{Destination, Halt, HaltReason, Standing, Target, UnixMs, WebhookUrl};
+use clawhook_model::{
+    Destination, DestinationDefinition, Halt, HaltReason, Standing, Target, UnixMs, WebhookUrl,
+};
 
+use crate::guard::{Guard, GuardRefusal};
 use crate::scheduler::{LaneLimits, PROBE_PAUSED_EVERY, Sending};
 use crate::service::DeliveryOptions;
 use crate::transport::ConnectionProfile;
@@ -40,6 +43,13 @@ impl Ready {
 impl Unready {
     pub(crate) fn into_halt(self, now: UnixMs) -> Halt {
         Halt { reason: self.reason, detail: self.detail, since: now }
+    }
+}
+
+impl Guard {
+    /// What can be said of where a destination lies without asking DNS, when it is defined.
+    pub fn check_destination(&self, definition: &DestinationDefinition) -> Result<(), GuardRefusal> {
+        self.check_url(&definition.url)
     }
 }
 

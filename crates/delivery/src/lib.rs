@@ -12,7 +12,9 @@ mod backoff;
 mod destination;
 mod format;
 mod guard;
+mod handle;
 mod retry_after;
+mod sample;
 mod scheduler;
 mod secrets;
 mod service;
@@ -23,6 +25,7 @@ mod verdict;
 pub use clawhook_model::RetrySchedule;
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
+pub use handle::{DeliveryHandle, TestRefused, TestReport};
 pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{

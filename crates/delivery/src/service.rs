@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    Attempt, AttemptReport, DestinationId, Halt, HaltReason, RetryRules, RetrySchedule, Standing, UnixMs,
+    Attempt, AttemptReport, DestinationId, EventId, Halt, HaltReason, RetryRules, RetrySchedule, Standing,
+    UnixMs,
 };
 use clawhook_store::{
     LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled,
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::destination::{Ready, heals_when_ready, lane_limits, sending};
+use crate::handle::DeliveryHandle;
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::signature::{SigningSecret, sign};
 use crate::transport::{PostRequest, Transport};
@@ -65,14 +68,25 @@ pub struct DeliveryOptions {
     pub disable_after: Duration,
 }
 
+/// An event on its way to a receiver.
+pub(crate) struct Outgoing {
+    /// Its identity.
+    pub(crate) event_id: EventId,
+    /// Its bytes.
+    pub(crate) body: Bytes,
+    /// The number of this attempt, from 1.
+    pub(crate) attempt: u32,
+}
+
 /// The task that carries deliveries.
 pub struct DeliveryService {
     core: Arc<Core>,
 }
 
-struct Core {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+/// What every attempt needs.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     transport: Transport,
     options: DeliveryOptions,
     authorization: Option<HeaderValue>,
@@ -93,6 +107,11 @@ impl DeliveryService {
     ) -> Result<Self, UnsendableToken> {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
         Ok(Self { core: Arc::new(Core { store, clock, transport, options, authorization }) })
+    }
+
+    /// A handle on the service, which need not be running yet.
+    pub fn handle(&self) -> DeliveryHandle {
+        DeliveryHandle::new(self.core.clone())
     }
 
     /// Carries what is due until `shutdown`, then waits for the requests that are under way.
@@ -460,10 +479,9 @@ impl Core {
     /// for the disk, and the receiver need not.
     async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
-        let headers = self.headers(&delivery, started_at);
-        let body = delivery.body.clone();
-        let request = PostRequest { url: &ready.url, profile: &ready.profile, headers, body };
-        let report = self.transport.send(request).await;
+        let LeasedDelivery { event_id, attempt, .. } = delivery;
+        let outgoing = Outgoing { event_id, body: delivery.body.clone(), attempt };
+        let report = self.attempt(ready, outgoing, started_at).await;
         let now = self.clock.now();
         let random = chance(&delivery);
         let rules = RetryRules::of(self.options.retry_schedule.clone());
@@ -494,16 +512,28 @@ impl Core {
         tell.send(if recorded { News::Recorded } else { News::Unrecorded { lease_ends_at } }).ok();
     }
 
+    /// Signs an event and sends it, once. Whatever is sent to a destination goes this way.
+    pub(crate) async fn attempt(
+        &self,
+        ready: &Ready,
+        outgoing: Outgoing,
+        started_at: UnixMs,
+    ) -> AttemptReport {
+        let headers = self.headers(&outgoing, started_at);
+        let request = PostRequest { url: &ready.url, profile: &ready.profile, headers, body: outgoing.body };
+        self.transport.send(request).await
+    }
+
     /// The headers of one attempt: the event's id is the same on each, time and signature are fresh (invariant 9).
-    fn headers(&self, delivery: &LeasedDelivery, started_at: UnixMs) -> HeaderMap {
+    fn headers(&self, outgoing: &Outgoing, started_at: UnixMs) -> HeaderMap {
         const ID: HeaderName = HeaderName::from_static("webhook-id");
         const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
         const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
         const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
         const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
-        let id = delivery.event_id.to_string();
+        let id = outgoing.event_id.to_string();
         let timestamp = started_at.as_secs();
-        let signature = sign(&self.options.signing_secret, &id, timestamp, &delivery.body);
+        let signature = sign(&self.options.signing_secret, &id, timestamp, &outgoing.body);
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.authorization {
@@ -521,7 +551,7 @@ impl Core {
                 headers.insert(name, value);
             }
         }
-        headers.insert(ATTEMPT, HeaderValue::from(delivery.attempt));
+        headers.insert(ATTEMPT, HeaderValue::from(outgoing.attempt));
         headers
     }
 

@@ -7,15 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_delivery::{
-    DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SigningSecret, Transport,
-    TransportOptions,
+    DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SigningSecret,
+    TestRefused, Transport, TransportOptions,
 };
 use clawhook_model::{
-    AttemptClass, DeliveryId, DeliveryState, EventId, Job, JobDefinition, JobState, RunId, RunOutcome,
-    SessionId, Trigger, UnixMs, plan_deliveries,
+    AttemptClass, DeliveryId, DeliveryState, DestinationDefinition, DestinationId, EventId, Halt, HaltReason,
+    Job, JobDefinition, JobState, RunId, RunOutcome, SessionId, Standing, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
-use clawhook_store::{AfterRun, Claim, DeliveryWithAttempts, FinishRun, NewDelivery, NewRun, Store, Topic};
+use clawhook_store::{
+    AfterRun, Claim, DeliveryFilter, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun,
+    Store, Topic,
+};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,6 +94,7 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
 struct World {
     store: Arc<dyn Store>,
     clock: ManualClock,
+    handle: DeliveryHandle,
     shutdown: CancellationToken,
     service: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -119,9 +123,10 @@ impl World {
         };
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let service = DeliveryService::new(store.clone(), shared, transport, options).expect("a service");
+        let handle = service.handle();
         let shutdown = CancellationToken::new();
         let service = tokio::spawn(service.run(shutdown.clone()));
-        Self { store, clock, shutdown, service, _folder: folder }
+        Self { store, clock, handle, shutdown, service, _folder: folder }
     }
 
     /// Commits a finished run whose event goes to `url`.
@@ -272,6 +277,36 @@ async fn a_receiver_that_hangs_takes_only_its_share() {
     let (id, _) = world.accept(&healthy).await;
     told.recv().await.unwrap();
     assert_eq!(world.attempts(id, 1).await.delivery.state, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn a_test_goes_the_way_of_a_real_delivery_and_nothing_follows_from_it() {
+    let world = World::new();
+    let (url, mut told) = receiver(vec![500]).await;
+    let definition = DestinationDefinition::parse(json!({ "url": url })).expect("a good definition");
+    let new = NewDestination { name: "ops".parse().expect("a name"), definition, declared_in: None, now: T0 };
+    let ops = world.store.insert_destination(new).await.unwrap().expect("the name is free");
+    let halt = Halt { reason: HaltReason::ByHand, detail: "as told".to_owned(), since: T0 };
+    world.store.set_standing(ops.id, Standing::Disabled(halt), T0).await.unwrap();
+    let before = world.store.destination(ops.id).await.unwrap().expect("it is there").destination;
+
+    let refused = world.handle.test(ops.id).await.unwrap();
+    assert_eq!((refused.report.class, refused.report.status), (AttemptClass::ServerError, Some(500)));
+    let received = told.recv().await.unwrap();
+    verify(&received);
+    assert_eq!(received.headers["webhook-id"], refused.event_id.to_string());
+    let event: serde_json::Value = serde_json::from_slice(&received.body).unwrap();
+    assert_eq!((&event["jobName"], &event["test"]), (&json!("clawhook-test"), &json!(true)));
+    assert!(world.handle.test(ops.id).await.unwrap().report.class.is_delivered());
+
+    let after = world.store.destination(ops.id).await.unwrap().expect("it is there").destination;
+    assert_eq!(after, before, "it stands as it stood");
+    assert!(
+        world.store.deliveries(DeliveryFilter { limit: 1, ..DeliveryFilter::default() }).await.unwrap().total
+            == 0
+    );
+    let gone = DestinationId::from_number(99);
+    assert!(matches!(world.handle.test(gone).await, Err(TestRefused::Gone)));
 }
 
 #[tokio::test]

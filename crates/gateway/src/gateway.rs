@@ -12,8 +12,8 @@ use clawhook_agent::{
 };
 use clawhook_clock::Clock;
 use clawhook_delivery::{
-    DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SecretError, SigningSecret,
-    Transport, TransportOptions, UnsendableToken,
+    DeliveryOptions, DeliveryService, Guard, RetrySchedule, SecretError, SigningSecret, Transport,
+    TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{Engine, EngineOptions};
 use clawhook_model::{AgentId, UnixMs};
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
 use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
+use crate::declarations::declare;
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::state_dir::{Announcement, StateDir, StateDirError};
 use crate::verbs::{Facts, VerbOptions, Verbs};
@@ -139,10 +140,9 @@ impl Gateway {
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
 
-        let guard = Guard::new(GuardPolicy {
-            allowed_hosts: config.cron.allowed_hostnames.clone(),
-            ports: config.delivery.ports.clone(),
-        });
+        let guard = config.guard();
+        let declared = config.delivery.destinations.clone();
+        let declarations = declare(&store, declared, config.file.as_deref(), started_at).await?;
         let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
@@ -169,6 +169,8 @@ impl Gateway {
         let verbs = Verbs::new(VerbOptions {
             store: Arc::clone(&store),
             engine: handle,
+            delivery: delivery.handle(),
+            declarations,
             guard,
             agents,
             clock,

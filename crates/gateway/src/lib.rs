@@ -32,6 +32,7 @@
 
 mod agents;
 pub mod config;
+mod declarations;
 mod gateway;
 mod http;
 mod private_file;

@@ -1,6 +1,8 @@
 //! Defining, halting and reading destinations.
 
-use clawhook_model::{Destination, DestinationDefinition, DestinationName, UnixMs};
+use clawhook_model::{
+    DeliveryId, DeliveryState, Destination, DestinationDefinition, DestinationName, JobId, UnixMs,
+};
 
 /// A destination that is to be.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub enum DestinationRemoved {
     Done,
     /// So many deliveries wait for it; nothing was changed (invariant 4).
     InUse(u64),
+    /// Jobs name it, whose next results would have nowhere to go; nothing was changed.
+    Named,
     /// There is no such named destination.
     NotFound,
 }
@@ -59,6 +63,23 @@ pub struct QueueState {
     pub blocked: u64,
     /// When the earliest is due.
     pub next_at: Option<UnixMs>,
+}
+
+/// A delivery for which others of its order wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderHead {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// Its job.
+    pub job_id: JobId,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// When it is tried next; none while it is being tried.
+    pub next_at: Option<UnixMs>,
+    /// Why it is not delivered yet.
+    pub reason: Option<String>,
+    /// How many wait for it.
+    pub behind: u64,
 }
 
 /// Which destinations.

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 pub use destinations::{
     DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, QueueState,
+    NewDestination, OrderHead, QueueState,
 };
 pub use error::StoreError;
 pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
@@ -168,16 +168,17 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a named destination, if the name is free.
     async fn insert_destination(&self, new: NewDestination) -> Result<Option<Destination>, StoreError>;
 
-    /// Replaces a named destination's definition, if it still has `revision`.
+    /// Replaces a named destination's definition and where it is declared, if it still has `revision`.
     async fn update_destination(
         &self,
         id: DestinationId,
         revision: u64,
         definition: DestinationDefinition,
+        declared_in: Option<String>,
         now: UnixMs,
     ) -> Result<DestinationUpdated, StoreError>;
 
-    /// Removes a named destination for which nothing waits; its history stays.
+    /// Removes a named destination for which nothing waits and that no job names; its history stays.
     async fn remove_destination(
         &self,
         id: DestinationId,
@@ -203,6 +204,12 @@ pub trait Store: Send + Sync + 'static {
         &self,
         name: &DestinationName,
     ) -> Result<Option<DestinationWithQueue>, StoreError>;
+
+    /// The jobs that name this destination, enabled or not, by their ids.
+    async fn jobs_naming(&self, name: &DestinationName, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// The deliveries of a destination that others of their order wait for, the longest waiting first.
+    async fn order_heads(&self, id: DestinationId, limit: usize) -> Result<Vec<OrderHead>, StoreError>;
 
     /// A page of destinations, the named ones first.
     async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError>;

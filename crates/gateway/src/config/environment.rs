@@ -13,13 +13,20 @@ pub(super) const SKIP_CRON: &str = "CLAWHOOK_SKIP_CRON";
 pub(crate) struct Environment<'e> {
     variable: &'e dyn Fn(&str) -> Option<String>,
     directory: PathBuf,
+    file: Option<PathBuf>,
 }
 
 impl<'e> Environment<'e> {
     /// The surroundings of the file that is called `name`.
     pub(crate) fn of(name: &str, variable: &'e dyn Fn(&str) -> Option<String>) -> Self {
         let directory = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
-        Self { variable, directory }
+        let file = (!name.is_empty()).then(|| PathBuf::from(name));
+        Self { variable, directory, file }
+    }
+
+    /// The file, where there is one.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.file.clone()
     }
 
     /// A variable's value as it is.

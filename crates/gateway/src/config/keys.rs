@@ -11,6 +11,7 @@ use std::time::Duration;
 use clawhook_delivery::Proxy;
 use clawhook_model::SecretSource;
 
+use super::destinations::Declarations;
 use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, Setting, TokenAuth};
 use super::{ModelRef, ProviderApi};
 
@@ -254,6 +255,14 @@ pub(super) static DELIVERY_PROXY_CREDENTIALS: Key<SecretSource, Absent> = Key {
     meaning: "What the proxy is told of who we are, `user:password`.",
 };
 
+pub(super) static DELIVERY_DESTINATIONS: Key<Declarations, Absent> = Key {
+    path: "delivery.destinations",
+    form: (),
+    default: Absent("none"),
+    meaning: "Destinations that are declared here, and are changed here alone. One that is taken out again is removed \
+              when the gateway starts, unless something depends on it.",
+};
+
 pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
     path: "agents.defaults.model",
     form: (),
@@ -318,6 +327,7 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &DELIVERY_PORTS,
     &DELIVERY_PROXY,
     &DELIVERY_PROXY_CREDENTIALS,
+    &DELIVERY_DESTINATIONS,
     &AGENTS_DEFAULTS_MODEL,
     &AGENTS_ENTRIES_MODEL,
     &PROVIDER_BASE_URL,

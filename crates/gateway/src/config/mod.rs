@@ -8,6 +8,7 @@
 //! Not guaranteed: that the values work, such as a store that can be written or a provider that answers.
 
 mod block;
+mod destinations;
 mod document;
 mod environment;
 mod excerpt;
@@ -28,8 +29,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clawhook_delivery::Proxy;
-use clawhook_model::{AgentId, SecretText};
+use clawhook_delivery::{Guard, GuardPolicy, Proxy};
+use clawhook_model::{AgentId, DestinationDefinition, DestinationName, SecretText};
 use url::Url;
 
 pub(crate) use environment::Environment;
@@ -41,6 +42,8 @@ const LARGEST_FILE: usize = 1024 * 1024;
 /// What the gateway is told to be: every default filled in, every secret at hand.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file it was read from, if it was.
+    pub file: Option<PathBuf>,
     /// Where the gateway listens, and who may come in.
     pub gateway: GatewayConfig,
     /// How jobs are run.
@@ -90,6 +93,20 @@ pub struct CronConfig {
     pub shutdown_grace: Duration,
 }
 
+impl CronConfig {
+    /// The guard that allows these hosts, and these ports beside the usual ones.
+    fn guard(&self, ports: &[u16]) -> Guard {
+        Guard::new(GuardPolicy { allowed_hosts: self.allowed_hostnames.clone(), ports: ports.to_vec() })
+    }
+}
+
+impl Config {
+    /// The guard that allows what is configured.
+    pub fn guard(&self) -> Guard {
+        self.cron.guard(&self.delivery.ports)
+    }
+}
+
 /// `delivery`.
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
@@ -113,6 +130,8 @@ pub struct DeliveryConfig {
     pub ports: Vec<u16>,
     /// The proxy that every webhook goes through.
     pub proxy: Option<Proxy>,
+    /// The destinations that are declared.
+    pub destinations: BTreeMap<DestinationName, DestinationDefinition>,
 }
 
 /// `agents`.

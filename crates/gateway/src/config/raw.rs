@@ -8,6 +8,7 @@ use clawhook_model::SecretSource;
 use jsonc_parser::ast::Object;
 
 use super::block::{Block, Written};
+use super::destinations::Declarations;
 use super::keys;
 use super::problem::Findings;
 use super::setting::{BaseUrl, Bind, HostName, TokenAuth};
@@ -54,6 +55,7 @@ pub(super) struct RawDelivery {
     pub(super) ports: Option<Written<Vec<u16>>>,
     pub(super) proxy: Option<Written<Proxy>>,
     pub(super) proxy_credentials: Option<Written<SecretSource>>,
+    pub(super) destinations: Option<Written<Declarations>>,
 }
 
 #[derive(Default)]
@@ -137,6 +139,7 @@ impl RawDelivery {
             ports: block.key(&keys::DELIVERY_PORTS, findings),
             proxy: block.key(&keys::DELIVERY_PROXY, findings),
             proxy_credentials: block.key(&keys::DELIVERY_PROXY_CREDENTIALS, findings),
+            destinations: block.key(&keys::DELIVERY_DESTINATIONS, findings),
         };
         block.finish(findings);
         raw

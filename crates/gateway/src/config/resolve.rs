@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clawhook_delivery::Proxy;
-use clawhook_model::{AgentId, SecretSource, SecretText, format_duration};
+use clawhook_delivery::{Guard, Proxy};
+use clawhook_model::{
+    AgentId, DestinationDefinition, DestinationName, SecretSource, SecretText, format_duration,
+};
 use secrecy::ExposeSecret as _;
 
 use super::block::{Written, nearest, shorten};
+use super::destinations::{Declaration, Declarations};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
 use super::keys::{self, Key};
 use super::problem::Findings;
@@ -24,10 +27,14 @@ pub(super) fn resolve(raw: RawConfig, environment: &Environment<'_>, findings: &
     let mut resolver = Resolver { environment, findings };
     let provider_names: Vec<String> = raw.providers.iter().map(|raw| raw.name.value.clone()).collect();
     let state_dir = environment.state_dir();
+    let gateway = resolver.gateway(raw.gateway);
+    let cron = resolver.cron(raw.cron);
+    let delivery = resolver.delivery(raw.delivery, &cron);
     Config {
-        gateway: resolver.gateway(raw.gateway),
-        cron: resolver.cron(raw.cron),
-        delivery: resolver.delivery(raw.delivery),
+        file: environment.file(),
+        gateway,
+        cron,
+        delivery,
         agents: resolver.agents(raw.agents, &provider_names),
         models: resolver.models(raw.providers),
         store: StoreConfig {
@@ -104,7 +111,9 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn delivery(&mut self, raw: RawDelivery) -> DeliveryConfig {
+    fn delivery(&mut self, raw: RawDelivery, cron: &CronConfig) -> DeliveryConfig {
+        let ports = keys::DELIVERY_PORTS.or_default(raw.ports);
+        let guard = cron.guard(&ports);
         let timeout = keys::DELIVERY_TIMEOUT.or_default(raw.timeout);
         let max_concurrent = keys::DELIVERY_MAX_CONCURRENT.or_default(raw.max_concurrent);
         DeliveryConfig {
@@ -126,8 +135,9 @@ impl Resolver<'_, '_> {
             ),
             pause_after: keys::DELIVERY_PAUSE_AFTER.or_default(raw.pause_after),
             disable_after: keys::DELIVERY_DISABLE_AFTER.or_default(raw.disable_after),
-            ports: keys::DELIVERY_PORTS.or_default(raw.ports),
+            ports,
             proxy: self.proxy(raw.proxy, raw.proxy_credentials),
+            destinations: self.destinations(raw.destinations, &guard),
         }
     }
 
@@ -152,6 +162,25 @@ impl Resolver<'_, '_> {
                 None
             }
         }
+    }
+
+    /// The declared destinations; one that lies where no webhook may go is refused while somebody is looking.
+    fn destinations(
+        &mut self,
+        written: Option<Written<Declarations>>,
+        guard: &Guard,
+    ) -> BTreeMap<DestinationName, DestinationDefinition> {
+        let mut destinations = BTreeMap::new();
+        for Declaration { name, definition, url_at } in
+            written.into_iter().flat_map(|written| written.value.0)
+        {
+            if let Err(refusal) = guard.check_destination(&definition) {
+                let message = format!("`{}.{name}.url`: {refusal}", keys::DELIVERY_DESTINATIONS.path);
+                self.findings.report(Some(url_at), message, Some(refusal.hint()));
+            }
+            destinations.insert(name, definition);
+        }
+        destinations
     }
 
     /// The value of a key that may not exceed another's. A default gives way; what was written is refused.

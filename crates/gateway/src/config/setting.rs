@@ -53,23 +53,23 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
-    fn new(at: Range, message: String) -> Self {
+    pub(super) fn new(at: Range, message: String) -> Self {
         Self { at, part: String::new(), message, hint: None }
     }
 
-    fn in_part(mut self, part: &str) -> Self {
+    pub(super) fn in_part(mut self, part: &str) -> Self {
         self.part.insert_str(0, part);
         self
     }
 
-    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
 /// The complaint that a value is not what its key expects.
-fn unexpected<S: Setting>(node: &Node<'_>, form: &S::Form) -> Complaint {
+pub(super) fn unexpected<S: Setting>(node: &Node<'_>, form: &S::Form) -> Complaint {
     let found = if S::PUBLIC { quote(node) } else { kind(node).to_owned() };
     Complaint::new(range(node), format!("must be {}, not {found}", S::expected(form)))
 }
@@ -147,7 +147,7 @@ macro_rules! whole_numbers {
 whole_numbers!(u16, usize);
 
 /// The value of a number that JSON5 writes in decimal or hexadecimal.
-fn whole(literal: &str) -> Option<u64> {
+pub(super) fn whole(literal: &str) -> Option<u64> {
     let digits = literal.strip_prefix('+').unwrap_or(literal);
     match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok(),

@@ -72,8 +72,9 @@ fn each_key_is_obeyed() {
         },
         delivery: {
             retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
-            maxConcurrent: 20, maxConcurrentPerDestination: 4,
+            maxConcurrent: 20, maxConcurrentPerDestination: 4, pauseAfter: "2h", disableAfter: "3d",
             ports: [8443, 1], proxy: "http://Proxy.internal:3128", proxyCredentials: "user:pass",
+            destinations: { ops: { url: "https://example.com/", limits: { maxConcurrent: 0x2, perSecond: +.5 } } },
         },
         agents: {
             defaults: { model: { primary: "local/small" } },
@@ -102,6 +103,11 @@ fn each_key_is_obeyed() {
     assert_eq!(config.delivery.max_concurrent_per_destination, 4);
     assert_eq!(config.delivery.ports, [8443, 1]);
     assert_eq!(config.delivery.proxy.unwrap().to_string(), "http://proxy.internal:3128");
+    assert_eq!(config.delivery.pause_after, Duration::from_hours(2));
+    assert_eq!(config.delivery.disable_after, Duration::from_hours(72));
+    let ops = config.delivery.destinations[&"ops".parse().unwrap()].to_json();
+    let limits = serde_json::json!({ "maxConcurrent": 2, "perSecond": 0.5 });
+    assert_eq!((&ops["url"], &ops["limits"]), (&"https://example.com/".into(), &limits));
     let model = |agent: &str| config.agents.model_of(&AgentId::normalise(agent)).unwrap().to_string();
     assert_eq!(model("main"), "local/small");
     assert_eq!(model("plain"), "local/small");
@@ -383,6 +389,68 @@ fn of_very_many_problems_the_rest_is_counted() {
     let told = error.to_string();
     assert!(told.ends_with("and 4980 more problems"), "{told}");
     assert!(told.len() < 20_000, "{}", told.len());
+}
+
+#[test]
+fn a_declared_destination_that_is_wrong_is_told_with_its_place() {
+    let declare = |definition: &str| format!("{{ delivery: {{ destinations: {{\n{definition} }} }} }}");
+    for (definition, at, message, hint) in [
+        ("ops: {}", (2, 1), "`delivery.destinations.ops.url` is missing", None),
+        ("ops: 7", (2, 1), "`delivery.destinations.ops` must be an object, not 7", None),
+        (
+            "Ops: {}",
+            (2, 1),
+            "`delivery.destinations.Ops` cannot be the name of a destination",
+            Some("a name has 1 to 63"),
+        ),
+        (
+            "ops: { url: 'https://example.com/', sendEmtpy: true }",
+            (2, 37),
+            "`delivery.destinations.ops.sendEmtpy` is not a field of a destination",
+            Some("did you mean `sendEmpty`?"),
+        ),
+        (
+            "ops: { url: 'https://example.com/',\n limits: { perSecond: 0 } }",
+            (3, 23),
+            "`delivery.destinations.ops.limits.perSecond` is wrong: `0` is not a rate",
+            None,
+        ),
+        (
+            "ops: { url: 'https://example.com/', order: 'none', order: 'job' }",
+            (2, 52),
+            "`delivery.destinations.ops` has `order` twice",
+            None,
+        ),
+        (
+            "ops: { url: 'http://127.0.0.1/' }",
+            (2, 13),
+            "`delivery.destinations.ops.url`: ",
+            Some("if that is meant, add `127.0.0.1`"),
+        ),
+        (
+            "ops: { url: 'https://example.com/', limits: { perSecond: Infinity } }",
+            (2, 58),
+            "holds a number that JSON",
+            None,
+        ),
+    ] {
+        let error = refused(&declare(definition));
+        let [problem] = error.problems() else { panic!("not one problem: {error}") };
+        assert!(problem.message().contains(message), "{error}");
+        assert_eq!(problem.position(), Some(at), "{error}");
+        assert_eq!(problem.hint().is_some(), hint.is_some(), "{error}");
+        assert!(problem.hint().unwrap_or_default().contains(hint.unwrap_or_default()), "{error}");
+    }
+    let twice = "a: { url: 'https://example.com/' }, 'a': { url: 'https://example.com/' }";
+    assert!(refused(&declare(twice)).to_string().contains("`delivery.destinations.a` is written twice"));
+}
+
+#[test]
+fn i12_a_declared_destination_that_is_wrong_shows_no_value() {
+    let text =
+        "{ delivery: { destinations: { ops: { url: 'ftp://example.com/?k=s3cret', order: 'job' } } } }";
+    let told = refused(text).to_string();
+    assert!(told.contains("ftp") && !told.contains("s3cret"), "{told}");
 }
 
 #[test]

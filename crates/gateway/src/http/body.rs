@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clawhook_model::format_duration;
 use http::StatusCode;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::ApiError;
 
@@ -26,6 +26,21 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         parse(&read_within(BODY_TIME, request.into_body()).await?)
+    }
+}
+
+/// A JSON object where there is a body, else an empty one.
+pub(super) struct OptionalJsonObject(pub(super) Value);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let body = read_within(BODY_TIME, request.into_body()).await?;
+        if body.trim_ascii().is_empty() {
+            return Ok(Self(Value::Object(Map::new())));
+        }
+        parse(&body).map(|JsonObject(value)| Self(value))
     }
 }
 

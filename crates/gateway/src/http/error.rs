@@ -1,13 +1,14 @@
 //! The one shape of a refusal, and which status each refusal has.
 
 use axum::response::{IntoResponse, Response};
+use clawhook_delivery::TestRefused;
 use clawhook_store::StoreError;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::verbs::{DeliveryVerbError, JobVerbError, RunVerbError, store_code};
+use crate::verbs::{DeliveryVerbError, DestinationVerbError, JobVerbError, RunVerbError, store_code};
 
 /// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -112,6 +113,38 @@ impl From<DeliveryVerbError> for ApiError {
             DeliveryVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<DestinationVerbError> for ApiError {
+    fn from(error: DestinationVerbError) -> Self {
+        let status = match &error {
+            DestinationVerbError::NotFound(_) | DestinationVerbError::Test(TestRefused::Gone) => {
+                StatusCode::NOT_FOUND
+            }
+            DestinationVerbError::Nameless
+            | DestinationVerbError::Name(_)
+            | DestinationVerbError::Renamed
+            | DestinationVerbError::Definition(_)
+            | DestinationVerbError::NothingMasked(_)
+            | DestinationVerbError::LongReason
+            | DestinationVerbError::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DestinationVerbError::Taken(_)
+            | DestinationVerbError::Implicit(_)
+            | DestinationVerbError::Declared { .. }
+            | DestinationVerbError::LeftOver { .. }
+            | DestinationVerbError::Changed { .. }
+            | DestinationVerbError::Contended(_)
+            | DestinationVerbError::InUse { .. }
+            | DestinationVerbError::Disabled { .. }
+            | DestinationVerbError::Test(TestRefused::Busy | TestRefused::Unready { .. }) => {
+                StatusCode::CONFLICT
+            }
+            DestinationVerbError::Test(TestRefused::Store(fault)) | DestinationVerbError::Store(fault) => {
+                store_status(fault)
+            }
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
     }
 }
 

@@ -16,6 +16,7 @@
 mod auth;
 mod body;
 mod deliveries;
+mod destinations;
 mod error;
 mod jobs;
 mod openapi;

@@ -85,7 +85,7 @@ pub(crate) fn document() -> Value {
         // Only in an edit does null mean something: it clears.
         schemas
             .iter_mut()
-            .filter(|(name, _)| *name != "JobPatch")
+            .filter(|(name, _)| !["JobPatch", "DestinationPatch"].contains(&name.as_str()))
             .for_each(|(_, schema)| absent_is_not_null(schema));
     }
     schemas::describe(&mut document);

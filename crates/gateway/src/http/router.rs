@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::auth::require_token;
 use super::error::ApiError;
-use super::{Door, deliveries, jobs, openapi, runs, schemas, signing_keys, status};
+use super::{Door, deliveries, destinations, jobs, openapi, runs, schemas, signing_keys, status};
 
 /// The router of the whole door.
 pub(crate) fn router(door: Door) -> Router {
@@ -38,6 +38,11 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(destinations::create, destinations::list))
+        .routes(routes!(destinations::get, destinations::edit, destinations::remove))
+        .routes(routes!(destinations::pause))
+        .routes(routes!(destinations::resume))
+        .routes(routes!(destinations::test))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))

@@ -18,7 +18,7 @@ use crate::agents::AgentError;
 const UPCOMING: usize = 5;
 
 /// How often an edit is made again on a job that others edit at the same time.
-const EDIT_ATTEMPTS: usize = 16;
+pub(super) const EDIT_ATTEMPTS: usize = 16;
 
 /// A job with its next instants.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ impl JobVerbError {
     }
 }
 
-fn job_error_field(error: &JobError) -> Option<String> {
+pub(super) fn job_error_field(error: &JobError) -> Option<String> {
     let field = match error {
         JobError::UnknownField { field, .. }
         | JobError::NotServed { field }

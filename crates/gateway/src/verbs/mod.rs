@@ -8,6 +8,7 @@
 //! was based on an old reading is refused or made again.
 
 mod deliveries;
+mod destinations;
 mod jobs;
 mod runs;
 mod status;
@@ -16,16 +17,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clawhook_clock::Clock;
-use clawhook_delivery::Guard;
+use clawhook_delivery::{DeliveryHandle, Guard};
 use clawhook_model::UnixMs;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
+use crate::declarations::Declarations;
 use clawhook_engine::EngineHandle;
 
 pub(crate) use deliveries::DeliveryVerbError;
+pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
 pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob};
 pub(crate) use runs::RunVerbError;
 pub(crate) use status::Status;
@@ -42,6 +45,10 @@ pub(crate) struct VerbOptions {
     pub(crate) store: Arc<dyn Store>,
     /// Runs jobs.
     pub(crate) engine: EngineHandle,
+    /// Tries destinations out.
+    pub(crate) delivery: DeliveryHandle,
+    /// Which destinations the configuration declares.
+    pub(crate) declarations: Declarations,
     /// Says which addresses a job may name.
     pub(crate) guard: Guard,
     /// Says which agents and models a job may name.

@@ -49,7 +49,10 @@ pub(crate) struct DeliveryFacts {
     /// Whether the run's job asked for it, so that the run has not completed without it; others were subscribed to, or
     /// asked for by hand.
     required: bool,
-    /// Where to, secrets masked.
+    /// The destination whose queue it is in, by its handle.
+    #[schema(example = "dst_7")]
+    destination_id: String,
+    /// Where to: the destination's name, or the URL with its secrets masked.
     target: String,
     /// Where it stands.
     state: DeliveryState,
@@ -74,6 +77,7 @@ impl From<&clawhook_model::Delivery> for DeliveryFacts {
             run_id: delivery.run_id.map(|run| run.to_string()),
             job_id: delivery.job_id.to_string(),
             required: delivery.required,
+            destination_id: delivery.destination_id.to_string(),
             target: delivery.target.shown(),
             state: delivery.state.into(),
             created_at_ms: delivery.created_at.as_millis(),

@@ -150,6 +150,14 @@ pub(crate) struct DeliverySettingsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "https://example.com/openclaw/webhook")]
     to: Option<String>,
+    /// The destination of a webhook, by its name, in place of `to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ops")]
+    destination: Option<String>,
+    /// The receivers of a webhook, where there are several, in place of `to` and `destination`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 16)]
+    targets: Option<Vec<WebhookTargetView>>,
     /// The channel of an announcement.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
@@ -162,6 +170,24 @@ pub(crate) struct DeliverySettingsView {
     /// Whether the run counts as completed even if the result does not arrive; false where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     best_effort: Option<bool>,
+}
+
+/// One receiver of a webhook: its URL or its destination.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = WebhookTarget)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum WebhookTargetView {
+    /// This address, with the gateway's defaults.
+    Url {
+        /// The URL.
+        to: String,
+    },
+    /// A destination.
+    Destination {
+        /// Its name.
+        destination: String,
+    },
 }
 
 /// The way a result takes.

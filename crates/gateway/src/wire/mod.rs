@@ -3,6 +3,7 @@
 //! What is shown carries no secret: a target is masked here or before (invariant 12).
 
 mod deliveries;
+mod destinations;
 mod jobs;
 mod runs;
 mod status;
@@ -12,6 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
+pub(crate) use destinations::{
+    DestinationCreate, DestinationDetailView, DestinationList, DestinationPatch, DestinationTestView,
+    PauseRequest,
+};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
 pub(crate) use runs::{OccurrenceList, RunEntry, RunList, RunRequestedView, Transcript};
 pub(crate) use status::StatusView;

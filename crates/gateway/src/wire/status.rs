@@ -27,6 +27,9 @@ pub(crate) struct StatusView {
     healthy: bool,
     /// What is wrong, one sentence each.
     problems: Vec<String>,
+    /// What asks for the operator and keeps the gateway from nothing, one sentence each: a destination that is halted
+    /// while deliveries wait for it.
+    warnings: Vec<String>,
     /// The schedule.
     cron: CronStatus,
     /// The jobs.
@@ -76,6 +79,8 @@ pub(crate) struct RunsStatus {
 pub(crate) struct DeliveriesStatus {
     /// Those that wait or are being tried.
     open: u64,
+    /// Those, of the open ones, that wait for a destination which is paused or disabled.
+    halted: u64,
     /// Those that were given up.
     dead: u64,
     /// When the longest overdue one was due; null where none is overdue.
@@ -95,7 +100,7 @@ pub(crate) struct StoreStatus {
 
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
-        let Status { facts, uptime, problems, store_fault, counts } = status;
+        let Status { facts, uptime, problems, warnings, store_fault, counts } = status;
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -105,6 +110,7 @@ impl From<Status> for StatusView {
             state_dir: facts.state_dir.display().to_string(),
             healthy: problems.is_empty(),
             problems,
+            warnings,
             cron: CronStatus { enabled: facts.cron_enabled },
             jobs: JobsStatus {
                 total: counts.jobs,
@@ -114,6 +120,7 @@ impl From<Status> for StatusView {
             runs: RunsStatus { queued: counts.runs_queued, running: counts.runs_running, slots: facts.slots },
             deliveries: DeliveriesStatus {
                 open: counts.deliveries_open,
+                halted: counts.deliveries_halted,
                 dead: counts.deliveries_dead,
                 oldest_due_at_ms: counts.oldest_due_delivery_at.map(UnixMs::as_millis),
             },

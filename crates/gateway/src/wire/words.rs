@@ -57,6 +57,8 @@ words! {
         ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted, ProxyFailed,
         ResourcesExhausted,
     }
+    /// Why nothing is sent to a destination.
+    HaltReason, "snake_case" { ByHand, Gone, Failing, Secret, Definition }
     /// How grave a note is.
     Severity, "lowercase" { Info, Warn, Error }
     /// Who said something.
@@ -79,6 +81,7 @@ mod tests {
             SuppressionReason::both(),
             DeliveryState::both(),
             AttemptClass::both(),
+            HaltReason::both(),
             Severity::both(),
             Role::both(),
         ];

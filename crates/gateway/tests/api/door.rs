@@ -33,9 +33,12 @@ async fn without_the_token_nothing_under_api_answers_not_even_that_it_is_not_the
 
 /// What the API has, by the contract with its clients.
 const OPERATIONS: &[&str] = &[
+    "DELETE /api/v1/destinations/{id}",
     "DELETE /api/v1/jobs/{id}",
     "GET /api/v1/deliveries",
     "GET /api/v1/deliveries/{id}",
+    "GET /api/v1/destinations",
+    "GET /api/v1/destinations/{id}",
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/{id}",
     "GET /api/v1/jobs/{id}/occurrences",
@@ -50,8 +53,13 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/status",
     "GET /healthz",
     "GET /readyz",
+    "PATCH /api/v1/destinations/{id}",
     "PATCH /api/v1/jobs/{id}",
     "POST /api/v1/deliveries/{id}/retry",
+    "POST /api/v1/destinations",
+    "POST /api/v1/destinations/{id}/pause",
+    "POST /api/v1/destinations/{id}/resume",
+    "POST /api/v1/destinations/{id}/test",
     "POST /api/v1/jobs",
     "POST /api/v1/jobs/{id}/disable",
     "POST /api/v1/jobs/{id}/enable",

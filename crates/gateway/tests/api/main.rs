@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
 
+mod destinations;
 mod door;
 mod harness;
 mod jobs;
+mod receiver;
 mod refusals;
 mod runs;
 mod schemas;

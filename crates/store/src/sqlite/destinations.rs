@@ -1,17 +1,17 @@
 //! Destinations in rows.
 
 use clawhook_model::{
-    Destination, DestinationDefinition, DestinationId, DestinationName, Halt, HaltReason, Order, Standing,
-    Target, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Halt, HaltReason, Order,
+    Standing, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{fault, leases};
+use super::{fault, jobs, leases};
 use crate::{
     DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, QueueState, StoreError,
+    NewDestination, OrderHead, QueueState, StoreError,
 };
 
 const COLUMNS: &str = "seq, kind, key, definition, declared_in, revision, standing, halt_reason, halt_detail, \
@@ -104,12 +104,14 @@ pub(super) fn update(
     id: DestinationId,
     revision: u64,
     definition: &DestinationDefinition,
+    declared_in: Option<&str>,
     now: UnixMs,
 ) -> Result<DestinationUpdated, StoreError> {
     let changed = conn
         .prepare_cached(
             "UPDATE destinations SET definition = ?3, send_empty = ?4, ordering = ?5, revision = revision + 1, \
-             updated_at = ?6, subscribes = ?7 WHERE seq = ?1 AND revision = ?2 AND kind = 'named' AND removed = 0",
+             updated_at = ?6, subscribes = ?7, declared_in = ?8 \
+             WHERE seq = ?1 AND revision = ?2 AND kind = 'named' AND removed = 0",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -120,6 +122,7 @@ pub(super) fn update(
                 definition.order.as_str(),
                 At(now),
                 !definition.subscriptions.is_empty(),
+                declared_in,
             ])
         })
         .map_err(fault)?;
@@ -140,13 +143,16 @@ pub(super) fn remove(
     id: DestinationId,
     now: UnixMs,
 ) -> Result<DestinationRemoved, StoreError> {
-    if one(conn, id)?.is_none_or(|destination| destination.definition.is_none()) {
+    let Some(Target::Destination(name)) = one(conn, id)?.map(|destination| destination.target) else {
         return Ok(DestinationRemoved::NotFound);
-    }
+    };
     let queue = queue(conn, id)?;
     let waits = queue.pending + queue.waiting + queue.leased;
     if waits > 0 {
         return Ok(DestinationRemoved::InUse(waits));
+    }
+    if !jobs::naming(conn, &name, 1)?.is_empty() {
+        return Ok(DestinationRemoved::Named);
     }
     conn.prepare_cached("UPDATE destinations SET removed = 1, updated_at = ?2 WHERE seq = ?1")
         .and_then(|mut update| update.execute(params![id.number(), At(now)]))
@@ -293,6 +299,36 @@ fn queue(conn: &Connection, id: DestinationId) -> Result<QueueState, StoreError>
         blocked,
         next_at,
     })
+}
+
+/// The first of each order that has others behind it. Only the first has its time or is being tried.
+pub(super) fn order_heads(
+    conn: &Connection,
+    id: DestinationId,
+    limit: usize,
+) -> Result<Vec<OrderHead>, StoreError> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT id, job_id, state, next_at, reason, (SELECT count(*) FROM deliveries other \
+             WHERE other.destination = ?1 AND other.order_key = head.order_key AND other.order_key IS NOT NULL \
+             AND other.settled_at IS NULL AND other.seq <> head.seq) AS behind \
+             FROM deliveries head WHERE destination = ?1 AND order_key IS NOT NULL AND settled_at IS NULL \
+             AND (next_at IS NOT NULL OR lease IS NOT NULL) AND behind > 0 ORDER BY seq LIMIT ?2",
+        )
+        .map_err(fault)?;
+    let mut found = select.query(params![id.number(), rows::int(limit)]).map_err(fault)?;
+    let mut heads = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        heads.push(OrderHead {
+            delivery_id: rows::id(row, "id", DeliveryId::from_bytes)?,
+            job_id: rows::job_id(row)?,
+            state: rows::word(row, "state", rows::delivery_state)?,
+            next_at: rows::at_opt(row, "next_at")?,
+            reason: rows::get(row, "reason")?,
+            behind: u64::try_from(rows::get::<i64>(row, "behind")?).unwrap_or(0),
+        });
+    }
+    Ok(heads)
 }
 
 fn read(row: &Row<'_>) -> Result<Destination, StoreError> {

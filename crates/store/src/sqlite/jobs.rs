@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use clawhook_model::{
-    AgentId, CompletionStatus, Job, JobDefinition, JobId, JobState, Lane, LastRun, Notice, RunId,
-    RunProgress, UnixMs,
+    AgentId, CompletionStatus, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Lane,
+    LastRun, Notice, RunId, RunProgress, UnixMs, WebhookTarget,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -211,6 +211,29 @@ pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, Sto
         jobs.push(with_last_run(conn, job, last_run)?);
     }
     Ok(JobPage { jobs, total: rows::count(total) })
+}
+
+/// The jobs that name this destination. The text finds candidates, for it may stand elsewhere in a definition too.
+pub(super) fn naming(
+    conn: &Connection,
+    name: &DestinationName,
+    limit: usize,
+) -> Result<Vec<JobId>, StoreError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM jobs WHERE removed = 0 AND instr(definition, ?1) > 0 ORDER BY id");
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let mut found = select.query([format!("\"destination\":\"{name}\"")]).map_err(fault)?;
+    let mut jobs = Vec::new();
+    while jobs.len() < limit
+        && let Some(row) = found.next().map_err(fault)?
+    {
+        let (job, _) = read(row)?;
+        let DeliveryMode::Webhook(targets) = &job.definition.delivery.mode else { continue };
+        if targets.iter().any(|target| matches!(target, WebhookTarget::Destination(named) if named == name)) {
+            jobs.push(job.id);
+        }
+    }
+    Ok(jobs)
 }
 
 fn order(sort: JobSort, descending: bool) -> String {

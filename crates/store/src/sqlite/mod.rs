@@ -36,8 +36,9 @@ use crate::{
     Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried,
     DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
     DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch,
-    LeaseRequest, NewDestination, NextRun, Occurrence, OpenQueues, QueueNews, QueuedRun, RunFilter,
-    RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store, StoreError, Topic,
+    LeaseRequest, NewDestination, NextRun, Occurrence, OpenQueues, OrderHead, QueueNews, QueuedRun,
+    RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store,
+    StoreError, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -254,10 +255,11 @@ impl Store for SqliteStore {
         id: DestinationId,
         revision: u64,
         definition: DestinationDefinition,
+        declared_in: Option<String>,
         now: UnixMs,
     ) -> Result<DestinationUpdated, StoreError> {
         self.write("update_destination", move |conn, raised| {
-            destinations::update(conn, raised, id, revision, &definition, now)
+            destinations::update(conn, raised, id, revision, &definition, declared_in.as_deref(), now)
         })
         .await
     }
@@ -297,6 +299,15 @@ impl Store for SqliteStore {
     ) -> Result<Option<DestinationWithQueue>, StoreError> {
         let name = name.clone();
         self.readers.read(move |conn| destinations::named(conn, &name)).await
+    }
+
+    async fn jobs_naming(&self, name: &DestinationName, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let name = name.clone();
+        self.readers.read(move |conn| jobs::naming(conn, &name, limit)).await
+    }
+
+    async fn order_heads(&self, id: DestinationId, limit: usize) -> Result<Vec<OrderHead>, StoreError> {
+        self.readers.read(move |conn| destinations::order_heads(conn, id, limit)).await
     }
 
     async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError> {

@@ -181,7 +181,8 @@ async fn an_order_that_is_given_up_lets_everything_go() {
         world.run(&job, t(at)).await;
     }
     assert_eq!(world.lease(t(5000)).await.len(), 1);
-    let updated = world.store.update_destination(ops.id, ops.revision, definition(&json!({})), t(5000)).await;
+    let updated =
+        world.store.update_destination(ops.id, ops.revision, definition(&json!({})), None, t(5000)).await;
     assert!(matches!(updated.unwrap(), DestinationUpdated::Done(_)));
     assert_eq!(world.lease(t(5000)).await.len(), 2);
 }
@@ -216,13 +217,15 @@ async fn i04_a_name_that_is_gone_leaves_a_dead_delivery_and_not_none() {
 }
 
 #[tokio::test]
-async fn a_destination_goes_only_when_nothing_waits_and_its_name_is_free_again() {
+async fn a_destination_goes_only_when_nothing_waits_and_no_job_names_it_and_its_name_is_free_again() {
     let world = World::new();
     let ops = define(&world, "ops", json!({})).await;
     let job = job_to(&world, "last", "ops").await;
     world.run(&job, t(1000)).await;
     assert_eq!(world.store.remove_destination(ops.id, t(1)).await.unwrap(), DestinationRemoved::InUse(1));
     settle_all(&world, t(1000), Verdict::Delivered).await;
+    assert_eq!(world.store.remove_destination(ops.id, t(2)).await.unwrap(), DestinationRemoved::Named);
+    world.store.remove_job(&job.id, t(1)).await.unwrap();
     assert_eq!(world.store.remove_destination(ops.id, t(2)).await.unwrap(), DestinationRemoved::Done);
     assert!(world.store.destination(ops.id).await.unwrap().is_none());
     let again = define(&world, "ops", json!({})).await;
@@ -237,10 +240,60 @@ async fn a_destination_goes_only_when_nothing_waits_and_its_name_is_free_again()
 }
 
 #[tokio::test]
+async fn the_jobs_that_name_a_destination_are_found_and_no_others() {
+    let world = World::new();
+    define(&world, "ops", json!({})).await;
+    job_to(&world, "one", "ops").await;
+    let several =
+        json!({ "mode": "webhook", "targets": [{ "to": "https://example.com/" }, { "destination": "ops" }] });
+    world.add_with("several", json!({ "delivery": several, "enabled": false })).await;
+    job_to(&world, "other", "ops-2").await;
+    let says = json!({ "kind": "command", "argv": ["x"], "env": { "destination": "ops" } });
+    world.add_with("says", json!({ "payload": says })).await;
+    let naming = |limit| {
+        let store = world.store.clone();
+        async move {
+            let found = store.jobs_naming(&"ops".parse().unwrap(), limit).await.unwrap();
+            found.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(naming(10).await, ["one", "several"]);
+    assert_eq!(naming(1).await, ["one"]);
+}
+
+#[tokio::test]
+async fn the_delivery_that_holds_an_order_up_is_told_with_how_many_wait_for_it() {
+    let world = World::new();
+    let ops = define(&world, "ops", json!({ "order": "job" })).await;
+    let (held, free) = (job_to(&world, "held", "ops").await, job_to(&world, "free", "ops").await);
+    for second in 1..=3 {
+        world.run(&held, t(second * 1000)).await;
+    }
+    world.run(&free, t(1000)).await;
+    settle_all(&world, t(3000), Verdict::RetryAt { at: t(9000), spends: Spends::Retry }).await;
+    let heads = world.store.order_heads(ops.id, 10).await.unwrap();
+    let [head] = heads.as_slice() else { panic!("{heads:?}") };
+    assert_eq!((head.job_id.as_str(), head.behind, head.next_at), ("held", 2, Some(t(9000))));
+    assert_eq!(head.state, DeliveryState::Waiting);
+}
+
+#[tokio::test]
+async fn where_a_destination_is_declared_can_change() {
+    let world = World::new();
+    let ops = define(&world, "ops", json!({})).await;
+    let file = Some("/etc/clawhook.json5".to_owned());
+    let updated =
+        world.store.update_destination(ops.id, ops.revision, definition(&json!({})), file.clone(), t(1));
+    let DestinationUpdated::Done(updated) = updated.await.unwrap() else { panic!("it is changed") };
+    assert_eq!((updated.declared_in, updated.revision), (file, ops.revision + 1));
+}
+
+#[tokio::test]
 async fn an_edit_from_an_old_reading_changes_nothing() {
     let world = World::new();
     let ops = define(&world, "ops", json!({})).await;
-    let edit = |revision| world.store.update_destination(ops.id, revision, definition(&json!({})), t(1));
+    let edit =
+        |revision| world.store.update_destination(ops.id, revision, definition(&json!({})), None, t(1));
     assert!(matches!(edit(ops.revision).await.unwrap(), DestinationUpdated::Done(_)));
     assert!(matches!(edit(ops.revision).await.unwrap(), DestinationUpdated::Changed));
 }

@@ -135,7 +135,11 @@ async fn a_dead_delivery_is_told_and_the_death_of_that_telling_is_not() {
 async fn who_no_longer_listens_is_told_nothing() {
     let world = World::new();
     let relief = define(&world, "audit", json!({ "subscriptions": [{ "events": ["job.added"] }] })).await;
-    world.store.update_destination(relief.id, relief.revision, definition(&json!({})), t(1)).await.unwrap();
+    world
+        .store
+        .update_destination(relief.id, relief.revision, definition(&json!({})), None, t(1))
+        .await
+        .unwrap();
     world.add("unseen").await;
     assert!(told(&world, t(5)).await.is_empty());
 }
