@@ -1,54 +1,256 @@
 //! A destination made ready to be sent to: everything that does not change from one delivery to the next, made once.
 
 use clawhook_model::{
-    Destination, DestinationDefinition, Halt, HaltReason, Standing, Target, UnixMs, WebhookUrl,
+    ClientCertificate, Destination, DestinationDefinition, DestinationName, Halt, HaltReason, RetryRules,
+    SecretSource, SignatureSchemes, SigningSettings, Standing, Target, UnixMs, WebhookUrl,
 };
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use thiserror::Error;
 
+use crate::format::Renderer;
 use crate::guard::{Guard, GuardRefusal};
 use crate::scheduler::{LaneLimits, PROBE_PAUSED_EVERY, Sending};
+use crate::secrets::SecretReader;
 use crate::service::DeliveryOptions;
-use crate::transport::ConnectionProfile;
+use crate::signature::{LiveKeys, Retiring, SharedSecret, Signer, SignerError, SigningKeyPair, SigningKeys};
+use crate::transport::{ClientIdentity, ConnectionProfile, ProfileOptions, Transport};
 
 /// What a delivery needs of its destination.
-#[derive(Debug)]
 pub(crate) struct Ready {
     /// Where requests go.
     pub(crate) url: WebhookUrl,
     /// How they get there.
     pub(crate) profile: ConnectionProfile,
+    /// Headers that are the same on each, with secrets among them.
+    pub(crate) headers: HeaderMap,
+    /// What makes the body.
+    pub(crate) renderer: Renderer,
+    /// What signs it.
+    pub(crate) signer: Signer,
+    /// When a delivery that failed is tried again.
+    pub(crate) rules: RetryRules,
+    /// When the destination was last resumed: the time before counts for no delivery's window.
+    pub(crate) resumed_at: Option<UnixMs>,
 }
 
 /// Why a destination cannot be made ready; it is halted with this reason, and what waits is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unready {
-    pub(crate) reason: HaltReason,
-    pub(crate) detail: String,
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{detail}")]
+pub struct Unready {
+    /// The kind of reason.
+    pub reason: HaltReason,
+    /// The reason in words, without secrets.
+    pub detail: String,
 }
 
-impl Ready {
-    /// Makes a destination ready.
-    pub(crate) fn prepare(destination: &Destination) -> Result<Self, Unready> {
-        let url = match (&destination.definition, &destination.target) {
-            (Some(definition), _) => definition.url.clone(),
-            (None, Target::Webhook(url)) => url.clone(),
-            (None, other) => {
-                let detail = format!("`{}` is nothing that can be posted to", other.shown());
-                return Err(Unready { reason: HaltReason::Definition, detail });
-            }
-        };
-        Ok(Self { url, profile: ConnectionProfile::default() })
+/// The gateway's own keys and rules, for destinations that bring none.
+pub(crate) struct Defaults {
+    secret: SharedSecret,
+    signing_key: SigningKeyPair,
+    authorization: Option<HeaderValue>,
+    retry: RetryRules,
+}
+
+/// What destinations are made ready with.
+pub(crate) struct Workshop<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) secrets: &'a dyn SecretReader,
+    pub(crate) defaults: &'a Defaults,
+}
+
+impl Defaults {
+    pub(crate) fn new(options: &DeliveryOptions, authorization: Option<HeaderValue>) -> Self {
+        Self {
+            secret: SharedSecret::from(&options.signing_secret),
+            signing_key: options.signing_key.clone(),
+            authorization,
+            retry: options.retry.clone(),
+        }
     }
 }
 
+impl Workshop<'_> {
+    /// Makes a destination ready. It may take a while: secrets are read, from programs among others.
+    pub(crate) async fn prepare(&self, destination: &Destination) -> Result<Ready, Unready> {
+        match (&destination.definition, &destination.target) {
+            (Some(definition), Target::Destination(name)) => {
+                self.defined(definition, name, destination.resumed_at).await
+            }
+            (_, Target::Webhook(url)) => self.implicit(url, destination.resumed_at),
+            (_, other) => {
+                Err(Unready::definition(format!("`{}` is nothing that can be posted to", other.shown())))
+            }
+        }
+    }
+
+    /// A URL that a job named: everything as the gateway has it, and the gateway's own token.
+    fn implicit(&self, url: &WebhookUrl, resumed_at: Option<UnixMs>) -> Result<Ready, Unready> {
+        let keys = self.keys(None, None);
+        let mut headers = HeaderMap::new();
+        if let Some(authorization) = &self.defaults.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        Ok(Ready {
+            url: url.clone(),
+            profile: ConnectionProfile::default(),
+            headers,
+            renderer: Renderer::default(),
+            signer: Signer::new(&SignatureSchemes::default(), &keys)?,
+            rules: self.defaults.retry.clone(),
+            resumed_at,
+        })
+    }
+
+    /// A destination that its operator defined under this name.
+    pub(crate) async fn defined(
+        &self,
+        definition: &DestinationDefinition,
+        name: &DestinationName,
+        resumed_at: Option<UnixMs>,
+    ) -> Result<Ready, Unready> {
+        let context = &context(name);
+        let keys = self.own_keys(&definition.signing, context).await?;
+        Ok(Ready {
+            url: definition.url.clone(),
+            profile: self.profile(definition, context).await?,
+            headers: self.headers(definition, context).await?,
+            renderer: Renderer::new(&definition.format)
+                .map_err(|error| Unready::definition(format!("`format`: {error}")))?,
+            signer: Signer::new(&definition.signing.schemes, &keys)?,
+            rules: definition.retry.rules(&self.defaults.retry),
+            resumed_at,
+        })
+    }
+
+    /// The public half of a definition's own private key.
+    pub(crate) async fn public_key(
+        &self,
+        definition: &DestinationDefinition,
+        name: &DestinationName,
+    ) -> Option<String> {
+        let source = definition.signing.private_key.as_ref();
+        let pair = self.private_key(source, &context(name)).await.ok()??;
+        Some(pair.public_text())
+    }
+
+    async fn headers(&self, definition: &DestinationDefinition, context: &str) -> Result<HeaderMap, Unready> {
+        let mut headers = HeaderMap::with_capacity(definition.headers.len());
+        for (name, source) in &definition.headers {
+            let field = format!("headers.{name}");
+            let text = self.read(source, context, &field).await?;
+            let unsendable = || Unready::definition(format!("`{field}` holds what no header may have"));
+            let name = HeaderName::try_from(name.as_str()).map_err(|_| unsendable())?;
+            let mut value = HeaderValue::try_from(text.expose_secret().trim()).map_err(|_| unsendable())?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+
+    async fn profile(
+        &self,
+        definition: &DestinationDefinition,
+        context: &str,
+    ) -> Result<ConnectionProfile, Unready> {
+        let network = &definition.network;
+        let client = match &network.client {
+            None => None,
+            Some(ClientCertificate { certificate, key }) => Some(ClientIdentity {
+                certificate: certificate.clone(),
+                key: self.read(key, context, "network.clientKey").await?,
+            }),
+        };
+        let options = ProfileOptions {
+            allow_private: network.allow_private,
+            extra_roots: network.ca.clone(),
+            client,
+            total_timeout: definition.limits.timeout,
+        };
+        let profile = self.transport.profile(options).await;
+        profile.map_err(|error| Unready::definition(error.to_string()))
+    }
+
+    async fn own_keys(&self, signing: &SigningSettings, context: &str) -> Result<SigningKeys, Unready> {
+        let secret = self.secret(signing.secret.as_ref(), context).await?;
+        let private_key = self.private_key(signing.private_key.as_ref(), context).await?;
+        let mut keys = self.keys(secret, private_key);
+        let Some(retiring) = &signing.retiring else { return Ok(keys) };
+        let until = retiring.until;
+        if let (Some(keys), Some(key)) =
+            (&mut keys.secret, self.secret(retiring.secret.as_ref(), context).await?)
+        {
+            keys.retiring = Some(Retiring { key, until });
+        }
+        let before = self.private_key(retiring.private_key.as_ref(), context).await?;
+        if let (Some(keys), Some(key)) = (&mut keys.private_key, before) {
+            keys.retiring = Some(Retiring { key, until });
+        }
+        Ok(keys)
+    }
+
+    /// These keys, and the gateway's own where there are none.
+    fn keys(&self, secret: Option<SharedSecret>, private_key: Option<SigningKeyPair>) -> SigningKeys {
+        let secret = secret.unwrap_or_else(|| self.defaults.secret.clone());
+        let private_key = private_key.unwrap_or_else(|| self.defaults.signing_key.clone());
+        SigningKeys { secret: Some(LiveKeys::only(secret)), private_key: Some(LiveKeys::only(private_key)) }
+    }
+
+    async fn secret(
+        &self,
+        source: Option<&SecretSource>,
+        context: &str,
+    ) -> Result<Option<SharedSecret>, Unready> {
+        let Some(source) = source else { return Ok(None) };
+        let text = self.read(source, context, "signing.secret").await?;
+        let parsed = SharedSecret::parse(text.expose_secret());
+        parsed.map(Some).map_err(|error| Unready::definition(format!("`signing.secret`: {error}")))
+    }
+
+    async fn private_key(
+        &self,
+        source: Option<&SecretSource>,
+        context: &str,
+    ) -> Result<Option<SigningKeyPair>, Unready> {
+        let Some(source) = source else { return Ok(None) };
+        let text = self.read(source, context, "signing.privateKey").await?;
+        let parsed = SigningKeyPair::parse(text.expose_secret());
+        parsed.map(Some).map_err(|error| Unready::definition(format!("`signing.privateKey`: {error}")))
+    }
+
+    async fn read(&self, source: &SecretSource, context: &str, field: &str) -> Result<SecretString, Unready> {
+        let read = self.secrets.read(source, &format!("{context}/{field}")).await;
+        read.map_err(|error| Unready { reason: HaltReason::Secret, detail: format!("`{field}`: {error}") })
+    }
+}
+
+/// What the secrets of a destination are sealed for; the field follows.
+fn context(name: &DestinationName) -> String {
+    format!("destination/{name}")
+}
+
 impl Unready {
+    fn definition(detail: String) -> Self {
+        Self { reason: HaltReason::Definition, detail }
+    }
+
     pub(crate) fn into_halt(self, now: UnixMs) -> Halt {
         Halt { reason: self.reason, detail: self.detail, since: now }
+    }
+}
+
+impl From<SignerError> for Unready {
+    fn from(error: SignerError) -> Self {
+        Self::definition(format!("`signing`: {error}"))
     }
 }
 
 impl Guard {
     /// What can be said of where a destination lies without asking DNS, when it is defined.
     pub fn check_destination(&self, definition: &DestinationDefinition) -> Result<(), GuardRefusal> {
+        if definition.network.allow_private {
+            return self.reaching_private().check_url(&definition.url);
+        }
         self.check_url(&definition.url)
     }
 }

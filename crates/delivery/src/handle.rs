@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use clawhook_model::{AttemptReport, DestinationId, EventId, HaltReason, UnixMs};
-use clawhook_store::StoreError;
+use clawhook_model::{
+    AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, EventKind, UnixMs,
+};
+use clawhook_store::{StoreError, StoredEvent};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::destination::Ready;
+use crate::destination::Unready;
+use crate::format::{FormatError, RenderError, RenderInput, Rendered, Renderer};
 use crate::sample::Sample;
 use crate::service::{Core, Outgoing};
 
@@ -39,13 +42,8 @@ pub enum TestRefused {
     #[error("there is no such destination any more")]
     Gone,
     /// The destination cannot be made ready to be sent to.
-    #[error("nothing can be sent to it: {detail}")]
-    Unready {
-        /// The kind of reason.
-        reason: HaltReason,
-        /// The reason in words, without secrets.
-        detail: String,
-    },
+    #[error("nothing can be sent to it: {0}")]
+    Unready(#[from] Unready),
     /// Others are trying destinations out at this moment.
     #[error("{TESTS} tests are under way already, which is the most at a time")]
     Busy,
@@ -54,9 +52,57 @@ pub enum TestRefused {
     Store(#[from] StoreError),
 }
 
+/// Why no body can be shown.
+#[derive(Debug, Error)]
+pub enum RenderRefused {
+    /// The format itself is wrong.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The format does not fit the event.
+    #[error(transparent)]
+    Event(#[from] RenderError),
+}
+
 impl DeliveryHandle {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self { core, places: Arc::new(Semaphore::new(TESTS)) }
+    }
+
+    /// Makes a definition ready as it would be once it is stored under this name, and tells why it cannot be.
+    pub async fn check(
+        &self,
+        name: &DestinationName,
+        definition: &DestinationDefinition,
+    ) -> Result<(), Unready> {
+        self.core.prepare_definition(name, definition).await.map(|_| ())
+    }
+
+    /// The public half of a definition's own private key; none where that cannot be read.
+    pub async fn public_key(
+        &self,
+        name: &DestinationName,
+        definition: &DestinationDefinition,
+    ) -> Option<String> {
+        self.core.public_key(name, definition).await
+    }
+
+    /// The body that an event takes at a destination, as its format stands now; that of a sample where there is no
+    /// event. Nothing is sent, and no secret is read.
+    pub fn render(
+        &self,
+        destination: &Destination,
+        event: Option<StoredEvent>,
+    ) -> Result<Rendered, RenderRefused> {
+        let format = destination.definition.as_ref().map(|definition| definition.format.clone());
+        let renderer = Renderer::new(&format.unwrap_or_default())?;
+        let event = event.unwrap_or_else(|| {
+            let now = self.core.clock.now();
+            let Sample { event_id, body } = Sample::for_receiver(&destination.target, now);
+            StoredEvent { id: event_id, kind: EventKind::RunFinished, occurred_at: now, body }
+        });
+        let StoredEvent { id: event_id, kind, occurred_at, body } = event;
+        let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
+        Ok(renderer.render(&input)?)
     }
 
     /// Sends a test event, once, by the very way of a real delivery. The destination is made ready afresh, so that what
@@ -65,11 +111,23 @@ impl DeliveryHandle {
     pub async fn test(&self, destination: DestinationId) -> Result<TestReport, TestRefused> {
         let _place = self.places.try_acquire().map_err(|_| TestRefused::Busy)?;
         let found = self.core.store.destination(destination).await?.ok_or(TestRefused::Gone)?.destination;
-        let ready = Ready::prepare(&found)
-            .map_err(|unready| TestRefused::Unready { reason: unready.reason, detail: unready.detail })?;
+        let ready = self.core.prepare(&found).await?;
         let started_at = self.core.clock.now();
         let Sample { event_id, body } = Sample::for_receiver(&found.target, started_at);
-        let report = self.core.attempt(&ready, Outgoing { event_id, body, attempt: 1 }, started_at).await;
+        let report = self
+            .core
+            .attempt(
+                &ready,
+                Outgoing {
+                    event_id,
+                    kind: EventKind::RunFinished,
+                    occurred_at: started_at,
+                    body,
+                    attempt: 1,
+                },
+                started_at,
+            )
+            .await;
         Ok(TestReport { event_id, started_at, report })
     }
 }

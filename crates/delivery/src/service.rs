@@ -16,23 +16,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    Attempt, AttemptReport, DestinationId, EventId, Halt, HaltReason, RetryRules, RetrySchedule, Standing,
-    UnixMs,
+    Attempt, AttemptClass, AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName,
+    EventId, EventKind, Halt, HaltReason, PhaseTimings, RetryAfter, RetryRules, Standing, UnixMs,
 };
 use clawhook_store::{
     LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled,
     Store, StoreError, Topic,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::destination::{Ready, heals_when_ready, lane_limits, sending};
+use crate::destination::{Defaults, Ready, Unready, Workshop, heals_when_ready, lane_limits, sending};
+use crate::format::{RenderInput, Rendered};
 use crate::handle::DeliveryHandle;
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
-use crate::signature::{SigningSecret, sign};
+use crate::secrets::SecretReader;
+use crate::signature::{SigningInput, SigningKeyPair, SigningSecret};
 use crate::transport::{PostRequest, Transport};
 use crate::verdict::{History, Judgement, judge};
 
@@ -51,11 +53,13 @@ const PREPARE_EVERY: Duration = Duration::from_mins(1);
 /// How the service works.
 #[derive(Debug, Clone)]
 pub struct DeliveryOptions {
-    /// When a delivery that failed is tried again.
-    pub retry_schedule: RetrySchedule,
-    /// What events are signed with.
+    /// When a delivery that failed is tried again, where its destination says nothing else.
+    pub retry: RetryRules,
+    /// The secret of destinations that have none of their own.
     pub signing_secret: SigningSecret,
-    /// The bearer token that is sent along (`cron.webhookToken`).
+    /// The private key of destinations that have none of their own.
+    pub signing_key: SigningKeyPair,
+    /// The bearer token that is sent to URLs which a job names (`cron.webhookToken`).
     pub bearer_token: Option<SecretString>,
     /// How many requests are under way at once.
     pub max_concurrent: usize,
@@ -72,10 +76,21 @@ pub struct DeliveryOptions {
 pub(crate) struct Outgoing {
     /// Its identity.
     pub(crate) event_id: EventId,
-    /// Its bytes.
+    /// What it tells of.
+    pub(crate) kind: EventKind,
+    /// When it came about.
+    pub(crate) occurred_at: UnixMs,
+    /// Its bytes, as they are stored.
     pub(crate) body: Bytes,
     /// The number of this attempt, from 1.
     pub(crate) attempt: u32,
+}
+
+impl Outgoing {
+    fn of(delivery: &LeasedDelivery) -> Self {
+        let LeasedDelivery { event_id, kind, occurred_at, attempt, .. } = *delivery;
+        Self { event_id, kind, occurred_at, body: delivery.body.clone(), attempt }
+    }
 }
 
 /// The task that carries deliveries.
@@ -88,8 +103,9 @@ pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     transport: Transport,
+    secrets: Arc<dyn SecretReader>,
     options: DeliveryOptions,
-    authorization: Option<HeaderValue>,
+    defaults: Defaults,
 }
 
 /// A bearer token that cannot stand in a header.
@@ -103,10 +119,12 @@ impl DeliveryService {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         transport: Transport,
+        secrets: Arc<dyn SecretReader>,
         options: DeliveryOptions,
     ) -> Result<Self, UnsendableToken> {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
-        Ok(Self { core: Arc::new(Core { store, clock, transport, options, authorization }) })
+        let defaults = Defaults::new(&options, authorization);
+        Ok(Self { core: Arc::new(Core { store, clock, transport, secrets, options, defaults }) })
     }
 
     /// A handle on the service, which need not be running yet.
@@ -323,12 +341,11 @@ impl Dispatcher {
     }
 
     async fn lease(&mut self, grants: Vec<Grant>, now: UnixMs) -> Result<(), StoreError> {
-        let until = now.plus(self.core.transport.total_timeout() + LEASE_MARGIN);
         let share = |grant: &Grant| LeaseShare {
             destination: grant.destination,
             class: grant.class,
             most: grant.most,
-            until,
+            until: now.plus(self.request_budget(grant.destination) + LEASE_MARGIN),
             probe: grant.probe,
         };
         let request = LeaseRequest { now, shares: grants.iter().map(share).collect() };
@@ -353,6 +370,14 @@ impl Dispatcher {
             self.send(delivery);
         }
         Ok(())
+    }
+
+    /// How long one request to the destination may take: what its lease is made from.
+    fn request_budget(&self, destination: DestinationId) -> Duration {
+        let transport = &self.core.transport;
+        self.known
+            .get(&destination)
+            .map_or(transport.total_timeout(), |known| transport.timeout_for(&known.ready.profile))
     }
 
     fn send(&mut self, delivery: LeasedDelivery) {
@@ -419,6 +444,31 @@ impl Known {
 }
 
 impl Core {
+    /// Makes a destination ready to be sent to.
+    pub(crate) async fn prepare(&self, destination: &Destination) -> Result<Ready, Unready> {
+        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
+        Workshop { transport, secrets, defaults }.prepare(destination).await
+    }
+
+    /// The same of a definition that is not stored yet.
+    pub(crate) async fn prepare_definition(
+        &self,
+        name: &DestinationName,
+        definition: &DestinationDefinition,
+    ) -> Result<Ready, Unready> {
+        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
+        Workshop { transport, secrets, defaults }.defined(definition, name, None).await
+    }
+
+    pub(crate) async fn public_key(
+        &self,
+        name: &DestinationName,
+        definition: &DestinationDefinition,
+    ) -> Option<String> {
+        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
+        Workshop { transport, secrets, defaults }.public_key(definition, name).await
+    }
+
     /// Finds out what a destination is now, and makes it ready.
     async fn learn(&self, destination: DestinationId) -> Learned {
         let found = match self.store.destination(destination).await {
@@ -429,7 +479,7 @@ impl Core {
                 return Learned::NotYet;
             }
         };
-        match Ready::prepare(&found) {
+        match self.prepare(&found).await {
             Ok(ready) => {
                 let heals = heals_when_ready(&found.standing);
                 if heals {
@@ -479,24 +529,24 @@ impl Core {
     /// for the disk, and the receiver need not.
     async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
-        let LeasedDelivery { event_id, attempt, .. } = delivery;
-        let outgoing = Outgoing { event_id, body: delivery.body.clone(), attempt };
-        let report = self.attempt(ready, outgoing, started_at).await;
+        let report = self.attempt(ready, Outgoing::of(&delivery), started_at).await;
         let now = self.clock.now();
-        let random = chance(&delivery);
-        let rules = RetryRules::of(self.options.retry_schedule.clone());
-        // The store does not count refusals yet, so this bound is not reached.
-        let history =
-            History { retries_used: delivery.retries_used, refusals: 0, window_from: delivery.armed_at };
-        let Judgement { verdict, pause, decision, reason } = judge(&report, &rules, history, now, random);
-        if let Some(pause) = pause {
-            tracing::warn!(delivery = %delivery.id, pause = pause.as_str(), "the destination is to be paused");
+        let history = History {
+            retries_used: delivery.retries_used,
+            refusals: delivery.refusals,
+            window_from: ready.resumed_at.map_or(delivery.armed_at, |resumed| resumed.max(delivery.armed_at)),
+        };
+        let Judgement { verdict, pause, decision, reason } =
+            judge(&report, &ready.rules, history, now, chance(&delivery));
+        tracing::debug!(delivery = %delivery.id, attempt = delivery.attempt, class = report.class.as_str(), %decision, "attempt");
+        let LeasedDelivery { destination, class, .. } = delivery;
+        let ended = ended(&report, &ready.rules, now);
+        if let Some(reason) = pause {
+            let halt = Halt { reason, detail: decision.clone(), since: now };
+            self.set_standing(destination, Standing::Paused(halt)).await;
         }
         // At a shutdown nobody listens any more.
-        let ended = ended(&report);
-        let LeasedDelivery { destination, class, .. } = delivery;
         tell.send(News::Ended { destination, class, ended }).ok();
-        tracing::debug!(delivery = %delivery.id, attempt = delivery.attempt, class = report.class.as_str(), %decision, "attempt");
         let attempt = Attempt {
             delivery_id: delivery.id,
             number: delivery.attempt,
@@ -512,47 +562,43 @@ impl Core {
         tell.send(if recorded { News::Recorded } else { News::Unrecorded { lease_ends_at } }).ok();
     }
 
-    /// Signs an event and sends it, once. Whatever is sent to a destination goes this way.
+    /// Gives an event its shape, signs it, and sends it, once. Whatever is sent to a destination goes this way: the
+    /// event's id is the same on each attempt, time and signature are fresh, and the bytes that are signed are the bytes
+    /// that are sent (invariant 9).
     pub(crate) async fn attempt(
         &self,
         ready: &Ready,
         outgoing: Outgoing,
         started_at: UnixMs,
     ) -> AttemptReport {
-        let headers = self.headers(&outgoing, started_at);
-        let request = PostRequest { url: &ready.url, profile: &ready.profile, headers, body: outgoing.body };
-        self.transport.send(request).await
-    }
-
-    /// The headers of one attempt: the event's id is the same on each, time and signature are fresh (invariant 9).
-    fn headers(&self, outgoing: &Outgoing, started_at: UnixMs) -> HeaderMap {
-        const ID: HeaderName = HeaderName::from_static("webhook-id");
-        const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-        const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
         const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
         const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
-        let id = outgoing.event_id.to_string();
-        let timestamp = started_at.as_secs();
-        let signature = sign(&self.options.signing_secret, &id, timestamp, &outgoing.body);
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
-        let values = [
-            (ID, id.clone()),
-            (TIMESTAMP, timestamp.to_string()),
-            (SIGNATURE, signature),
-            (IDEMPOTENCY_KEY, id),
-        ];
-        for (name, value) in values {
-            // Ids, digits and base64 are always fit for a header.
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(name, value);
+        let Outgoing { event_id, kind, occurred_at, body, attempt } = outgoing;
+        let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
+        let Rendered { body, content_type, headers: rendered } = match ready.renderer.render(&input) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                let error = format!("the body cannot be made: {error}");
+                return AttemptReport::failed(AttemptClass::RenderFailed, error, PhaseTimings::default());
             }
+        };
+        let mut headers = ready.headers.clone();
+        headers.extend(rendered);
+        let signing = SigningInput {
+            event_id,
+            timestamp_secs: started_at.as_secs(),
+            url: &ready.url,
+            content_type: content_type.to_str().unwrap_or_default(),
+            body: &body,
+        };
+        ready.signer.sign(&signing, &mut headers);
+        headers.insert(header::CONTENT_TYPE, content_type);
+        // An id is always fit for a header.
+        if let Ok(id) = HeaderValue::try_from(event_id.to_string()) {
+            headers.insert(IDEMPOTENCY_KEY, id);
         }
-        headers.insert(ATTEMPT, HeaderValue::from(outgoing.attempt));
-        headers
+        headers.insert(ATTEMPT, HeaderValue::from(attempt));
+        self.transport.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
     }
 
     /// Records the attempt; false where it could not be. While the store cannot be written it tries again, for as long
@@ -580,14 +626,16 @@ impl Core {
 }
 
 /// What an attempt's end says of its destination.
-fn ended(report: &AttemptReport) -> Ended {
+fn ended(report: &AttemptReport, rules: &RetryRules, now: UnixMs) -> Ended {
+    let heeded = |hint: RetryAfter| now.plus(hint.wait(now).min(rules.max_retry_after));
+    let hold_until = report.retry_after.map(heeded);
     match report.status {
         _ if report.class.is_delivered() => Ended::Well,
         _ if report.class.is_own_fault() => Ended::OwnFault,
-        Some(429) => Ended::Throttled { hold_until: None },
+        Some(429) => Ended::Throttled { hold_until },
         Some(408 | 425) => Ended::Badly { hold_until: None },
         Some(400..=499) => Ended::Answered,
-        _ => Ended::Badly { hold_until: None },
+        _ => Ended::Badly { hold_until },
     }
 }
 

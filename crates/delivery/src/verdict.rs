@@ -63,6 +63,9 @@ pub(crate) fn judge(
         let decision = "delivered".to_owned();
         return Judgement { verdict: Verdict::Delivered, pause: None, decision, reason: None };
     }
+    if report.class == AttemptClass::RenderFailed {
+        return unrenderable(report);
+    }
     if report.status == Some(GONE) {
         return gone(report, now);
     }
@@ -75,6 +78,18 @@ pub(crate) fn judge(
             reason: Some(what_failed(report)),
         },
         Err(end) => given_up(report, &end),
+    }
+}
+
+/// The body cannot be made of this event, and would not be another time: only its destination's owner can mend that,
+/// and then has it sent again.
+fn unrenderable(report: &AttemptReport) -> Judgement {
+    Judgement {
+        verdict: Verdict::Dead,
+        pause: None,
+        decision: "given up: trying again would not help; mend the destination's `format`, then `retry`"
+            .to_owned(),
+        reason: Some(what_failed(report)),
     }
 }
 

@@ -4,21 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_delivery::{
-    DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SigningSecret,
-    TestRefused, Transport, TransportOptions,
+    DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SecretReader,
+    SigningKeyPair, SigningSecret, TestRefused, Transport, TransportOptions, UnreadableSecret,
 };
 use clawhook_model::{
     AttemptClass, DeliveryId, DeliveryState, DestinationDefinition, DestinationId, EventId, Halt, HaltReason,
-    Job, JobDefinition, JobState, RunId, RunOutcome, SessionId, Standing, Trigger, UnixMs, plan_deliveries,
+    Job, JobDefinition, JobState, RetryRules, RunId, RunOutcome, SecretSource, SessionId, Standing, Trigger,
+    UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
     AfterRun, Claim, DeliveryFilter, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun,
     Store, Topic,
 };
+use secrecy::SecretString;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -90,6 +93,19 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
     Some(Received { headers, body })
 }
 
+/// Secrets that are written where they are needed; there are no others here.
+struct Written;
+
+#[async_trait]
+impl SecretReader for Written {
+    async fn read(&self, source: &SecretSource, _: &str) -> Result<SecretString, UnreadableSecret> {
+        match source {
+            SecretSource::Written(text) => Ok(text.as_secret_string().clone()),
+            _ => Err(UnreadableSecret::Unset("NOT_THERE".to_owned())),
+        }
+    }
+}
+
 /// A service at work on a store of its own.
 struct World {
     store: Arc<dyn Store>,
@@ -113,7 +129,8 @@ impl World {
         let transport = Transport::new(transport_options, guard);
         let seconds = |seconds| Duration::from_secs(seconds);
         let options = DeliveryOptions {
-            retry_schedule: RetrySchedule::new(vec![seconds(5), seconds(300)]),
+            retry: RetryRules::of(RetrySchedule::new(vec![seconds(5), seconds(300)])),
+            signing_key: SigningKeyPair::generate().expect("a key"),
             signing_secret: SigningSecret::parse(SECRET).expect("a secret"),
             bearer_token: Some("t0ken".to_owned().into()),
             max_concurrent: 8,
@@ -122,7 +139,8 @@ impl World {
             disable_after: Duration::from_hours(120),
         };
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let service = DeliveryService::new(store.clone(), shared, transport, options).expect("a service");
+        let service = DeliveryService::new(store.clone(), shared, transport, Arc::new(Written), options)
+            .expect("a service");
         let handle = service.handle();
         let shutdown = CancellationToken::new();
         let service = tokio::spawn(service.run(shutdown.clone()));

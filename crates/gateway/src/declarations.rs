@@ -4,13 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use clawhook_model::{DestinationDefinition, DestinationName, Target, UnixMs};
+use clawhook_delivery::UnreadableSecret;
+use clawhook_model::{DestinationDefinition, DestinationName, SecretSource, Target, UnixMs};
 use clawhook_store::{
     DestinationFilter, DestinationRemoved, DestinationUpdated, NewDestination, Store, StoreError,
 };
+use thiserror::Error;
+
+use crate::secrets::{NoNonce, Sealer};
+use crate::verbs::{context, sealed};
 
 /// How many destinations are looked through at a time.
 const PAGE: usize = 200;
+
+/// Why what is declared could not be stored.
+#[derive(Debug, Error)]
+pub(crate) enum NotDeclared {
+    #[error(transparent)]
+    Seal(#[from] NoNonce),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// What came of the declarations.
 #[derive(Debug, Default)]
@@ -34,14 +48,15 @@ impl Declarations {
 /// Makes the store hold what `file` declares, and takes away what is declared no more and not in use.
 pub(crate) async fn declare(
     store: &Arc<dyn Store>,
+    sealer: &Sealer,
     destinations: BTreeMap<DestinationName, DestinationDefinition>,
     file: Option<&Path>,
     now: UnixMs,
-) -> Result<Declarations, StoreError> {
+) -> Result<Declarations, NotDeclared> {
     let declared = destinations.keys().cloned().collect();
     let file = file.map(shown).unwrap_or_default();
     for (name, definition) in destinations {
-        declare_one(store, name, definition, &file, now).await?;
+        declare_one(store, sealer, name, definition, &file, now).await?;
     }
     let mut left_over = Vec::new();
     for name in no_more(store, &declared).await? {
@@ -54,18 +69,23 @@ pub(crate) async fn declare(
 
 async fn declare_one(
     store: &Arc<dyn Store>,
+    sealer: &Sealer,
     name: DestinationName,
     definition: DestinationDefinition,
     file: &str,
     now: UnixMs,
-) -> Result<(), StoreError> {
+) -> Result<(), NotDeclared> {
+    let stored = sealed(sealer, &name, definition.clone())?;
     let declared_in = Some(file.to_owned());
     let Some(found) = store.destination_named(&name).await?.map(|found| found.destination) else {
         tracing::info!(%name, file, "a destination is declared");
-        store.insert_destination(NewDestination { name, definition, declared_in, now }).await?;
+        let new = NewDestination { name, definition: stored, declared_in, now };
+        store.insert_destination(new).await?;
         return Ok(());
     };
-    if found.definition.as_ref() == Some(&definition) && found.declared_in == declared_in {
+    // What is stored is sealed anew each time, so it is compared as it was written.
+    let before = found.definition.and_then(|before| opened(sealer, &name, before));
+    if before.as_ref() == Some(&definition) && found.declared_in == declared_in {
         return Ok(());
     }
     if found.declared_in.is_none() {
@@ -73,13 +93,30 @@ async fn declare_one(
     } else {
         tracing::info!(%name, file, "the declaration of a destination has changed");
     }
-    match store.update_destination(found.id, found.revision, definition, declared_in, now).await? {
+    match store.update_destination(found.id, found.revision, stored, declared_in, now).await? {
         DestinationUpdated::Done(_) => Ok(()),
         // The doors are not open yet, so nobody else writes.
         DestinationUpdated::Changed | DestinationUpdated::NotFound => {
-            Err(StoreError::Engine(format!("the destination `{name}` changed while it was declared")))
+            let why = format!("the destination `{name}` changed while it was declared");
+            Err(StoreError::Engine(why).into())
         }
     }
+}
+
+/// A stored definition as it was written; none where one of its secrets cannot be opened any more.
+fn opened(
+    sealer: &Sealer,
+    name: &DestinationName,
+    stored: DestinationDefinition,
+) -> Option<DestinationDefinition> {
+    let opened = stored.try_map_secrets(|field, source| match source {
+        SecretSource::Sealed(sealed) => {
+            let text = sealer.open(&sealed, &context(name, field))?;
+            Ok::<_, UnreadableSecret>(SecretSource::Written(text.into()))
+        }
+        other => Ok(other),
+    });
+    opened.ok()
 }
 
 /// The destinations that a configuration declared once, and this one does not.

@@ -12,8 +12,8 @@ use clawhook_agent::{
 };
 use clawhook_clock::Clock;
 use clawhook_delivery::{
-    DeliveryOptions, DeliveryService, Guard, RetrySchedule, SecretError, SigningSecret, Transport,
-    TransportOptions, UnsendableToken,
+    DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
+    Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{Engine, EngineOptions};
 use clawhook_model::{AgentId, UnixMs};
@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
 use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
-use crate::declarations::declare;
+use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
+use crate::secrets::Secrets;
 use crate::state_dir::{Announcement, StateDir, StateDirError};
 use crate::verbs::{Facts, VerbOptions, Verbs};
 
@@ -80,6 +81,8 @@ enum Refusal {
     Store(#[from] StoreError),
     #[error("the task that opens the store did not end: {0}")]
     Opening(tokio::task::JoinError),
+    #[error("a declared destination cannot be stored: {0}")]
+    Declaring(#[from] NotDeclared),
     #[error("`delivery.signingSecret`: {0}")]
     SigningSecret(SecretError),
     #[error(transparent)]
@@ -100,6 +103,8 @@ impl StartError {
             Refusal::State(error) => error.hint(),
             Refusal::Store(error) => error.hint().to_owned(),
             Refusal::Opening(_) => "please report it".to_owned(),
+            Refusal::Declaring(NotDeclared::Store(error)) => error.hint().to_owned(),
+            Refusal::Declaring(NotDeclared::Seal(_)) => "this machine is not fit to make secrets".to_owned(),
             Refusal::SigningSecret(_) => {
                 "leave `delivery.signingSecret` out to have one made and kept in the state directory"
                     .to_owned()
@@ -135,15 +140,20 @@ impl Gateway {
         let store = open_store(store_path.clone(), started_at).await?;
         let token = api_token(&config, &state)?;
         let signing_secret = signing_secret(&config.delivery, &state)?;
-        let signing_keys = Arc::new(SigningKeyList::of(&state.signing_key()?.public()));
+        let signing_key = state.signing_key()?;
+        let signing_keys = Arc::new(SigningKeyList::of(&signing_key.public()));
+        let secrets = Secrets::of(&state)?;
         let listener = bind_to(address).await?;
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
 
         let guard = config.guard();
         let declared = config.delivery.destinations.clone();
-        let declarations = declare(&store, declared, config.file.as_deref(), started_at).await?;
-        let delivery = delivery(&config, &store, &clock, &guard, signing_secret)?;
+        let file = config.file.as_deref();
+        let declarations = declare(&store, secrets.sealer(), declared, file, started_at).await?;
+        let sealer = secrets.sealer().clone();
+        let keys = (signing_secret.clone(), signing_key.clone());
+        let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
         let engine_options = EngineOptions {
@@ -170,6 +180,9 @@ impl Gateway {
             store: Arc::clone(&store),
             engine: handle,
             delivery: delivery.handle(),
+            sealer,
+            signing_secret,
+            signing_key,
             declarations,
             guard,
             agents,
@@ -305,10 +318,10 @@ fn client_url(bound: SocketAddr) -> String {
 
 fn delivery(
     config: &Config,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
+    (store, clock): (&Arc<dyn Store>, &Arc<dyn Clock>),
     guard: &Guard,
-    signing_secret: SigningSecret,
+    (signing_secret, signing_key): (SigningSecret, SigningKeyPair),
+    secrets: Arc<dyn SecretReader>,
 ) -> Result<DeliveryService, UnsendableToken> {
     let settings = &config.delivery;
     let transport_options = TransportOptions {
@@ -318,8 +331,9 @@ fn delivery(
         ..TransportOptions::default()
     };
     let options = DeliveryOptions {
-        retry_schedule: RetrySchedule::new(settings.retry_schedule.clone()),
+        retry: settings.retry.clone(),
         signing_secret,
+        signing_key,
         bearer_token: config.cron.webhook_token.as_ref().map(|token| token.as_secret_string().clone()),
         max_concurrent: settings.max_concurrent,
         max_concurrent_per_destination: settings.max_concurrent_per_destination,
@@ -327,7 +341,7 @@ fn delivery(
         disable_after: settings.disable_after,
     };
     let transport = Transport::new(transport_options, guard.clone());
-    DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, options)
+    DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, secrets, options)
 }
 
 fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {

@@ -47,6 +47,8 @@ pub enum AttemptClass {
     ProxyFailed,
     /// This machine has no more open files, ports or memory for a connection; the receiver is not to blame.
     ResourcesExhausted,
+    /// The body could not be made as the destination's format wants it; nothing was sent.
+    RenderFailed,
 }
 
 impl AttemptClass {
@@ -67,7 +69,14 @@ impl AttemptClass {
 
     /// Whether the failure lies on the gateway's own side; such an attempt does not use up one of the retries.
     pub fn is_own_fault(self) -> bool {
-        matches!(self, Self::DnsFailed | Self::Interrupted | Self::ProxyFailed | Self::ResourcesExhausted)
+        matches!(
+            self,
+            Self::DnsFailed
+                | Self::Interrupted
+                | Self::ProxyFailed
+                | Self::ResourcesExhausted
+                | Self::RenderFailed
+        )
     }
 
     /// The wire's name.
@@ -89,6 +98,7 @@ impl AttemptClass {
             Self::Interrupted => "interrupted",
             Self::ProxyFailed => "proxy_failed",
             Self::ResourcesExhausted => "resources_exhausted",
+            Self::RenderFailed => "render_failed",
         }
     }
 }

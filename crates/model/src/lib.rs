@@ -36,8 +36,8 @@ pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, Webh
 pub use destination::{
     BodyFormat, ClientCertificate, ContentType, Destination, DestinationDefinition, DestinationName,
     DestinationNameError, Halt, HaltReason, Limits, MAX_TEMPLATE_BYTES, NetworkSettings, Order, Preset,
-    RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes, Standing,
-    Subscription, TemplateHeader, TemplateSpec,
+    RetiringKeys, RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes,
+    SigningSettings, Standing, Subscription, TemplateHeader, TemplateSpec,
 };
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};

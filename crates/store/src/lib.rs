@@ -47,7 +47,7 @@ pub use outbox::{
 };
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
-    RunRecord, RunStarted, StartRun,
+    RunRecord, RunStarted, StartRun, StoredEvent,
 };
 
 /// What a commit can give others to do.
@@ -129,6 +129,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of runs, the newest first.
     async fn runs(&self, filter: RunFilter) -> Result<RunPage, StoreError>;
+
+    /// The event of a run that has finished.
+    async fn run_event(&self, run: RunId) -> Result<Option<StoredEvent>, StoreError>;
 
     /// What was said in a run.
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError>;

@@ -93,6 +93,8 @@ pub struct LeasedDelivery {
     pub attempt: u32,
     /// How many steps of the retry schedule are used up.
     pub retries_used: u32,
+    /// How many attempts the receiver has refused.
+    pub refusals: u32,
     /// When its retry schedule began.
     pub armed_at: UnixMs,
 }

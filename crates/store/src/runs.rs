@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, Job, JobId, Lane,
-    Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger,
-    UnixMs,
+    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, EventKind, Job,
+    JobId, Lane, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason,
+    TranscriptEntry, Trigger, UnixMs,
 };
 
 /// A run that is to be.
@@ -52,6 +52,19 @@ impl NewRun {
             best_effort: definition.delivery.best_effort,
         }
     }
+}
+
+/// The event of a run, as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Its identity.
+    pub id: EventId,
+    /// What it tells of.
+    pub kind: EventKind,
+    /// When it came about.
+    pub occurred_at: UnixMs,
+    /// Its bytes.
+    pub body: Bytes,
 }
 
 /// A run that was asked for by hand.

@@ -67,13 +67,14 @@ impl Rendered {
 }
 
 /// Turns events into what one destination takes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Renderer {
     shape: Shape,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Shape {
+    #[default]
     Event,
     CloudEvents,
     CloudEventsBinary,

@@ -180,6 +180,29 @@ pub(super) static DELIVERY_RETRY_SCHEDULE: Key<Vec<Duration>, Default<Vec<Durati
               an empty list means one attempt.",
 };
 
+pub(super) static DELIVERY_RETRY_WINDOW: Key<Duration, Absent> = Key {
+    path: "delivery.retryWindow",
+    form: Bounds { least: Duration::from_secs(1), most: DAY.saturating_mul(365) },
+    default: Absent("half as long again as the schedule, and a day"),
+    meaning: "How long after its beginning a delivery may still be tried; then it is dead, whatever is left of the \
+              schedule.",
+};
+
+pub(super) static DELIVERY_CLIENT_ERROR_TRIES: Key<u16, Default<u16>> = Key {
+    path: "delivery.clientErrorTries",
+    form: 1..=50,
+    default: || 3,
+    meaning: "How many attempts a receiver may refuse with a 4xx before the delivery is dead. 408, 425 and 429 are no \
+              refusals, and 410 pauses the destination.",
+};
+
+pub(super) static DELIVERY_MAX_RETRY_AFTER: Key<Duration, Default<Duration>> = Key {
+    path: "delivery.maxRetryAfter",
+    form: Bounds { least: Duration::ZERO, most: DAY.saturating_mul(30) },
+    default: || MINUTE.saturating_mul(60),
+    meaning: "How much of a receiver's `Retry-After` (with 429 and 503) is heeded; `0s` heeds none.",
+};
+
 pub(super) static DELIVERY_SIGNING_SECRET: Key<SecretSource, Absent> = Key {
     path: "delivery.signingSecret",
     form: (),
@@ -317,6 +340,9 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &CRON_ALLOWED_HOSTNAMES,
     &CRON_SHUTDOWN_GRACE,
     &DELIVERY_RETRY_SCHEDULE,
+    &DELIVERY_RETRY_WINDOW,
+    &DELIVERY_CLIENT_ERROR_TRIES,
+    &DELIVERY_MAX_RETRY_AFTER,
     &DELIVERY_SIGNING_SECRET,
     &DELIVERY_TIMEOUT,
     &DELIVERY_CONNECT_TIMEOUT,

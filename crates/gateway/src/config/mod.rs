@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clawhook_delivery::{Guard, GuardPolicy, Proxy};
-use clawhook_model::{AgentId, DestinationDefinition, DestinationName, SecretText};
+use clawhook_model::{AgentId, DestinationDefinition, DestinationName, RetryRules, SecretText};
 use url::Url;
 
 pub(crate) use environment::Environment;
@@ -110,8 +110,8 @@ impl Config {
 /// `delivery`.
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
-    /// The waits between attempts; after the last one the delivery is dead.
-    pub retry_schedule: Vec<Duration>,
+    /// When a delivery that failed is tried again.
+    pub retry: RetryRules,
     /// The secret that webhooks are signed with.
     pub signing_secret: Option<SecretText>,
     /// The time of one whole attempt.

@@ -45,6 +45,9 @@ pub(super) struct RawCron {
 #[derive(Default)]
 pub(super) struct RawDelivery {
     pub(super) retry_schedule: Option<Written<Vec<Duration>>>,
+    pub(super) retry_window: Option<Written<Duration>>,
+    pub(super) client_error_tries: Option<Written<u16>>,
+    pub(super) max_retry_after: Option<Written<Duration>>,
     pub(super) signing_secret: Option<Written<SecretSource>>,
     pub(super) timeout: Option<Written<Duration>>,
     pub(super) connect_timeout: Option<Written<Duration>>,
@@ -128,6 +131,9 @@ impl RawDelivery {
     fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
         let raw = Self {
             retry_schedule: block.key(&keys::DELIVERY_RETRY_SCHEDULE, findings),
+            retry_window: block.key(&keys::DELIVERY_RETRY_WINDOW, findings),
+            client_error_tries: block.key(&keys::DELIVERY_CLIENT_ERROR_TRIES, findings),
+            max_retry_after: block.key(&keys::DELIVERY_MAX_RETRY_AFTER, findings),
             signing_secret: block.key(&keys::DELIVERY_SIGNING_SECRET, findings),
             timeout: block.key(&keys::DELIVERY_TIMEOUT, findings),
             connect_timeout: block.key(&keys::DELIVERY_CONNECT_TIMEOUT, findings),

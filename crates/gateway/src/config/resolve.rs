@@ -1,11 +1,13 @@
 //! From what was written to what it means: defaults, references and overrides, and the rules between keys.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clawhook_delivery::{Guard, Proxy};
 use clawhook_model::{
-    AgentId, DestinationDefinition, DestinationName, SecretSource, SecretText, format_duration,
+    AgentId, DestinationDefinition, DestinationName, RetryRules, RetrySchedule, SecretSource, SecretText,
+    format_duration,
 };
 use secrecy::ExposeSecret as _;
 
@@ -114,10 +116,16 @@ impl Resolver<'_, '_> {
     fn delivery(&mut self, raw: RawDelivery, cron: &CronConfig) -> DeliveryConfig {
         let ports = keys::DELIVERY_PORTS.or_default(raw.ports);
         let guard = cron.guard(&ports);
+        let tries = keys::DELIVERY_CLIENT_ERROR_TRIES.or_default(raw.client_error_tries);
         let timeout = keys::DELIVERY_TIMEOUT.or_default(raw.timeout);
         let max_concurrent = keys::DELIVERY_MAX_CONCURRENT.or_default(raw.max_concurrent);
         DeliveryConfig {
-            retry_schedule: keys::DELIVERY_RETRY_SCHEDULE.or_default(raw.retry_schedule),
+            retry: RetryRules {
+                schedule: RetrySchedule::new(keys::DELIVERY_RETRY_SCHEDULE.or_default(raw.retry_schedule)),
+                window: raw.retry_window.map(|window| window.value),
+                client_error_tries: NonZeroU32::new(tries.into()).unwrap_or(NonZeroU32::MIN),
+                max_retry_after: keys::DELIVERY_MAX_RETRY_AFTER.or_default(raw.max_retry_after),
+            },
             signing_secret: self.secret(keys::DELIVERY_SIGNING_SECRET.path, raw.signing_secret),
             timeout,
             connect_timeout: self.within(

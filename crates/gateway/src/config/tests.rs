@@ -45,7 +45,7 @@ fn an_empty_object_gives_the_defaults() {
         assert!(config.cron.webhook_token.is_none());
         assert!(config.cron.allowed_hostnames.is_empty());
         assert_eq!(config.cron.shutdown_grace, Duration::from_secs(20));
-        let waits: Vec<u64> = config.delivery.retry_schedule.iter().map(Duration::as_secs).collect();
+        let waits: Vec<u64> = config.delivery.retry.schedule.delays().iter().map(Duration::as_secs).collect();
         assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
         assert!(config.delivery.signing_secret.is_none());
         assert_eq!(config.delivery.timeout, Duration::from_secs(15));
@@ -73,6 +73,7 @@ fn each_key_is_obeyed() {
         delivery: {
             retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
             maxConcurrent: 20, maxConcurrentPerDestination: 4, pauseAfter: "2h", disableAfter: "3d",
+            retryWindow: "3d", clientErrorTries: 5, maxRetryAfter: "10m",
             ports: [8443, 1], proxy: "http://Proxy.internal:3128", proxyCredentials: "user:pass",
             destinations: { ops: { url: "https://example.com/", limits: { maxConcurrent: 0x2, perSecond: +.5 } } },
         },
@@ -95,12 +96,15 @@ fn each_key_is_obeyed() {
     assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("hook"));
     assert_eq!(config.cron.shutdown_grace, Duration::from_secs(90));
     assert_eq!(config.cron.allowed_hostnames, ["hooks.internal", "127.0.0.1", "::1", "fd00::1"]);
-    assert_eq!(config.delivery.retry_schedule, [Duration::from_secs(1), Duration::from_secs(5_400)]);
+    assert_eq!(config.delivery.retry.schedule.delays(), [Duration::from_secs(1), Duration::from_secs(5_400)]);
     assert_eq!(exposed(config.delivery.signing_secret.as_ref()), Some("whsec_a"));
     assert_eq!(config.delivery.timeout, Duration::from_secs(10));
     assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
     assert_eq!(config.delivery.max_concurrent, 20);
     assert_eq!(config.delivery.max_concurrent_per_destination, 4);
+    assert_eq!(config.delivery.retry.window, Some(Duration::from_hours(72)));
+    assert_eq!(config.delivery.retry.client_error_tries.get(), 5);
+    assert_eq!(config.delivery.retry.max_retry_after, Duration::from_mins(10));
     assert_eq!(config.delivery.ports, [8443, 1]);
     assert_eq!(config.delivery.proxy.unwrap().to_string(), "http://proxy.internal:3128");
     assert_eq!(config.delivery.pause_after, Duration::from_hours(2));
@@ -368,7 +372,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
     let long: Vec<&str> = std::iter::repeat_n("'1s'", 51).collect();
     let (_, message, _) = only_problem(&format!("{{ delivery: {{ retrySchedule: [{}] }} }}", long.join(",")));
     assert!(message.ends_with("not 51 entries"), "{message}");
-    assert!(parse("{ delivery: { retrySchedule: [] } }").delivery.retry_schedule.is_empty());
+    assert!(parse("{ delivery: { retrySchedule: [] } }").delivery.retry.schedule.delays().is_empty());
 }
 
 #[test]

@@ -165,11 +165,11 @@ pub(super) async fn pause(
     _: Query<NoQuery>,
     OptionalJsonObject(given): OptionalJsonObject,
 ) -> Result<Json<DestinationDetailView>, ApiError> {
-    let paused = verbs.pause_destination(&id, pause_reason(given)?).await?;
+    let paused = verbs.pause_destination(&id, pause_reason(&given)?).await?;
     Ok(Json(DestinationDetailView::from(&paused)))
 }
 
-fn pause_reason(given: Value) -> Result<Option<String>, ApiError> {
+fn pause_reason(given: &Value) -> Result<Option<String>, ApiError> {
     let refused = |code, field: &str, message: String| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message).field(field.to_owned())
     };

@@ -119,15 +119,17 @@ impl From<DeliveryVerbError> for ApiError {
 impl From<DestinationVerbError> for ApiError {
     fn from(error: DestinationVerbError) -> Self {
         let status = match &error {
-            DestinationVerbError::NotFound(_) | DestinationVerbError::Test(TestRefused::Gone) => {
-                StatusCode::NOT_FOUND
-            }
+            DestinationVerbError::NoEvent(_)
+            | DestinationVerbError::NotFound(_)
+            | DestinationVerbError::Test(TestRefused::Gone) => StatusCode::NOT_FOUND,
             DestinationVerbError::Nameless
             | DestinationVerbError::Name(_)
             | DestinationVerbError::Renamed
             | DestinationVerbError::Definition(_)
             | DestinationVerbError::NothingMasked(_)
             | DestinationVerbError::LongReason
+            | DestinationVerbError::Unready(_)
+            | DestinationVerbError::Render(_)
             | DestinationVerbError::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DestinationVerbError::Taken(_)
             | DestinationVerbError::Implicit(_)
@@ -139,6 +141,9 @@ impl From<DestinationVerbError> for ApiError {
             | DestinationVerbError::Disabled { .. }
             | DestinationVerbError::Test(TestRefused::Busy | TestRefused::Unready { .. }) => {
                 StatusCode::CONFLICT
+            }
+            DestinationVerbError::NoRandomness(_) | DestinationVerbError::Seal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
             }
             DestinationVerbError::Test(TestRefused::Store(fault)) | DestinationVerbError::Store(fault) => {
                 store_status(fault)

@@ -16,6 +16,7 @@
 mod auth;
 mod body;
 mod deliveries;
+mod destination_keys;
 mod destinations;
 mod error;
 mod jobs;

@@ -9,7 +9,9 @@ use utoipa_axum::routes;
 
 use super::auth::require_token;
 use super::error::ApiError;
-use super::{Door, deliveries, destinations, jobs, openapi, runs, schemas, signing_keys, status};
+use super::{
+    Door, deliveries, destination_keys, destinations, jobs, openapi, runs, schemas, signing_keys, status,
+};
 
 /// The router of the whole door.
 pub(crate) fn router(door: Door) -> Router {
@@ -43,6 +45,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(destinations::pause))
         .routes(routes!(destinations::resume))
         .routes(routes!(destinations::test))
+        .routes(routes!(destination_keys::rotate_secret))
+        .routes(routes!(destination_keys::render))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))

@@ -15,13 +15,10 @@ mod sealer;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use async_trait::async_trait;
 use clawhook_delivery::{SecretReader, UnreadableSecret};
 use clawhook_model::SecretSource;
 use secrecy::SecretString;
-use thiserror::Error;
 
 use crate::config::Environment;
 use crate::state_dir::{StateDir, StateDirError};
@@ -36,22 +33,9 @@ pub struct Secrets {
     sealer: Sealer,
 }
 
-/// Why the secrets cannot be used.
-#[derive(Debug, Error)]
-#[error(transparent)]
-pub struct NoSecrets(#[from] StateDirError);
-
-impl NoSecrets {
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        self.0.hint()
-    }
-}
-
 impl Secrets {
     /// The secrets of the gateway with this state directory; its key is made where there is none.
-    pub fn open(state_dir: &Path) -> Result<Self, NoSecrets> {
-        let state = StateDir::open(state_dir.to_owned())?;
+    pub(crate) fn of(state: &StateDir) -> Result<Self, StateDirError> {
         Ok(Self { sealer: state.sealer()? })
     }
 

@@ -12,7 +12,8 @@ use super::*;
 const CONTEXT: &str = "destination/ops/signing.secret";
 
 fn open(dir: &Path) -> Secrets {
-    Secrets::open(dir).unwrap_or_else(|error| panic!("{error}"))
+    let state = StateDir::open(dir.to_owned()).unwrap_or_else(|error| panic!("{error}"));
+    Secrets::of(&state).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn text(text: &str) -> SecretText {

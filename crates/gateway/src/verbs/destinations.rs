@@ -1,9 +1,9 @@
 //! Defining, halting, trying out and reading destinations.
 
-use clawhook_delivery::{GuardRefusal, TestRefused, TestReport};
+use clawhook_delivery::{GuardRefusal, NoRandomness, RenderRefused, TestRefused, TestReport, Unready};
 use clawhook_model::{
     Destination, DestinationDefinition, DestinationId, DestinationName, DestinationNameError, Halt,
-    HaltReason, JobError, JobId, MASK, Standing, Target,
+    HaltReason, JobError, JobId, MASK, RunId, Standing, Target,
 };
 use clawhook_store::{
     DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
@@ -12,8 +12,10 @@ use clawhook_store::{
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::destination_secrets::sealed;
 use super::jobs::{EDIT_ATTEMPTS, job_error_field};
 use super::{Verbs, shown, store_code};
+use crate::secrets::NoNonce;
 
 /// How many of the jobs that name a destination are told.
 const JOBS_TOLD: usize = 100;
@@ -122,6 +124,21 @@ pub(crate) enum DestinationVerbError {
     /// A reason that nobody would read.
     #[error("`reason` has more than {LONGEST_REASON} characters")]
     LongReason,
+    /// Nothing could be sent by it as it is defined.
+    #[error("nothing could be sent to it: {0}")]
+    Unready(#[from] Unready),
+    /// There is no event of this run: there is no such run, or it goes on.
+    #[error("there is no event of the run `{0}`")]
+    NoEvent(RunId),
+    /// The body cannot be made.
+    #[error("the body cannot be made: {0}")]
+    Render(RenderRefused),
+    /// A key could not be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// A secret could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] NoNonce),
     /// Nothing could be tried out.
     #[error(transparent)]
     Test(TestRefused),
@@ -167,7 +184,10 @@ impl DestinationVerbError {
             Self::Contended(_) | Self::Test(TestRefused::Busy) => "busy",
             Self::InUse { .. } => "in_use",
             Self::Disabled { .. } => "disabled",
-            Self::Test(TestRefused::Unready { .. }) => "unready",
+            Self::Test(TestRefused::Unready { .. }) | Self::Unready(_) => "unready",
+            Self::NoRandomness(_) | Self::Seal(_) => "no_randomness",
+            Self::NoEvent(_) => "not_found",
+            Self::Render(_) => "unrenderable",
             Self::Test(TestRefused::Store(error)) | Self::Store(error) => store_code(error),
         }
     }
@@ -195,7 +215,10 @@ impl DestinationVerbError {
             Self::InUse { .. } => "have the jobs deliver elsewhere, or remove them, first",
             Self::Disabled { .. } => "nothing is sent to it until it is resumed",
             Self::Name(_) | Self::LongReason => return None,
-            Self::Test(TestRefused::Unready { .. }) => "mend that, and try again",
+            Self::Test(TestRefused::Unready { .. }) | Self::Unready(_) => "mend that, and try again",
+            Self::NoRandomness(_) | Self::Seal(_) => "this machine is not fit to make secrets",
+            Self::NoEvent(_) => "name a run that is over: `clawhook cron runs`",
+            Self::Render(_) => "mend the destination's `format`",
             Self::Test(TestRefused::Store(error)) | Self::Store(error) => error.hint(),
         };
         Some(hint.to_owned())
@@ -222,7 +245,8 @@ impl Verbs {
     ) -> Result<DestinationDetail, DestinationVerbError> {
         let (name, given) = split_name(given)?;
         let name = name.ok_or(DestinationVerbError::Nameless)?;
-        let definition = self.read_definition(given)?;
+        refuse_lone_mask(&given)?;
+        let definition = self.storable(&name, DestinationDefinition::parse(given)?).await?;
         let new =
             NewDestination { name: name.clone(), definition, declared_in: None, now: self.with.clock.now() };
         match self.with.store.insert_destination(new).await? {
@@ -251,7 +275,9 @@ impl Verbs {
                 let (name, file) = (name.clone(), file.clone());
                 return Err(DestinationVerbError::LeftOver { name, file });
             }
-            let definition = self.read_definition(patched(definition, &patch))?;
+            let edited = patched(definition, &patch);
+            refuse_lone_mask(&edited)?;
+            let definition = self.storable(name, DestinationDefinition::parse_stored(edited)?).await?;
             let now = self.with.clock.now();
             let (id, revision) = (found.id, found.revision);
             match self.with.store.update_destination(id, revision, definition, None, now).await? {
@@ -329,7 +355,10 @@ impl Verbs {
         Ok(self.with.store.destinations(filter).await?)
     }
 
-    async fn find_destination(&self, handle: &str) -> Result<DestinationWithQueue, DestinationVerbError> {
+    pub(super) async fn find_destination(
+        &self,
+        handle: &str,
+    ) -> Result<DestinationWithQueue, DestinationVerbError> {
         let found = if let Ok(id) = handle.parse::<DestinationId>() {
             self.with.store.destination(id).await?
         } else if let Ok(name) = handle.parse::<DestinationName>() {
@@ -362,13 +391,15 @@ impl Verbs {
     }
 
     /// Reads a definition and checks what can be checked while somebody is looking.
-    fn read_definition(&self, given: Value) -> Result<DestinationDefinition, DestinationVerbError> {
-        if let Some(field) = lone_mask("", &given) {
-            return Err(DestinationVerbError::NothingMasked(field));
-        }
-        let definition = DestinationDefinition::parse(given)?;
+    /// Checks a definition, and gives it as it may be stored.
+    async fn storable(
+        &self,
+        name: &DestinationName,
+        definition: DestinationDefinition,
+    ) -> Result<DestinationDefinition, DestinationVerbError> {
         self.with.guard.check_destination(&definition)?;
-        Ok(definition)
+        self.check_ready(name, &definition).await?;
+        Ok(sealed(&self.with.sealer, name, definition)?)
     }
 
     async fn set_standing(
@@ -382,7 +413,7 @@ impl Verbs {
     }
 
     /// Refuses to change by hand what the configuration says.
-    fn refuse_declared(
+    pub(super) fn refuse_declared(
         &self,
         name: &DestinationName,
         destination: &Destination,
@@ -421,7 +452,7 @@ fn split_name(given: Value) -> Result<(Option<DestinationName>, Value), Destinat
 }
 
 /// A named destination's name and definition.
-fn defined(
+pub(super) fn defined(
     destination: &Destination,
 ) -> Result<(&DestinationName, &DestinationDefinition), DestinationVerbError> {
     match (&destination.target, &destination.definition) {
@@ -439,7 +470,7 @@ fn check_revision(destination: &Destination, expected: Option<u64>) -> Result<()
     }
 }
 
-fn not_found(handle: &str) -> DestinationVerbError {
+pub(super) fn not_found(handle: &str) -> DestinationVerbError {
     DestinationVerbError::NotFound(shown(handle))
 }
 
@@ -483,6 +514,10 @@ fn kept_or_given(stored: Option<&Value>, masked: &Value, given: &Value) -> Value
         Some(stored) if given == masked => stored.clone(),
         _ => given.clone(),
     }
+}
+
+fn refuse_lone_mask(given: &Value) -> Result<(), DestinationVerbError> {
+    lone_mask("", given).map_or(Ok(()), |field| Err(DestinationVerbError::NothingMasked(field)))
 }
 
 /// The first field that holds the mask, or a URL with the mask in the place of a query's value.

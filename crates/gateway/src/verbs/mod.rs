@@ -8,6 +8,7 @@
 //! was based on an old reading is refused or made again.
 
 mod deliveries;
+mod destination_secrets;
 mod destinations;
 mod jobs;
 mod runs;
@@ -17,14 +18,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clawhook_clock::Clock;
-use clawhook_delivery::{DeliveryHandle, Guard};
+use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use destination_secrets::{
+    DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, context, sealed,
+};
+
 use crate::agents::Agents;
 use crate::declarations::Declarations;
+use crate::secrets::Sealer;
 use clawhook_engine::EngineHandle;
 
 pub(crate) use deliveries::DeliveryVerbError;
@@ -47,6 +53,12 @@ pub(crate) struct VerbOptions {
     pub(crate) engine: EngineHandle,
     /// Tries destinations out.
     pub(crate) delivery: DeliveryHandle,
+    /// Seals the secrets of destinations.
+    pub(crate) sealer: Sealer,
+    /// What is signed with where a destination has no secret of its own.
+    pub(crate) signing_secret: SigningSecret,
+    /// What is signed with where a destination has no private key of its own.
+    pub(crate) signing_key: SigningKeyPair,
     /// Which destinations the configuration declares.
     pub(crate) declarations: Declarations,
     /// Says which addresses a job may name.

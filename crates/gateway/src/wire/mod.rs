@@ -3,6 +3,7 @@
 //! What is shown carries no secret: a target is masked here or before (invariant 12).
 
 mod deliveries;
+mod destination_keys;
 mod destinations;
 mod jobs;
 mod runs;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
+pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
 pub(crate) use destinations::{
     DestinationCreate, DestinationDetailView, DestinationList, DestinationPatch, DestinationTestView,
     PauseRequest,

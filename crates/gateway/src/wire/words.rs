@@ -55,7 +55,7 @@ words! {
     AttemptClass, "snake_case" {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
         ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted, ProxyFailed,
-        ResourcesExhausted,
+        ResourcesExhausted, RenderFailed,
     }
     /// Why nothing is sent to a destination.
     HaltReason, "snake_case" { ByHand, Gone, Failing, Secret, Definition }

@@ -289,15 +289,15 @@ fn check_length(field: &str, text: &str) -> Result<(), JobError> {
     }
 }
 
-/// Why a template may not set a header of this name.
-fn unfit_header_name(name: &str) -> Option<&'static str> {
+/// Why a header of this name may not be set.
+pub(super) fn unfit_header_name(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || name.len() > 100 || !name.bytes().all(is_token_byte) {
         Some("cannot be the name of a header")
     } else if RESERVED_HEADERS.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
     {
-        Some("is a header that the gateway sets itself; a template may not")
+        Some("is a header that the gateway sets itself")
     } else {
         None
     }

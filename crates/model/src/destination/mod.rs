@@ -6,6 +6,8 @@
 
 mod definition;
 mod format;
+mod headers;
+mod keys;
 mod limits;
 mod name;
 mod network;
@@ -16,6 +18,7 @@ mod subscription;
 
 pub use definition::{DestinationDefinition, Order};
 pub use format::{BodyFormat, ContentType, MAX_TEMPLATE_BYTES, Preset, TemplateHeader, TemplateSpec};
+pub use keys::{RetiringKeys, SigningSettings};
 pub use limits::Limits;
 pub use name::{DestinationName, DestinationNameError};
 pub use network::{ClientCertificate, NetworkSettings};

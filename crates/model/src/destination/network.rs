@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::keys::ReadSecret;
 use crate::fields::Fields;
 use crate::job_error::JobError;
 use crate::secret::SecretSource;
@@ -26,23 +27,13 @@ pub struct ClientCertificate {
     pub key: SecretSource,
 }
 
+/// The field of the client certificate's key, which is also what its seal is bound to.
+pub(super) const CLIENT_KEY: &str = "network.clientKey";
+
 const NAMES: [&str; 4] = ["allowPrivate", "ca", "clientCertificate", "clientKey"];
 
 impl NetworkSettings {
-    /// Reads `network` of a destination as a user writes it.
-    pub fn parse(value: Value) -> Result<Self, JobError> {
-        Self::read(value, SecretSource::parse)
-    }
-
-    /// Reads `network` of a destination as the store keeps it.
-    pub fn parse_stored(value: Value) -> Result<Self, JobError> {
-        Self::read(value, SecretSource::parse_stored)
-    }
-
-    fn read(
-        value: Value,
-        secret: impl Fn(&str, &Value) -> Result<SecretSource, JobError>,
-    ) -> Result<Self, JobError> {
+    pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Self, JobError> {
         let [allow_private, ca, certificate, key] = NAMES;
         let mut fields = Fields::open("network", value)?;
         let settings = Self {
@@ -61,17 +52,7 @@ impl NetworkSettings {
         Ok(settings)
     }
 
-    /// The settings as they are shown: the key only where it is a reference.
-    pub fn to_json_masked(&self) -> Value {
-        self.to_json(SecretSource::to_json_masked)
-    }
-
-    /// The settings as the store keeps them.
-    pub fn to_stored_json(&self) -> Value {
-        self.to_json(SecretSource::to_stored_json)
-    }
-
-    fn to_json(&self, secret: impl Fn(&SecretSource) -> Value) -> Value {
+    pub(super) fn to_json(&self, secret: fn(&SecretSource) -> Value) -> Value {
         let [allow_private, ca, certificate, key] = NAMES;
         let mut out = Map::new();
         if self.allow_private {
@@ -108,19 +89,24 @@ mod tests {
 
     const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
+    fn parse(given: Value) -> Result<NetworkSettings, JobError> {
+        NetworkSettings::read(given, SecretSource::parse)
+    }
+
     #[test]
     fn what_was_read_is_written_as_it_was_and_the_key_is_hidden() {
         let given =
             json!({ "allowPrivate": true, "ca": PEM, "clientCertificate": PEM, "clientKey": "s3cret" });
-        let settings = NetworkSettings::parse(given.clone()).unwrap();
-        assert_eq!(settings.to_stored_json(), given);
-        assert_eq!(settings.to_json_masked()["clientKey"], "***");
+        let settings = parse(given.clone()).unwrap();
+        assert_eq!(settings.to_json(SecretSource::to_stored_json), given);
+        assert_eq!(settings.to_json(SecretSource::to_json_masked)["clientKey"], "***");
         assert!(!format!("{settings:?}").contains("s3cret"));
-        assert_eq!(NetworkSettings::parse(json!({})).unwrap(), NetworkSettings::default());
-        assert_eq!(NetworkSettings::default().to_stored_json(), json!({}));
+        assert_eq!(parse(json!({})).unwrap(), NetworkSettings::default());
+        assert_eq!(NetworkSettings::default().to_json(SecretSource::to_stored_json), json!({}));
         let sealed = json!({ "clientCertificate": PEM, "clientKey": { "sealed": "v1.x" } });
-        assert_eq!(NetworkSettings::parse_stored(sealed.clone()).unwrap().to_stored_json(), sealed);
-        assert!(NetworkSettings::parse(sealed).is_err());
+        let stored = NetworkSettings::read(sealed.clone(), SecretSource::parse_stored).unwrap();
+        assert_eq!(stored.to_json(SecretSource::to_stored_json), sealed);
+        assert!(parse(sealed).is_err());
     }
 
     #[test]
@@ -137,7 +123,7 @@ mod tests {
             (json!({ "allowprivate": true }), "unknown field `network.allowprivate`"),
             (json!([]), "`network` must be an object"),
         ] {
-            let error = NetworkSettings::parse(given).unwrap_err().to_string();
+            let error = parse(given).unwrap_err().to_string();
             assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
         }
     }

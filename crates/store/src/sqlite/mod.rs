@@ -38,7 +38,7 @@ use crate::{
     DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch,
     LeaseRequest, NewDestination, NextRun, Occurrence, OpenQueues, OrderHead, QueueNews, QueuedRun,
     RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store,
-    StoreError, Topic,
+    StoreError, StoredEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -203,6 +203,10 @@ impl Store for SqliteStore {
 
     async fn runs(&self, filter: RunFilter) -> Result<RunPage, StoreError> {
         self.readers.read(move |conn| runs::page(conn, &filter)).await
+    }
+
+    async fn run_event(&self, run: RunId) -> Result<Option<StoredEvent>, StoreError> {
+        self.readers.read(move |conn| runs::event(conn, run)).await
     }
 
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {

@@ -15,7 +15,8 @@ use super::writer::Raised;
 use super::{destinations, fault, jobs, leases, runs};
 use crate::{
     AfterRun, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
-    FinishRun, NewDelivery, QueueClass, QueueNews, SettleAttempt, Settled, StoreError, Topic, Verdict,
+    FinishRun, NewDelivery, QueueClass, QueueNews, SettleAttempt, Settled, Spends, StoreError, Topic,
+    Verdict,
 };
 
 const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.destination, d.state, d.attempts, d.created_at, \
@@ -144,10 +145,10 @@ pub(super) fn settle(
     raised: &mut Raised,
     settle: &SettleAttempt,
 ) -> Result<Settled, StoreError> {
-    let (state, next_at, settled_at, uses_retry) = match settle.verdict {
-        Verdict::Delivered => (DeliveryState::Delivered, None, Some(settle.now), false),
-        Verdict::RetryAt { at, spends } => (DeliveryState::Waiting, Some(at), None, spends.a_retry()),
-        Verdict::Dead => (DeliveryState::Dead, None, Some(settle.now), false),
+    let (state, next_at, settled_at, spends) = match settle.verdict {
+        Verdict::Delivered => (DeliveryState::Delivered, None, Some(settle.now), Spends::Nothing),
+        Verdict::RetryAt { at, spends } => (DeliveryState::Waiting, Some(at), None, spends),
+        Verdict::Dead => (DeliveryState::Dead, None, Some(settle.now), Spends::Nothing),
     };
     // Found and changed in two statements of one transaction: `RETURNING` would cost a journal for each.
     let found = conn
@@ -168,11 +169,12 @@ pub(super) fn settle(
     let (destination, order_key): (DestinationId, Option<String>) = place;
     conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, next_at = ?3, settled_at = ?4, retries_used = retries_used + ?5, \
-         reason = ?6, lease = NULL, leased_at = NULL, lease_until = NULL WHERE seq = ?1",
+         refusals = refusals + ?6, reason = ?7, lease = NULL, leased_at = NULL, lease_until = NULL WHERE seq = ?1",
     )
     .and_then(|mut update| {
         let (next_at, settled_at) = (next_at.map(At), settled_at.map(At));
-        update.execute(params![seq, state.as_str(), next_at, settled_at, uses_retry, settle.reason])
+        let (retry, refusal) = (spends.a_retry(), spends.a_refusal());
+        update.execute(params![seq, state.as_str(), next_at, settled_at, retry, refusal, settle.reason])
     })
     .map_err(fault)?;
     let attempt = &settle.attempt;
@@ -251,7 +253,7 @@ pub(super) fn retry(
     }
     conn.prepare_cached(
         "UPDATE deliveries SET state = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, next_at = ?2, \
-         settled_at = NULL, retries_used = 0, armed_at = ?2 WHERE id = ?1 AND lease IS NULL",
+         settled_at = NULL, retries_used = 0, refusals = 0, armed_at = ?2 WHERE id = ?1 AND lease IS NULL",
     )
     .and_then(|mut update| update.execute(params![id.as_bytes(), At(now)]))
     .map_err(fault)?;

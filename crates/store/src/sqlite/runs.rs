@@ -1,8 +1,9 @@
 //! Runs in rows: begun, finished, adopted, read.
 
+use bytes::Bytes;
 use clawhook_model::{
-    AgentId, Delivery, DeliveryState, DestinationId, EventKind, Job, JobId, Lane, Notice, OwnerId, Run,
-    RunId, RunOutcome, RunProgress, RunStatus, SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
+    AgentId, Delivery, DeliveryState, DestinationId, EventId, EventKind, Job, JobId, Lane, Notice, OwnerId,
+    Run, RunId, RunOutcome, RunProgress, RunStatus, SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -12,7 +13,7 @@ use super::writer::Raised;
 use super::{fault, jobs, outbox};
 use crate::{
     AfterRun, FinishRun, InterruptedRun, NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord,
-    RunStarted, StartRun, StoreError, Topic,
+    RunStarted, StartRun, StoreError, StoredEvent, Topic,
 };
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
@@ -319,6 +320,23 @@ pub(super) fn page(conn: &Connection, filter: &RunFilter) -> Result<RunPage, Sto
         runs.push(record(conn, run, best_effort)?);
     }
     Ok(RunPage { runs, total: rows::count(total) })
+}
+
+pub(super) fn event(conn: &Connection, run: RunId) -> Result<Option<StoredEvent>, StoreError> {
+    let read = |row: &Row<'_>| -> Result<StoredEvent, StoreError> {
+        Ok(StoredEvent {
+            id: rows::id(row, "id", EventId::from_bytes)?,
+            kind: rows::word(row, "kind", rows::event_kind)?,
+            occurred_at: rows::at(row, "created_at")?,
+            body: Bytes::from(rows::get::<Vec<u8>>(row, "body")?),
+        })
+    };
+    conn.prepare_cached(
+        "SELECT id, kind, created_at, body FROM events WHERE run_id = ?1 AND kind = 'run.finished' LIMIT 1",
+    )
+    .and_then(|mut select| select.query_row([run.as_bytes()], |row| Ok(read(row))).optional())
+    .map_err(fault)?
+    .transpose()
 }
 
 pub(super) fn transcript(conn: &Connection, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {

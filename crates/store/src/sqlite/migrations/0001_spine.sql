@@ -83,6 +83,7 @@ CREATE TABLE events (
     created_at INTEGER NOT NULL,
     body       BLOB NOT NULL              -- the exact bytes
 ) STRICT;
+CREATE INDEX events_of_run ON events (run_id) WHERE run_id IS NOT NULL;
 
 -- Whom events are carried to. A row outlives its destination's removal, because its history names it.
 CREATE TABLE destinations (
@@ -121,6 +122,7 @@ CREATE TABLE deliveries (
     state        TEXT NOT NULL,
     attempts     INTEGER NOT NULL DEFAULT 0,
     retries_used INTEGER NOT NULL DEFAULT 0,
+    refusals     INTEGER NOT NULL DEFAULT 0,
     next_at      INTEGER,                 -- set while pending or waiting, but not behind another in an order
     lease        BLOB,                    -- set exactly while leased, with the two below
     leased_at    INTEGER,
