@@ -29,6 +29,22 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
+/// A JSON object, or an empty body, which means one without members.
+pub(super) struct OptionalJsonObject(pub(super) Value);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = read_within(BODY_TIME, request.into_body()).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self(Value::Object(serde_json::Map::new())));
+        }
+        let JsonObject(value) = parse(&bytes)?;
+        Ok(Self(value))
+    }
+}
+
 async fn read_within(time: Duration, body: Body) -> Result<Bytes, ApiError> {
     tokio::time::timeout(time, read(body)).await.unwrap_or_else(|_| {
         let message = format!("the body was not sent within {}", format_duration(time));

@@ -20,6 +20,7 @@ mod error;
 mod jobs;
 mod openapi;
 mod query;
+mod replays;
 mod router;
 mod runs;
 mod schemas;

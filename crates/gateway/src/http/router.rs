@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::auth::require_token;
 use super::error::ApiError;
-use super::{Door, deliveries, jobs, openapi, runs, schemas, signing_keys, status};
+use super::{Door, deliveries, jobs, openapi, replays, runs, schemas, signing_keys, status};
 
 /// The router of the whole door.
 pub(crate) fn router(door: Door) -> Router {
@@ -38,6 +38,12 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(deliveries::cancel))
+        .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::of_run))
+        .routes(routes!(replays::create, replays::list))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))

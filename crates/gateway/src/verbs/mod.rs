@@ -8,7 +8,9 @@
 //! was based on an old reading is refused or made again.
 
 mod deliveries;
+mod destination_ref;
 mod jobs;
+mod replays;
 mod runs;
 mod status;
 
@@ -26,7 +28,9 @@ use crate::agents::Agents;
 use clawhook_engine::EngineHandle;
 
 pub(crate) use deliveries::DeliveryVerbError;
+pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob};
+pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
 pub(crate) use status::Status;
 

@@ -4,6 +4,7 @@
 
 mod deliveries;
 mod jobs;
+mod replays;
 mod runs;
 mod status;
 mod words;
@@ -13,6 +14,9 @@ use utoipa::ToSchema;
 
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
+pub(crate) use replays::{
+    Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
+};
 pub(crate) use runs::{OccurrenceList, RunEntry, RunList, RunRequestedView, Transcript};
 pub(crate) use status::StatusView;
 

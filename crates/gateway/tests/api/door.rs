@@ -41,6 +41,8 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/jobs/{id}/occurrences",
     "GET /api/v1/jobs/{id}/runs",
     "GET /api/v1/openapi.json",
+    "GET /api/v1/replays",
+    "GET /api/v1/replays/{id}",
     "GET /api/v1/runs",
     "GET /api/v1/runs/{runId}",
     "GET /api/v1/runs/{runId}/transcript",
@@ -51,11 +53,16 @@ const OPERATIONS: &[&str] = &[
     "GET /healthz",
     "GET /readyz",
     "PATCH /api/v1/jobs/{id}",
+    "POST /api/v1/deliveries/{id}/cancel",
+    "POST /api/v1/deliveries/{id}/replay",
     "POST /api/v1/deliveries/{id}/retry",
     "POST /api/v1/jobs",
     "POST /api/v1/jobs/{id}/disable",
     "POST /api/v1/jobs/{id}/enable",
     "POST /api/v1/jobs/{id}/run",
+    "POST /api/v1/replays",
+    "POST /api/v1/replays/{id}/cancel",
+    "POST /api/v1/runs/{runId}/replay",
 ];
 
 fn operations(document: &Value) -> Vec<(Method, String, Value)> {

@@ -5,7 +5,9 @@
 mod door;
 mod harness;
 mod jobs;
+mod receiver;
 mod refusals;
+mod replays;
 mod runs;
 mod schemas;
 mod start;
