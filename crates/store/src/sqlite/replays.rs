@@ -428,11 +428,16 @@ pub(super) fn advance(
         // What was settled otherwise in the meantime is not found any more.
         progress.skipped = progress.skipped.max(progress.matched - progress.done);
     }
-    conn.prepare_cached("UPDATE replays SET cursor = ?2, done = ?3, skipped = ?4 WHERE seq = ?1")
-        .and_then(|mut update| {
-            update.execute(params![progress.seq, progress.cursor, progress.done, progress.skipped])
-        })
-        .map_err(fault)?;
+    // A record that was on its way to the disk while the replay was counted is found all the same.
+    progress.matched = progress.matched.max(progress.done + progress.skipped);
+    conn.prepare_cached(
+        "UPDATE replays SET cursor = ?2, done = ?3, skipped = ?4, matched = ?5 WHERE seq = ?1",
+    )
+    .and_then(|mut update| {
+        let Progress { seq, cursor, done, skipped, matched, .. } = progress;
+        update.execute(params![seq, cursor, done, skipped, matched])
+    })
+    .map_err(fault)?;
     if is_over {
         end(conn, raised, progress.seq, ReplayState::Done, None, now)?;
         return Ok(ReplayAdvanced::Over);
