@@ -7,6 +7,7 @@ use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
 use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
+use crate::replays::ReplaysArgs;
 use crate::schema::SchemaArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
@@ -28,8 +29,10 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     /// Add, change, run and look at jobs
     Cron(CronArgs),
-    /// Look at what waits to be delivered, and try again what was given up
-    Deliveries(DeliveriesArgs),
+    /// Look at what is carried where, try it again, end it, or send it once more
+    Deliveries(Box<DeliveriesArgs>),
+    /// Look at replays, and end them
+    Replays(ReplaysArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
     /// Print the schemas of what webhooks are sent

@@ -26,6 +26,7 @@ mod gateway;
 mod listen;
 mod moment;
 mod output;
+mod replays;
 mod runtime;
 mod schema;
 mod signals;
@@ -54,7 +55,8 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
     match command {
         Command::Gateway(args) => gateway::run(args, &state_dir, clock),
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
-        Command::Deliveries(args) => block_on(deliveries::run(args, &state_dir, clock.as_ref())),
+        Command::Deliveries(args) => block_on(deliveries::run(*args, &state_dir, clock.as_ref())),
+        Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Schema(args) => schema::run(&args),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),

@@ -10,7 +10,7 @@ use crate::client::{Call, Client};
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
 use crate::state_dir::StateDirArgs;
-use crate::view::{self, StatusView};
+use crate::view::{self, DeadByCause, DeliveriesStatus, StatusView};
 use crate::{moment, output, table};
 
 /// The flags of `clawhook status`.
@@ -58,12 +58,30 @@ fn facts(status: &StatusView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("jobs", format!("{}, of which {} are enabled", jobs.total, jobs.enabled)),
         ("next run", at(jobs.next_run_at_ms)),
         ("runs", format!("{} running of at most {}, {} queued", runs.running, runs.slots, runs.queued)),
-        ("deliveries", format!("{} open, {} dead", deliveries.open, deliveries.dead)),
+        ("deliveries", format!("{} open, {}", deliveries.open, dead(deliveries))),
         ("oldest due delivery", at(deliveries.oldest_due_at_ms)),
         ("store", status.store.path.clone()),
     ];
+    if status.replays.running > 0 {
+        facts.push(("replays", format!("{} running", status.replays.running)));
+    }
     if let Some(fault) = &status.store.fault {
         facts.push(("store fault", fault.as_str().map_or_else(|| fault.to_string(), str::to_owned)));
     }
     facts
+}
+
+/// How many were given up, and on whose side the cause lies.
+fn dead(deliveries: &DeliveriesStatus) -> String {
+    let DeadByCause { receiver, configuration, gateway } = deliveries.dead_by_cause;
+    let causes = [(receiver, "the receiver"), (configuration, "the configuration"), (gateway, "the gateway")];
+    let told: Vec<String> = causes
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, whose)| format!("{count} by {whose}"))
+        .collect();
+    match told.as_slice() {
+        [] => format!("{} dead", deliveries.dead),
+        told => format!("{} dead ({})", deliveries.dead, told.join(", ")),
+    }
 }

@@ -185,6 +185,13 @@ pub(crate) struct RunDelivery {
     pub(crate) reason: Option<String>,
     #[serde(default)]
     pub(crate) next_at_ms: Option<UnixMs>,
+    /// Whether the job asked for it; an older gateway knows no others.
+    #[serde(default = "yes")]
+    pub(crate) required: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A page of runs.
@@ -243,6 +250,17 @@ pub(crate) struct DeliveryView {
     pub(crate) settled_at_ms: Option<UnixMs>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) cause: Option<String>,
+    #[serde(default)]
+    pub(crate) destination_id: Option<String>,
+    #[serde(default)]
+    pub(crate) replay_of: Option<String>,
+    #[serde(default)]
+    pub(crate) replayed_as: Vec<String>,
+    /// Whether it was made for the replay that is answered.
+    #[serde(default)]
+    pub(crate) added: bool,
 }
 
 impl DeliveryView {
@@ -256,6 +274,78 @@ impl DeliveryView {
 #[derive(Deserialize)]
 pub(crate) struct DeliveriesPage {
     pub(crate) deliveries: Vec<DeliveryView>,
+    #[serde(flatten)]
+    pub(crate) page: Page,
+}
+
+/// A run's deliveries that are due once more.
+#[derive(Deserialize)]
+pub(crate) struct RunSentAgainView {
+    pub(crate) deliveries: Vec<DeliveryView>,
+    #[serde(default)]
+    pub(crate) refused: Vec<NotSentAgainView>,
+}
+
+/// A delivery that is not sent once more.
+#[derive(Deserialize)]
+pub(crate) struct NotSentAgainView {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) reason: String,
+}
+
+/// How many deliveries a replay would find.
+#[derive(Deserialize)]
+pub(crate) struct CountedView {
+    pub(crate) matched: u64,
+}
+
+/// A replay.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReplayView {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) filter: Value,
+    #[serde(default)]
+    pub(crate) to: Option<String>,
+    #[serde(default)]
+    pub(crate) per_second: Option<f64>,
+    #[serde(default)]
+    pub(crate) matched: u64,
+    #[serde(default)]
+    pub(crate) done: u64,
+    #[serde(default)]
+    pub(crate) skipped: u64,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) created_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) ended_at_ms: Option<UnixMs>,
+    /// Absent in lists.
+    #[serde(default)]
+    pub(crate) outcomes: OutcomesView,
+}
+
+/// What became of the deliveries that a replay queued.
+#[derive(Deserialize, Default)]
+pub(crate) struct OutcomesView {
+    #[serde(default)]
+    pub(crate) open: u64,
+    #[serde(default)]
+    pub(crate) delivered: u64,
+    #[serde(default)]
+    pub(crate) dead: u64,
+    #[serde(default)]
+    pub(crate) cancelled: u64,
+}
+
+/// A page of replays.
+#[derive(Deserialize)]
+pub(crate) struct ReplaysPage {
+    pub(crate) replays: Vec<ReplayView>,
     #[serde(flatten)]
     pub(crate) page: Page,
 }
@@ -328,6 +418,8 @@ pub(crate) struct StatusView {
     #[serde(default)]
     pub(crate) deliveries: DeliveriesStatus,
     #[serde(default)]
+    pub(crate) replays: ReplaysStatus,
+    #[serde(default)]
     pub(crate) store: StoreStatus,
 }
 
@@ -370,7 +462,27 @@ pub(crate) struct DeliveriesStatus {
     #[serde(default)]
     pub(crate) dead: u64,
     #[serde(default)]
+    pub(crate) dead_by_cause: DeadByCause,
+    #[serde(default)]
     pub(crate) oldest_due_at_ms: Option<UnixMs>,
+}
+
+/// What was given up, by the side on which the cause lies.
+#[derive(Deserialize, Default)]
+pub(crate) struct DeadByCause {
+    #[serde(default)]
+    pub(crate) receiver: u64,
+    #[serde(default)]
+    pub(crate) configuration: u64,
+    #[serde(default)]
+    pub(crate) gateway: u64,
+}
+
+/// What is sent once more.
+#[derive(Deserialize, Default)]
+pub(crate) struct ReplaysStatus {
+    #[serde(default)]
+    pub(crate) running: u64,
 }
 
 /// Where everything is kept.

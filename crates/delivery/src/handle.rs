@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use clawhook_model::{
-    AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, EventKind, UnixMs,
+    AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, EventKind,
+    UnixMs,
 };
 use clawhook_store::{StoreError, StoredEvent};
 use thiserror::Error;

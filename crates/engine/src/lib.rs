@@ -2,7 +2,8 @@
 //!
 //! The cast: the [`Engine`] is the task that sleeps until a job is due, claims the occurrence, and sets a run going.
 //! Its [`EngineHandle`] lets a door ask for a run by hand. What is due follows from the `schedule` crate's timetables
-//! (`planner`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`).
+//! (`planner`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
+//! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone.
 //!
 //! Who owns what: the engine alone writes the ledger and ends runs. A run holds one of the slots
 //! (`cron.maxConcurrentRuns`) from its claim until its result is committed, and not a moment longer: delivery never
@@ -18,6 +19,7 @@
 //! This crate knows no HTTP, no SQL, and not how a delivery is sent.
 
 mod planner;
+mod replayer;
 mod runner;
 mod slots;
 mod timer;
@@ -33,6 +35,8 @@ use clawhook_store::{RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use replayer::Replayer;
 
 use crate::runner::Begun;
 use crate::slots::Slots;

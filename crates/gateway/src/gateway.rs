@@ -15,7 +15,7 @@ use clawhook_delivery::{
     DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
     Transport, TransportOptions, UnsendableToken,
 };
-use clawhook_engine::{Engine, EngineOptions};
+use clawhook_engine::{Engine, EngineOptions, Replayer};
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
@@ -51,6 +51,7 @@ pub struct Gateway {
     router: Router,
     engine: Engine,
     delivery: DeliveryService,
+    replayer: Replayer,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
     announcement: Announcement,
@@ -154,6 +155,7 @@ impl Gateway {
         let sealer = secrets.sealer().clone();
         let keys = (signing_secret.clone(), signing_key.clone());
         let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
+        let replayer = Replayer::new(Arc::clone(&store), Arc::clone(&clock));
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
         let engine_options = EngineOptions {
@@ -193,7 +195,7 @@ impl Gateway {
         });
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
-        Ok(Self { listener, router, engine, delivery, url, announcement, store, stopping })
+        Ok(Self { listener, router, engine, delivery, replayer, url, announcement, store, stopping })
     }
 
     /// Where clients of this machine reach it.
@@ -204,28 +206,31 @@ impl Gateway {
     /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
     /// are answered, deliveries under way are settled, and the store is closed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, router, engine, delivery, url, announcement, store, stopping } = self;
+        let Self { listener, router, engine, delivery, replayer, url, announcement, store, stopping } = self;
         tracing::info!(%url, "the gateway is ready");
         // Results of the last runs are still sent, so deliveries stop last.
         let stop_sending = CancellationToken::new();
         let door = Part::begin("door", serve(listener, router, stopping.clone()));
         let runs = Part::begin("engine", engine.run(stopping.clone()));
+        let replaying = Part::begin("replayer", replayer.run(stopping.clone()));
         let sending = Part::begin("delivery service", delivery.run(stop_sending.clone()));
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
             name = door.over() => Some(name),
             name = runs.over() => Some(name),
+            name = replaying.over() => Some(name),
             name = sending.over() => Some(name),
         };
         tracing::info!("the gateway is stopping");
         stopping.cancel();
         let runs_broke = runs.end().await;
+        let replaying_broke = replaying.end().await;
         let door_broke = door.end().await;
         stop_sending.cancel();
         let sending_broke = sending.end().await;
         drop(announcement);
         drop(store);
-        match ended_early.or(runs_broke).or(door_broke).or(sending_broke) {
+        match ended_early.or(runs_broke).or(replaying_broke).or(door_broke).or(sending_broke) {
             None => Ok(()),
             Some(name) => Err(RunError(name)),
         }

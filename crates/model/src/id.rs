@@ -103,6 +103,8 @@ uuid_ids! {
     LeaseId, "lea_", "lease";
     /// One life of a gateway process.
     OwnerId, "own_", "owner";
+    /// One replay: the sending again of a range of deliveries.
+    ReplayId, "rpl_", "replay";
     /// One run of a job.
     RunId, "run_", "run";
 }
@@ -149,6 +151,12 @@ impl FromStr for DestinationId {
 impl Serialize for DestinationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DestinationId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -6,9 +6,11 @@
 mod at;
 mod attempt;
 mod completion;
+mod dead_cause;
 mod definition;
 mod delivery_settings;
 mod destination;
+mod destination_ref;
 mod duration;
 mod event;
 mod event_kind;
@@ -22,6 +24,7 @@ mod outbox;
 mod patch;
 mod payload;
 mod recorded_headers;
+mod replay;
 mod run;
 mod schedule;
 mod secret;
@@ -32,6 +35,7 @@ mod webhook_url;
 pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
+pub use dead_cause::DeadCause;
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     BodyFormat, ClientCertificate, ContentType, Destination, DestinationDefinition, DestinationName,
@@ -39,11 +43,14 @@ pub use destination::{
     RetiringKeys, RetryRules, RetrySchedule, RetrySettings, SchemesError, SignatureScheme, SignatureSchemes,
     SigningSettings, Standing, Subscription, TemplateHeader, TemplateSpec,
 };
+pub use destination_ref::{DestinationRef, DestinationRefError};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
 pub use event_kind::EventKind;
 pub use event_schema::{RUN_FINISHED, RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID};
-pub use id::{AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, RunId};
+pub use id::{
+    AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId,
+};
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use job_error::JobError;
 pub use notice::Notice;
@@ -52,6 +59,7 @@ pub use outbox::{
 };
 pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
 pub use recorded_headers::RecordedHeaders;
+pub use replay::{Replay, ReplayFilter, ReplayRequest, ReplayState, Replayable};
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
     Severity, Trigger, Usage,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dead_cause::DeadCause;
 use crate::delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 use crate::destination::DestinationName;
 use crate::id::{DeliveryId, DestinationId, EventId, JobId, RunId};
@@ -18,7 +19,7 @@ pub enum DeliveryState {
     Pending,
     /// A worker holds it and is trying.
     Leased,
-    /// A try failed; the next one has its time.
+    /// It is to be tried again, and the next try has its time.
     Waiting,
     /// It arrived: the receiver answered 2xx.
     Delivered,
@@ -186,6 +187,8 @@ pub struct Delivery {
     pub job_id: JobId,
     /// Whether the run's job asked for it, so that the run has not completed without it.
     pub required: bool,
+    /// The delivery whose event it carries once more, where it was made by a replay.
+    pub replay_of: Option<DeliveryId>,
     /// The destination whose queue it is in.
     pub destination_id: DestinationId,
     /// Where to.
@@ -202,6 +205,8 @@ pub struct Delivery {
     pub settled_at: Option<UnixMs>,
     /// Why it stands where it stands: the last failure, the reason it is dead or suppressed.
     pub reason: Option<String>,
+    /// On whose side the cause lies, while it is dead.
+    pub cause: Option<DeadCause>,
 }
 
 #[cfg(test)]

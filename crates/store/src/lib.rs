@@ -23,13 +23,14 @@ mod failpoint;
 mod jobs;
 mod ledger;
 mod outbox;
+mod replays;
 mod runs;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
-    JobId, Lane, RunId, Standing, TranscriptEntry, UnixMs,
+    JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -45,6 +46,10 @@ pub use outbox::{
     LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
     Settled, Spends, Verdict,
 };
+pub use replays::{
+    DeadCounts, DeliveryReplayed, NewReplay, NotSentAgain, ReplayAdvanced, ReplayCancelled, ReplayListFilter,
+    ReplayOutcomes, ReplayPage, ReplayWithOutcomes, RunReplayed, RunningReplay, SentAgain,
+};
 pub use runs::{
     AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
     RunRecord, RunStarted, StartRun, StoredEvent,
@@ -59,6 +64,8 @@ pub enum Topic {
     Outbox,
     /// A run ended or a delivery was settled.
     Settled,
+    /// A replay was begun or ended.
+    Replays,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -154,7 +161,8 @@ pub trait Store: Send + Sync + 'static {
     /// Records an attempt and what follows from it, if the lease still holds.
     async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError>;
 
-    /// Makes a delivery that is not delivered due at once, with its whole retry schedule before it.
+    /// Makes a delivery that is not delivered due, with its whole retry schedule before it: at once where it waits, and
+    /// in its place where its destination keeps an order and it was settled.
     async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError>;
 
     /// Ends a delivery that waits.
@@ -165,6 +173,54 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of deliveries, the newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError>;
+
+    // Replays.
+
+    /// Has the event of a delivery sent once more: to its own destination, or to another. A delivery that is dead or
+    /// cancelled is itself due again; one that has arrived stays so, and another one is made beside it.
+    async fn replay_delivery(
+        &self,
+        id: DeliveryId,
+        to: Option<Target>,
+        now: UnixMs,
+    ) -> Result<DeliveryReplayed, StoreError>;
+
+    /// Has the event of a run sent once more: to all destinations that its job asked for, or to another alone. The run
+    /// itself is not repeated (invariant 8).
+    async fn replay_run(
+        &self,
+        run: RunId,
+        to: Option<Target>,
+        now: UnixMs,
+    ) -> Result<RunReplayed, StoreError>;
+
+    /// How many deliveries a replay that were begun now would find.
+    async fn count_replayable(&self, filter: ReplayFilter, now: UnixMs) -> Result<u64, StoreError>;
+
+    /// Begins a replay of what matches now; what comes about later is no part of it. None where it is to go to a
+    /// destination that there is not.
+    async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError>;
+
+    /// Queues the next deliveries of a replay, `most` at most, and moves its cursor past them, in one transaction: after
+    /// a crash it goes on with the very next one. It looks at a bounded stretch of the outbox, so it may queue fewer.
+    async fn advance_replay(
+        &self,
+        id: ReplayId,
+        most: usize,
+        now: UnixMs,
+    ) -> Result<ReplayAdvanced, StoreError>;
+
+    /// Ends a replay; what it has queued is still sent.
+    async fn cancel_replay(&self, id: ReplayId, now: UnixMs) -> Result<ReplayCancelled, StoreError>;
+
+    /// The replays that go on, the oldest first.
+    async fn running_replays(&self) -> Result<Vec<RunningReplay>, StoreError>;
+
+    /// One replay.
+    async fn replay(&self, id: ReplayId) -> Result<Option<ReplayWithOutcomes>, StoreError>;
+
+    /// A page of replays, the newest first.
+    async fn replays(&self, filter: ReplayListFilter) -> Result<ReplayPage, StoreError>;
 
     // Destinations.
 
@@ -213,6 +269,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The deliveries of a destination that others of their order wait for, the longest waiting first.
     async fn order_heads(&self, id: DestinationId, limit: usize) -> Result<Vec<OrderHead>, StoreError>;
+
+    /// The destination that this target is, or was before it was removed.
+    async fn destination_id(&self, target: &Target) -> Result<Option<DestinationId>, StoreError>;
 
     /// A page of destinations, the named ones first.
     async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError>;

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationId, EventId, EventKind, JobId, LeaseId, RunId,
-    UnixMs,
+    Attempt, DeadCause, Delivery, DeliveryId, DeliveryState, DestinationId, EventId, EventKind, JobId,
+    LeaseId, RunId, UnixMs,
 };
+
+use crate::replays::DeadCounts;
 
 /// The two queues of a destination. A retry waits apart, so that a storm of them cannot stand before first tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,7 +169,7 @@ pub enum Settled {
 /// What came of asking for another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryRetried {
-    /// It is due now.
+    /// It is due: now, or once those before it in an order are settled.
     Due,
     /// A worker is trying at this moment.
     UnderWay,
@@ -177,6 +179,8 @@ pub enum DeliveryRetried {
     Suppressed,
     /// It has no address that this version can send to.
     NoSender,
+    /// Its destination was removed.
+    NoDestination,
     /// There is no such delivery.
     NotFound,
 }
@@ -205,6 +209,8 @@ pub struct DeliveryFilter {
     pub destination: Option<DestinationId>,
     /// Only deliveries in one of these states; empty is all.
     pub states: Vec<DeliveryState>,
+    /// Only deliveries that are dead for one of these causes; empty is all.
+    pub causes: Vec<DeadCause>,
     /// Only deliveries that were accepted at this instant or later.
     pub since: Option<UnixMs>,
     /// Only deliveries that were accepted before this instant.
@@ -231,6 +237,8 @@ pub struct DeliveryWithAttempts {
     pub delivery: Delivery,
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// The deliveries by which its event was sent once more, in order.
+    pub replayed_as: Vec<DeliveryId>,
 }
 
 /// How much of what there is.
@@ -251,7 +259,9 @@ pub struct Counts {
     /// Deliveries that wait for a destination which is paused or disabled; they are open too.
     pub deliveries_halted: u64,
     /// Deliveries that were given up.
-    pub deliveries_dead: u64,
+    pub deliveries_dead: DeadCounts,
+    /// Replays that go on.
+    pub replays_running: u64,
     /// When the longest overdue delivery was due, of those whose destination is active; none where nothing is overdue.
     pub oldest_due_delivery_at: Option<UnixMs>,
 }

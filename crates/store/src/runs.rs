@@ -172,7 +172,7 @@ pub enum RunFinished {
 pub struct RunRecord {
     /// The run.
     pub run: Run,
-    /// Its deliveries.
+    /// Its deliveries, those of replays too.
     pub deliveries: Vec<Delivery>,
     /// Whether its delivery may fail without the run counting as failed.
     pub best_effort: bool,

@@ -51,6 +51,8 @@ pub(super) struct Tally {
     pub(super) interrupted_runs: usize,
     pub(super) executions: usize,
     pub(super) events: usize,
+    /// Deliveries that replays made.
+    pub(super) sent_again: usize,
     pub(super) requests: usize,
     pub(super) interrupted_attempts: usize,
     /// Times that the receiver had an event and got it again.
@@ -134,37 +136,38 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Each event has arrived, whole and as it was stored.
+    /// Each event has arrived wherever it was to go, whole and as it was stored.
     fn examine_deliveries(&self, broken: &mut Vec<String>) {
-        let arrived: HashSet<&str> = self
+        let arrived: HashSet<(&str, &str)> = self
             .requests
             .iter()
             .filter(|request| request.behaviour.is_2xx() && request.answered && request.body.is_some())
-            .map(|request| request.event_id.as_str())
+            .map(|request| (request.event_id.as_str(), request.path.as_str()))
             .collect();
         for event in &self.events {
             if event.state != "delivered" {
-                broken.push(format!("{} of {} is {} and not delivered", event.id, event.run_id, event.state));
+                let EventRow { id, run_id, path, state, .. } = event;
+                broken.push(format!("{id} of {run_id} is {state} and not delivered to {path}"));
             }
-            if !arrived.contains(event.id.as_str()) {
-                broken.push(format!("{} of {} never got a 2xx", event.id, event.run_id));
+            if !arrived.contains(&(&event.id, &event.path)) {
+                broken.push(format!("{} of {} never got a 2xx at {}", event.id, event.run_id, event.path));
             }
         }
     }
 
     /// Each request is one of a stored event: same id, same bytes, a good signature, and a number above the last.
     fn examine_requests(&self, broken: &mut Vec<String>) {
-        let events: HashMap<&str, &EventRow> =
-            self.events.iter().map(|event| (event.id.as_str(), event)).collect();
+        let keyed = self.events.iter().map(|event| ((event.id.as_str(), event.path.as_str()), event));
+        let events: HashMap<(&str, &str), &EventRow> = keyed.collect();
         let runs: HashMap<&str, &RunRow> = self.runs.iter().map(|run| (run.id.as_str(), run)).collect();
-        let mut last_attempts: HashMap<&str, u32> = HashMap::new();
+        let mut last_attempts: HashMap<(&str, &str), u32> = HashMap::new();
         for request in self.requests {
-            let (id, attempt) = (request.event_id.as_str(), request.attempt);
-            let Some(event) = events.get(id) else {
-                broken.push(format!("a request for {id} came, which the store does not know"));
+            let (id, path, attempt) = (request.event_id.as_str(), request.path.as_str(), request.attempt);
+            let Some(event) = events.get(&(id, path)) else {
+                broken.push(format!("a request for {id} came to {path}, which the store does not know"));
                 continue;
             };
-            let last = last_attempts.insert(id, attempt).unwrap_or(0);
+            let last = last_attempts.insert((id, path), attempt).unwrap_or(0);
             if attempt <= last {
                 broken.push(format!("attempt {attempt} of {id} came after attempt {last}"));
             }
@@ -253,17 +256,19 @@ impl<'a> Evidence<'a> {
                 .filter(|run| run.outcome["error"]["reason"] == "interrupted")
                 .count(),
             executions: self.markers.len(),
-            events: self.events.len(),
+            events: self.events.iter().filter(|event| event.required).count(),
+            sent_again: self.events.iter().filter(|event| !event.required).count(),
             requests: self.requests.len(),
             interrupted_attempts: self.interrupted_attempts.len(),
             ..Tally::default()
         };
         let (mut had, mut answered) = (HashSet::new(), HashSet::new());
         for request in self.requests.iter().filter(|request| request.body.is_some()) {
-            tally.duplicates += usize::from(!had.insert(&request.event_id));
-            tally.duplicates_after_2xx += usize::from(answered.contains(&request.event_id));
+            let delivery = (&request.event_id, &request.path);
+            tally.duplicates += usize::from(!had.insert(delivery));
+            tally.duplicates_after_2xx += usize::from(answered.contains(&delivery));
             if request.behaviour.is_2xx() && request.answered {
-                answered.insert(&request.event_id);
+                answered.insert(delivery);
             }
         }
         tally

@@ -18,6 +18,7 @@ mod points;
 mod promises;
 mod receiver;
 mod recovery;
+mod replaying;
 mod store_copy;
 mod work;
 
@@ -61,7 +62,7 @@ const TOLD: usize = 20;
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Options {
     /// How often the gateway is killed
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 70)]
     kills: usize,
     /// Repeats the choices of an earlier test; a new seed is taken where it is left out
     #[arg(long, value_name = "NUMBER")]
@@ -74,7 +75,7 @@ pub(crate) struct Options {
 impl Options {
     /// What the gate asks for.
     pub(crate) fn for_the_gate() -> Self {
-        Self { kills: 50, seed: None, seconds_per_life: 0.8 }
+        Self { kills: 70, seed: None, seconds_per_life: 0.8 }
     }
 }
 
@@ -218,7 +219,7 @@ impl Trial {
         let ended = self.work_until_death(&mut gateway, &api, lifetime, point);
         let ended_at = SystemClock.now();
         let life = Life { started_at, listening_since, ended_at };
-        self.recoveries.measure(life, &self.open, &self.receiver.requests_from(requests_before));
+        self.measure(life, requests_before);
         match (ended, point) {
             (Some(status), Some(_)) if gateway::is_abort(status) => Ok(self.note_point(point, true)),
             (Some(status), _) => {
@@ -236,6 +237,16 @@ impl Trial {
                 Ok(format!("killed after {lifetime:?}"))
             }
         }
+    }
+
+    /// Measures how soon in a life that goes on which was open at the last death, but for what was cancelled meanwhile or
+    /// goes to where nobody answers well.
+    fn measure(&mut self, life: Life, requests_before: usize) {
+        let cancelled = &self.worker.promises.cancelled_events;
+        self.open.retain(|delivery| {
+            !cancelled.contains(&delivery.event_id) && !delivery.path.contains(receiver::DOWN)
+        });
+        self.recoveries.measure(life, &self.open, &self.receiver.requests_from(requests_before));
     }
 
     /// Has the worker work until the gateway died by itself, or has lived long enough.
@@ -302,9 +313,12 @@ impl Trial {
         std::thread::sleep(CALM);
         self.worker.end_the_jobs(&api).map_err(on_api())?;
         let life = Life { started_at, listening_since, ended_at: SystemClock.now() };
-        self.recoveries.measure(life, &self.open, &self.receiver.requests_from(requests_before));
+        self.measure(life, requests_before);
+        // What was cancelled is no loss: a replay brings all of it back.
+        self.worker.replay_what_was_cancelled(&api).map_err(on_api())?;
         self.wait_until_drained(&api).map_err(on_api())?;
         self.ask_for_accepted_runs(&api).map_err(on_api())?;
+        self.ask_for_accepted_replays(&api).map_err(on_api())?;
         gateway.stop()?;
         Ok(())
     }
@@ -319,8 +333,9 @@ impl Trial {
                 status["runs"]["queued"].as_i64().unwrap_or(-1),
                 status["runs"]["running"].as_i64().unwrap_or(-1),
                 status["deliveries"]["open"].as_i64().unwrap_or(-1),
+                status["replays"]["running"].as_i64().unwrap_or(-1),
             ];
-            if left == [0; 4] {
+            if left == [0; 5] {
                 if status["healthy"] != true {
                     self.worker
                         .promises
@@ -358,6 +373,16 @@ impl Trial {
                     accepted.run_id, accepted.job, run.status, run.body
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Each replay that was accepted has ended as it should, and all that it queued has arrived.
+    fn ask_for_accepted_replays(&mut self, api: &Api) -> std::io::Result<()> {
+        let promises = &mut self.worker.promises;
+        for accepted in &promises.accepted_replays {
+            let shown = api.get(&format!("/api/v1/replays/{}", accepted.id))?;
+            promises.broken.extend(accepted.compare(shown.status, &shown.body));
         }
         Ok(())
     }
@@ -404,6 +429,7 @@ impl Trial {
         row("interrupted runs", format_args!("{}", tally.interrupted_runs));
         row("commands executed", format_args!("{}", tally.executions));
         row("events", format_args!("{}, all delivered by {} requests", tally.events, tally.requests));
+        row("sent once more", format_args!("{} deliveries that replays made", tally.sent_again));
         row("interrupted attempts", format_args!("{}", tally.interrupted_attempts));
         row(
             "duplicates",

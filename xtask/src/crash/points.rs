@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::chance::Chance;
 
 /// Every writing operation of the store, by the name its failpoints have.
-pub(super) const OPERATIONS: [&str; 11] = [
+pub(super) const OPERATIONS: [&str; 19] = [
     "insert_job",
     "update_job",
     "remove_job",
@@ -16,9 +16,17 @@ pub(super) const OPERATIONS: [&str; 11] = [
     "claim_queued",
     "finish_run",
     "recover",
+    "open_queues",
     "lease_deliveries",
     "settle_attempt",
     "retry_delivery",
+    "cancel_delivery",
+    "replay_delivery",
+    "replay_run",
+    "start_replay",
+    "advance_replay",
+    "cancel_replay",
+    "note_failing",
 ];
 pub(super) const PLACES: [&str; 2] = ["before_commit", "after_commit"];
 
@@ -106,11 +114,11 @@ impl Deaths {
 /// How often an operation may pass before the process dies.
 fn times(operation: &str) -> std::ops::RangeInclusive<u64> {
     match operation {
-        // There is one of them in a life.
-        "recover" => 1..=1,
+        // There is one of them in a life, or hardly more.
+        "recover" | "open_queues" | "note_failing" => 1..=1,
         // The first two, one for each lane, come with the start; later ones begin runs that had to wait.
         "claim_queued" => 3..=4,
-        "claim" | "finish_run" | "lease_deliveries" | "settle_attempt" => 1..=5,
+        "claim" | "finish_run" | "lease_deliveries" | "settle_attempt" | "advance_replay" => 1..=5,
         _ => 1..=2,
     }
 }

@@ -1,6 +1,6 @@
 //! What the gateway has promised: each answer it gave before it died must hold after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use clawhook_model::{Schedule, UnixMs};
 use serde_json::{Value, json};
@@ -47,11 +47,23 @@ pub(super) struct AcceptedRun {
     pub(super) job: String,
 }
 
+/// A replay that was answered with 202.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AcceptedReplay {
+    pub(super) id: String,
+    /// Whether its end was asked for, and whether that was answered.
+    pub(super) cancel_asked: bool,
+    pub(super) cancelled: bool,
+}
+
 /// All that was promised, and what was already seen to be broken.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     pub(super) jobs: BTreeMap<String, JobPromise>,
     pub(super) accepted_runs: Vec<AcceptedRun>,
+    pub(super) accepted_replays: Vec<AcceptedReplay>,
+    /// Events of which somebody asked that their delivery be cancelled: nobody waits for those.
+    pub(super) cancelled_events: HashSet<String>,
     pub(super) broken: Vec<String>,
 }
 
@@ -96,6 +108,24 @@ impl Promises {
         }
         let strangers = found.into_keys().map(|name| format!("nobody asked for the job `{name}`"));
         self.broken.extend(strangers);
+    }
+}
+
+impl AcceptedReplay {
+    /// What of a replay's end is not as it was promised.
+    pub(super) fn compare(&self, status: u16, shown: &Value) -> Option<String> {
+        let ends: &[&str] = match (self.cancelled, self.cancel_asked) {
+            (true, _) => &["cancelled"],
+            (false, true) => &["cancelled", "done"],
+            (false, false) => &["done"],
+        };
+        let is_right = status == 200
+            && shown["state"].as_str().is_some_and(|state| ends.contains(&state))
+            && shown["outcomes"]["open"] == 0
+            && shown["outcomes"]["dead"] == 0;
+        (!is_right).then(|| {
+            format!("the replay {} was to end as {ends:?}, and is shown as {status} {shown}", self.id)
+        })
     }
 }
 

@@ -16,6 +16,9 @@ use standardwebhooks::Webhook;
 
 /// How long a stalled request is left without an answer: longer than the gateway's `delivery.timeout`.
 const STALL: Duration = Duration::from_millis(700);
+/// What a path has in it that refuses its first requests, and how many: enough to open the gateway's circuit.
+pub(super) const DOWN: &str = "/down-";
+const REFUSED_WHILE_DOWN: usize = 10;
 const LONGEST_HEAD: u64 = 64 << 10;
 const LARGEST_BODY: usize = 4 << 20;
 
@@ -25,6 +28,8 @@ pub(super) enum Behaviour {
     Ok,
     NoContent,
     ServerError,
+    /// The same, because this path refuses its first requests.
+    Down,
     /// The connection is reset after the head, with the body unread: the receiver does not have the event.
     ResetBeforeBody,
     /// The connection is reset after the body: the answer is lost, the receiver has the event.
@@ -58,6 +63,8 @@ impl Behaviour {
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) event_id: String,
+    /// Where it came to: each replay has a path of its own.
+    pub(super) path: String,
     pub(super) attempt: u32,
     pub(super) arrived_at: UnixMs,
     /// The exact bytes; none where they were not read, or the gateway died while it sent them.
@@ -128,6 +135,15 @@ impl Drop for Receiver {
 }
 
 impl Shared {
+    /// How a request is treated. A path that is down for a while treats all its requests alike.
+    fn behaviour(&self, path: &str, event_id: &str, attempt: u32) -> Behaviour {
+        if !path.contains(DOWN) {
+            return Behaviour::of(self.seed, event_id, attempt);
+        }
+        let so_far = self.requests().iter().filter(|request| request.path == path).count();
+        if so_far < REFUSED_WHILE_DOWN { Behaviour::Down } else { Behaviour::Ok }
+    }
+
     fn requests(&self) -> std::sync::MutexGuard<'_, Vec<Request>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,14 +166,15 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
-        let headers = read_head(&mut reader)?;
+        let (path, headers) = read_head(&mut reader)?;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let event_id = text("webhook-id").to_owned();
         let attempt: u32 = text("clawhook-attempt").parse().unwrap_or(0);
         let length: usize = text("content-length").parse().ok().filter(|length| *length <= LARGEST_BODY)?;
-        let behaviour = Behaviour::of(shared.seed, &event_id, attempt);
+        let behaviour = shared.behaviour(&path, &event_id, attempt);
         let request = Request {
             event_id,
+            path,
             attempt,
             arrived_at: SystemClock.now(),
             body: None,
@@ -184,7 +201,9 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
         let answer: &[u8] = match behaviour {
             Behaviour::Ok => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             Behaviour::NoContent => b"HTTP/1.1 204 No Content\r\n\r\n",
-            Behaviour::ServerError => b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
+            Behaviour::ServerError | Behaviour::Down => {
+                b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
+            }
             Behaviour::ResetBeforeBody | Behaviour::ResetAfterBody => return reset(stream),
             Behaviour::Stall => {
                 std::thread::sleep(STALL);
@@ -201,16 +220,17 @@ fn reset(stream: &TcpStream) -> Option<()> {
     rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).ok()
 }
 
-fn read_head(reader: &mut impl BufRead) -> Option<HeaderMap> {
+fn read_head(reader: &mut impl BufRead) -> Option<(String, HeaderMap)> {
     let mut reader = reader.take(LONGEST_HEAD);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
     let mut headers = HeaderMap::new();
     loop {
         line.clear();
         reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
         let Some((name, value)) = line.trim_end().split_once(':') else {
-            return line.trim_end().is_empty().then_some(headers);
+            return line.trim_end().is_empty().then_some((path, headers));
         };
         let name: HeaderName = name.parse().ok()?;
         headers.append(name, HeaderValue::from_str(value.trim()).ok()?);

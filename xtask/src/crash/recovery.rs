@@ -40,7 +40,8 @@ impl Recoveries {
             let arrived = requests
                 .iter()
                 .find(|request| {
-                    request.event_id == delivery.event_id && request.arrived_at >= life.started_at
+                    (&request.event_id, &request.path) == (&delivery.event_id, &delivery.path)
+                        && request.arrived_at >= life.started_at
                 })
                 .map(|request| request.arrived_at);
             let took = arrived.unwrap_or(life.ended_at).since(due);
@@ -82,12 +83,14 @@ mod tests {
     };
 
     fn open(due_at: i64) -> Vec<OpenDelivery> {
-        vec![OpenDelivery { event_id: "evt".to_owned(), due_at: UnixMs::from_millis(due_at) }]
+        let due_at = UnixMs::from_millis(due_at);
+        vec![OpenDelivery { event_id: "evt".to_owned(), path: "/hook".to_owned(), due_at }]
     }
 
     fn request(arrived_at: i64) -> Vec<Request> {
         vec![Request {
             event_id: "evt".to_owned(),
+            path: "/hook".to_owned(),
             attempt: 1,
             arrived_at: UnixMs::from_millis(arrived_at),
             body: None,

@@ -18,16 +18,16 @@ pub(crate) enum StoreCopyError {
 }
 
 /// What must hold after every commit, and so after every death: each promise with the rows that break it.
-const NEVER_HALF_DONE: [(&str, &str); 13] = [
+const NEVER_HALF_DONE: [(&str, &str); 17] = [
     (
         "a finished run has exactly one event",
         "SELECT count(*) FROM runs r LEFT JOIN (SELECT run_id, count(*) n FROM events GROUP BY run_id) e \
          ON e.run_id = r.id WHERE r.state = 'finished' AND coalesce(e.n, 0) <> 1",
     ),
     (
-        "a finished run has exactly one delivery",
+        "a finished run has exactly one delivery that its job asked for",
         "SELECT count(*) FROM runs r WHERE r.state = 'finished' \
-         AND (SELECT count(*) FROM deliveries d WHERE d.run_id = r.id) <> 1",
+         AND (SELECT count(*) FROM deliveries d WHERE d.run_id = r.id AND d.required) <> 1",
     ),
     (
         "only a finished run has an event",
@@ -78,7 +78,25 @@ const NEVER_HALF_DONE: [(&str, &str); 13] = [
     ),
     (
         "no delivery is given up or left out",
-        "SELECT count(*) FROM deliveries WHERE state NOT IN ('pending', 'waiting', 'leased', 'delivered')",
+        "SELECT count(*) FROM deliveries WHERE state NOT IN ('pending', 'waiting', 'leased', 'delivered', 'cancelled')",
+    ),
+    (
+        "an event is carried to a destination by one delivery",
+        "SELECT count(*) FROM (SELECT 1 FROM deliveries GROUP BY event_seq, destination HAVING count(*) > 1)",
+    ),
+    (
+        "a replay has queued as many deliveries as it says",
+        "SELECT count(*) FROM replays r WHERE r.destination IS NOT NULL \
+         AND r.done <> (SELECT count(*) FROM deliveries d WHERE d.replay = r.seq)",
+    ),
+    (
+        "a replay is done exactly when it has gone through all that it found",
+        "SELECT count(*) FROM replays WHERE state = 'done' AND (cursor < upto OR done + skipped <> matched) \
+         OR state = 'running' AND cursor >= upto AND upto > 0",
+    ),
+    (
+        "a replay is over exactly since the instant that it says",
+        "SELECT count(*) FROM replays WHERE (state = 'running') <> (ended_at IS NULL)",
     ),
 ];
 
@@ -92,6 +110,7 @@ pub(super) struct StoreCopy {
 #[derive(Debug, Clone)]
 pub(super) struct OpenDelivery {
     pub(super) event_id: String,
+    pub(super) path: String,
     /// When it is due; one that was being tried is due at once.
     pub(super) due_at: UnixMs,
 }
@@ -110,10 +129,14 @@ pub(super) struct RunRow {
     pub(super) outcome: Value,
 }
 
-/// An event with its one delivery.
+/// An event with one of its deliveries: there is one for the run itself, and one for each replay.
 #[derive(Debug, Clone)]
 pub(super) struct EventRow {
     pub(super) id: String,
+    /// Where it is carried to.
+    pub(super) path: String,
+    /// Whether the run's job asked for it.
+    pub(super) required: bool,
     pub(super) run_id: String,
     pub(super) body: Vec<u8>,
     pub(super) state: String,
@@ -173,10 +196,12 @@ impl StoreCopy {
 
     /// Deliveries that wait or were being tried.
     pub(super) fn open_deliveries(&self) -> Result<Vec<OpenDelivery>, StoreCopyError> {
-        let sql = "SELECT event_id, coalesce(next_at, 0) FROM deliveries WHERE state IN ('pending', 'waiting', 'leased')";
+        let sql = "SELECT d.event_id, coalesce(d.next_at, 0), t.key FROM deliveries d \
+                   JOIN destinations t ON t.seq = d.destination WHERE d.state IN ('pending', 'waiting', 'leased')";
         self.rows(sql, |row| {
             let due_at = UnixMs::from_millis(row.get(1)?);
-            Ok(OpenDelivery { event_id: EventId::from_bytes(row.get(0)?).to_string(), due_at })
+            let event_id = EventId::from_bytes(row.get(0)?).to_string();
+            Ok(OpenDelivery { event_id, path: path_of(&row.get::<_, String>(2)?), due_at })
         })
     }
 
@@ -200,8 +225,8 @@ impl StoreCopy {
     }
 
     pub(super) fn events(&self) -> Result<Vec<EventRow>, StoreCopyError> {
-        let sql = "SELECT e.id, e.run_id, e.body, d.state, d.attempts FROM events e \
-                   JOIN deliveries d ON d.event_seq = e.seq ORDER BY e.seq";
+        let sql = "SELECT e.id, e.run_id, e.body, d.state, d.attempts, d.required, t.key FROM events e \
+                   JOIN deliveries d ON d.event_seq = e.seq JOIN destinations t ON t.seq = d.destination ORDER BY e.seq";
         self.rows(sql, |row| {
             Ok(EventRow {
                 id: EventId::from_bytes(row.get(0)?).to_string(),
@@ -209,6 +234,8 @@ impl StoreCopy {
                 body: row.get(2)?,
                 state: row.get(3)?,
                 attempts: row.get(4)?,
+                required: row.get(5)?,
+                path: path_of(&row.get::<_, String>(6)?),
             })
         })
     }
@@ -242,6 +269,12 @@ impl StoreCopy {
         let rows = select.query_map([], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// The path of a URL without a query.
+fn path_of(url: &str) -> String {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    after_scheme.find('/').map_or_else(|| "/".to_owned(), |start| after_scheme[start..].to_owned())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> std::path::PathBuf {

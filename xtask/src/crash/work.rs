@@ -23,16 +23,19 @@ const NEAR: Duration = Duration::from_millis(100);
 const FEW_SPARES: usize = 2;
 /// How many one-shots are made in one life, at most.
 const ONE_SHOTS_IN_A_LIFE: usize = 4;
+/// How many replays are begun in one life, at most.
+const REPLAYS_IN_A_LIFE: usize = 12;
 
 /// Who works with the gateway, through all of its lives.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) promises: Promises,
-    chance: Chance,
-    hook: String,
+    pub(super) chance: Chance,
+    pub(super) hook: String,
     markers: String,
-    names: u64,
+    pub(super) names: u64,
     one_shots_left: usize,
+    pub(super) replays_left: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +46,17 @@ enum Task {
     MakeSpare,
     RemoveSpare,
     RetryDelivery,
+    CancelDelivery,
+    ReplayDelivery,
+    ReplayRun,
+    ReplayRange,
+    CancelReplay,
+    ReplayToWhereNobodyAnswersWell,
     Look,
 }
 
 /// Every task, the frequent ones more than once.
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 18] = [
     Task::Run,
     Task::Run,
     Task::Run,
@@ -60,12 +69,25 @@ const TASKS: [Task; 13] = [
     Task::RemoveSpare,
     Task::RetryDelivery,
     Task::RetryDelivery,
+    Task::CancelDelivery,
+    Task::ReplayDelivery,
+    Task::ReplayRun,
+    Task::ReplayRange,
+    Task::CancelReplay,
     Task::Look,
 ];
 
 impl Worker {
     pub(super) fn new(chance: Chance, hook: String, markers: String) -> Self {
-        Self { promises: Promises::default(), chance, hook, markers, names: 0, one_shots_left: 0 }
+        Self {
+            promises: Promises::default(),
+            chance,
+            hook,
+            markers,
+            names: 0,
+            one_shots_left: 0,
+            replays_left: 0,
+        }
     }
 
     /// Makes the jobs that last through all lives.
@@ -114,6 +136,7 @@ impl Worker {
     ) -> Result<(), (Instant, io::Error)> {
         let gone = |error| (Instant::now(), error);
         self.one_shots_left = ONE_SHOTS_IN_A_LIFE;
+        self.replays_left = REPLAYS_IN_A_LIFE;
         let favourite = operation.and_then(task_for);
         self.look_around(api).map_err(gone)?;
         while !stop.load(Ordering::SeqCst) {
@@ -135,6 +158,12 @@ impl Worker {
             Task::MakeSpare => self.make_spare(api),
             Task::RemoveSpare => self.remove_spare(api),
             Task::RetryDelivery => self.retry_delivery(api),
+            Task::CancelDelivery => self.cancel_delivery(api),
+            Task::ReplayDelivery => self.replay_delivery(api),
+            Task::ReplayRun => self.replay_run(api),
+            Task::ReplayRange => self.replay_range(api),
+            Task::CancelReplay => self.cancel_replay(api),
+            Task::ReplayToWhereNobodyAnswersWell => self.replay_to_where_nobody_answers_well(api),
             Task::Look => api.get("/api/v1/status").map(|answer| self.expect("the status", 200, &answer)),
         }
     }
@@ -221,7 +250,7 @@ impl Worker {
     }
 
     /// Has a delivery tried again at once: one that waits, where there is one.
-    fn retry_delivery(&mut self, api: &Api) -> io::Result<()> {
+    pub(super) fn retry_delivery(&mut self, api: &Api) -> io::Result<()> {
         let waiting = api.get("/api/v1/deliveries?state=waiting&limit=20")?;
         let mut deliveries = ids(&waiting.body["deliveries"]);
         if deliveries.is_empty() {
@@ -302,18 +331,18 @@ impl Worker {
         }
     }
 
-    fn expect(&mut self, what: &str, status: u16, answer: &Answer) {
+    pub(super) fn expect(&mut self, what: &str, status: u16, answer: &Answer) {
         if answer.status != status {
             self.wonder_at(what, answer);
         }
     }
 
-    fn wonder_at(&mut self, what: &str, answer: &Answer) {
+    pub(super) fn wonder_at(&mut self, what: &str, answer: &Answer) {
         self.promises.broken.push(format!("{what} was answered {}: {}", answer.status, answer.body));
     }
 }
 
-fn ids(list: &Value) -> Vec<String> {
+pub(super) fn ids(list: &Value) -> Vec<String> {
     let id = |entry: &Value| entry["id"].as_str().map(str::to_owned);
     list.as_array().map(|list| list.iter().filter_map(id).collect()).unwrap_or_default()
 }
@@ -326,6 +355,12 @@ fn task_for(operation: &str) -> Option<Task> {
         "remove_job" => Some(Task::RemoveSpare),
         "start_run" | "claim_queued" | "finish_run" => Some(Task::Run),
         "retry_delivery" => Some(Task::RetryDelivery),
+        "cancel_delivery" => Some(Task::CancelDelivery),
+        "replay_delivery" => Some(Task::ReplayDelivery),
+        "replay_run" => Some(Task::ReplayRun),
+        "start_replay" | "advance_replay" => Some(Task::ReplayRange),
+        "cancel_replay" => Some(Task::CancelReplay),
+        "note_failing" => Some(Task::ReplayToWhereNobodyAnswersWell),
         _ => None,
     }
 }

@@ -151,8 +151,7 @@ fn where_it_stands(run: &RunView, now: UnixMs) -> String {
     if run.state != "finished" {
         return format!("the run is {}", run.state);
     }
-    let open =
-        run.deliveries.iter().find(|delivery| !matches!(delivery.state.as_str(), "delivered" | "suppressed"));
+    let open = required(run).find(|delivery| !matches!(delivery.state.as_str(), "delivered" | "suppressed"));
     let status = run.status.as_deref().unwrap_or("over");
     match open {
         None => format!("the run is {status}, and its delivery is not settled"),
@@ -160,6 +159,11 @@ fn where_it_stands(run: &RunView, now: UnixMs) -> String {
             format!("the run is {status}, and its delivery is {}", delivery_text(delivery, now))
         }
     }
+}
+
+/// The deliveries that the job asked for: what others get is not for the run to wait for.
+fn required(run: &RunView) -> impl Iterator<Item = &RunDelivery> {
+    run.deliveries.iter().filter(|delivery| delivery.required)
 }
 
 fn delivery_text(delivery: &RunDelivery, now: UnixMs) -> String {
@@ -179,7 +183,7 @@ fn what_failed(run: &RunView) -> String {
     let reason = run.error_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match run.status.as_deref() {
         Some("ok") => {
-            let dead = run.deliveries.iter().find(|delivery| delivery.state != "delivered");
+            let dead = required(run).find(|delivery| delivery.state != "delivered");
             let why = run.delivery_error.as_ref().or(dead.and_then(|delivery| delivery.reason.as_ref()));
             let id = dead.map(|delivery| format!(" {}", delivery.id)).unwrap_or_default();
             format!(

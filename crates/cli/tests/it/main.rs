@@ -5,5 +5,6 @@ mod conformance;
 mod gateway;
 mod listen;
 mod processes;
+mod replay;
 mod unreachable;
 mod usage;

@@ -44,6 +44,15 @@ fn mistakes_in_what_was_typed_end_with_exit_code_2_and_a_message() {
         ("cron runs id --id id", "cannot be used with"),
         ("cron runs --limit 201", "201 is not in 1..=200"),
         ("deliveries show", "required arguments were not provided"),
+        ("deliveries cancel", "required arguments were not provided"),
+        ("deliveries list --since yesterday", "`yesterday` is neither a time"),
+        ("deliveries replay", "say which: a delivery's ID, --run, or a range"),
+        ("deliveries replay --to ops --wait", "say which: a delivery's ID, --run, or a range"),
+        ("deliveries replay dlv_1 --run run_1", "cannot be used with"),
+        ("deliveries replay dlv_1 --since 2h", "cannot be used with"),
+        ("deliveries replay --run run_1 --per-second 5", "cannot be used with"),
+        ("deliveries replay --state dead --dry-run --wait", "cannot be used with"),
+        ("replays show", "required arguments were not provided"),
         ("listen --secret a --secret-file b", "cannot be used with"),
         ("listen --status 99", "expected an HTTP status"),
         ("listen --delay soon", "`soon` is not a duration"),
@@ -66,7 +75,7 @@ fn the_version_and_the_help_are_data() {
     let home = Home::new();
     assert_eq!(home.run(&["--version"]).ok(), format!("clawhook {}\n", env!("CARGO_PKG_VERSION")));
     let help = home.run(&["help"]).ok();
-    for command in ["gateway", "cron", "deliveries", "status", "schema", "listen", "conformance"] {
+    for command in ["gateway", "cron", "deliveries", "replays", "status", "schema", "listen", "conformance"] {
         assert!(help.contains(command), "{help}");
     }
 }

@@ -8,7 +8,10 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::verbs::{DeliveryVerbError, DestinationVerbError, JobVerbError, RunVerbError, store_code};
+use crate::verbs::{
+    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, JobVerbError, ReplayVerbError,
+    RunVerbError, store_code,
+};
 
 /// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,7 +112,10 @@ impl From<DeliveryVerbError> for ApiError {
             DeliveryVerbError::UnderWay(_)
             | DeliveryVerbError::AlreadyDelivered(_)
             | DeliveryVerbError::Suppressed(_)
-            | DeliveryVerbError::NoSender(_) => StatusCode::CONFLICT,
+            | DeliveryVerbError::NoSender(_)
+            | DeliveryVerbError::NoDestination(_)
+            | DeliveryVerbError::Settled(..) => StatusCode::CONFLICT,
+            DeliveryVerbError::Destination(error) => destination_status(error),
             DeliveryVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint())
@@ -150,6 +156,34 @@ impl From<DestinationVerbError> for ApiError {
             }
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
+    }
+}
+
+impl From<ReplayVerbError> for ApiError {
+    fn from(error: ReplayVerbError) -> Self {
+        let status = match &error {
+            ReplayVerbError::NoSuchDelivery(_)
+            | ReplayVerbError::NoSuchRun(_)
+            | ReplayVerbError::NotFound(_) => StatusCode::NOT_FOUND,
+            ReplayVerbError::Request(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ReplayVerbError::Destination(error) => destination_status(error),
+            ReplayVerbError::Refused(..)
+            | ReplayVerbError::NothingToSend(_)
+            | ReplayVerbError::NotOver(_)
+            | ReplayVerbError::Over(..) => StatusCode::CONFLICT,
+            ReplayVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
+    }
+}
+
+fn destination_status(error: &DestinationRefVerbError) -> StatusCode {
+    match error {
+        DestinationRefVerbError::Unknown(_) => StatusCode::NOT_FOUND,
+        DestinationRefVerbError::Webhook(_) | DestinationRefVerbError::NoSender(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        DestinationRefVerbError::Store(fault) => store_status(fault),
     }
 }
 

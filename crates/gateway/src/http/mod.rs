@@ -22,6 +22,7 @@ mod error;
 mod jobs;
 mod openapi;
 mod query;
+mod replays;
 mod router;
 mod runs;
 mod schemas;

@@ -10,7 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, jobs, openapi, runs, schemas, signing_keys, status,
+    Door, deliveries, destination_keys, destinations, jobs, openapi, replays, runs, schemas, signing_keys,
+    status,
 };
 
 /// The router of the whole door.
@@ -40,6 +41,12 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))
+        .routes(routes!(deliveries::cancel))
+        .routes(routes!(deliveries::replay))
+        .routes(routes!(replays::of_run))
+        .routes(routes!(replays::create, replays::list))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
         .routes(routes!(destinations::create, destinations::list))
         .routes(routes!(destinations::get, destinations::edit, destinations::remove))
         .routes(routes!(destinations::pause))

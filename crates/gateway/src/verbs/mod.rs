@@ -8,9 +8,11 @@
 //! was based on an old reading is refused or made again.
 
 mod deliveries;
+mod destination_ref;
 mod destination_secrets;
 mod destinations;
 mod jobs;
+mod replays;
 mod runs;
 mod status;
 
@@ -34,8 +36,10 @@ use crate::secrets::Sealer;
 use clawhook_engine::EngineHandle;
 
 pub(crate) use deliveries::DeliveryVerbError;
+pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
 pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob};
+pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
 pub(crate) use status::Status;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Page;
-use super::words::{AttemptClass, DeliveryState};
+use super::words::{AttemptClass, DeadCause, DeliveryState};
 
 /// One event on its way to one target.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,6 +27,10 @@ pub(crate) struct DeliveryDetail {
     facts: DeliveryFacts,
     /// How many attempts were begun.
     attempt_count: u32,
+    /// The deliveries by which its event was sent once more; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    replayed_as: Vec<String>,
     /// The attempts, in order.
     #[schema(value_type = Vec<AttemptView>)]
     attempts: Vec<Attempt>,
@@ -54,6 +58,9 @@ pub(crate) struct DeliveryFacts {
     destination_id: String,
     /// Where to: the destination's name, or the URL with its secrets masked.
     target: String,
+    /// The delivery whose event it carries once more, where a replay made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<String>,
     /// Where it stands.
     state: DeliveryState,
     /// When it was accepted.
@@ -67,6 +74,9 @@ pub(crate) struct DeliveryFacts {
     /// Why it stands where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// On whose side the cause lies, while it is dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<DeadCause>,
 }
 
 impl From<&clawhook_model::Delivery> for DeliveryFacts {
@@ -79,11 +89,13 @@ impl From<&clawhook_model::Delivery> for DeliveryFacts {
             required: delivery.required,
             destination_id: delivery.destination_id.to_string(),
             target: delivery.target.shown(),
+            replay_of: delivery.replay_of.map(|id| id.to_string()),
             state: delivery.state.into(),
             created_at_ms: delivery.created_at.as_millis(),
             next_at_ms: delivery.next_at.map(UnixMs::as_millis),
             settled_at_ms: delivery.settled_at.map(UnixMs::as_millis),
             reason: delivery.reason.clone(),
+            cause: delivery.cause.map(DeadCause::from),
         }
     }
 }
@@ -97,7 +109,8 @@ impl From<&clawhook_model::Delivery> for DeliveryView {
 impl From<DeliveryWithAttempts> for DeliveryDetail {
     fn from(found: DeliveryWithAttempts) -> Self {
         let facts = DeliveryFacts::from(&found.delivery);
-        Self { facts, attempt_count: found.delivery.attempts, attempts: found.attempts }
+        let replayed_as = found.replayed_as.iter().map(ToString::to_string).collect();
+        Self { facts, attempt_count: found.delivery.attempts, replayed_as, attempts: found.attempts }
     }
 }
 

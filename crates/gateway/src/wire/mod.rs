@@ -6,6 +6,7 @@ mod deliveries;
 mod destination_keys;
 mod destinations;
 mod jobs;
+mod replays;
 mod runs;
 mod status;
 mod words;
@@ -20,6 +21,9 @@ pub(crate) use destinations::{
     PauseRequest,
 };
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
+pub(crate) use replays::{
+    Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
+};
 pub(crate) use runs::{OccurrenceList, RunEntry, RunList, RunRequestedView, Transcript};
 pub(crate) use status::StatusView;
 

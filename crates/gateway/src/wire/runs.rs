@@ -145,6 +145,11 @@ pub(crate) struct RunDelivery {
     state: DeliveryState,
     /// How many attempts were begun.
     attempts: u32,
+    /// Whether the job asked for it, so that the run has not completed without it.
+    required: bool,
+    /// The delivery whose event it carries once more, where a replay made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<String>,
     /// Why it stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -259,6 +264,8 @@ impl From<&clawhook_model::Delivery> for RunDelivery {
             target: delivery.target.shown(),
             state: delivery.state.into(),
             attempts: delivery.attempts,
+            required: delivery.required,
+            replay_of: delivery.replay_of.map(|id| id.to_string()),
             reason: delivery.reason.clone(),
             next_at_ms: delivery.next_at.map(UnixMs::as_millis),
         }

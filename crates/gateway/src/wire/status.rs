@@ -38,6 +38,8 @@ pub(crate) struct StatusView {
     runs: RunsStatus,
     /// The deliveries.
     deliveries: DeliveriesStatus,
+    /// The replays.
+    replays: ReplaysStatus,
     /// The store.
     store: StoreStatus,
 }
@@ -83,9 +85,29 @@ pub(crate) struct DeliveriesStatus {
     halted: u64,
     /// Those that were given up.
     dead: u64,
+    /// Those that were given up, by the side on which the cause lies.
+    dead_by_cause: DeadByCause,
     /// When the longest overdue one was due; null where none is overdue.
     #[schema(required = true)]
     oldest_due_at_ms: Option<i64>,
+}
+
+/// The deliveries that were given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadByCause {
+    /// The receiver could not be reached, failed or refused.
+    receiver: u64,
+    /// What is configured cannot work.
+    configuration: u64,
+    /// The gateway itself.
+    gateway: u64,
+}
+
+/// The replays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReplaysStatus {
+    /// Those that go on.
+    running: u64,
 }
 
 /// The store.
@@ -101,6 +123,7 @@ pub(crate) struct StoreStatus {
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
         let Status { facts, uptime, problems, warnings, store_fault, counts } = status;
+        let dead = counts.deliveries_dead;
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -121,9 +144,15 @@ impl From<Status> for StatusView {
             deliveries: DeliveriesStatus {
                 open: counts.deliveries_open,
                 halted: counts.deliveries_halted,
-                dead: counts.deliveries_dead,
+                dead: dead.total(),
+                dead_by_cause: DeadByCause {
+                    receiver: dead.receiver,
+                    configuration: dead.configuration,
+                    gateway: dead.gateway,
+                },
                 oldest_due_at_ms: counts.oldest_due_delivery_at.map(UnixMs::as_millis),
             },
+            replays: ReplaysStatus { running: counts.replays_running },
             store: StoreStatus {
                 path: facts.store_path.display().to_string(),
                 fault: store_fault.map(|fault| fault.to_string()),

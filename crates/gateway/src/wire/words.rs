@@ -51,6 +51,12 @@ words! {
     SuppressionReason, "lowercase" { Empty, Silent }
     /// Where a delivery stands.
     DeliveryState, "lowercase" { Pending, Leased, Waiting, Delivered, Dead, Cancelled, Suppressed }
+    /// On whose side the cause lies for which a delivery was given up.
+    DeadCause, "lowercase" { Receiver, Configuration, Gateway }
+    /// The states from which a delivery can be sent once more.
+    Replayable, "lowercase" { Dead, Cancelled, Delivered }
+    /// How far a replay is.
+    ReplayState, "lowercase" { Running, Done, Cancelled }
     /// How one attempt ended.
     AttemptClass, "snake_case" {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
@@ -80,6 +86,9 @@ mod tests {
             DeliveryStatus::both(),
             SuppressionReason::both(),
             DeliveryState::both(),
+            DeadCause::both(),
+            Replayable::both(),
+            ReplayState::both(),
             AttemptClass::both(),
             HaltReason::both(),
             Severity::both(),

@@ -45,6 +45,8 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/jobs/{id}/occurrences",
     "GET /api/v1/jobs/{id}/runs",
     "GET /api/v1/openapi.json",
+    "GET /api/v1/replays",
+    "GET /api/v1/replays/{id}",
     "GET /api/v1/runs",
     "GET /api/v1/runs/{runId}",
     "GET /api/v1/runs/{runId}/transcript",
@@ -56,6 +58,8 @@ const OPERATIONS: &[&str] = &[
     "GET /readyz",
     "PATCH /api/v1/destinations/{id}",
     "PATCH /api/v1/jobs/{id}",
+    "POST /api/v1/deliveries/{id}/cancel",
+    "POST /api/v1/deliveries/{id}/replay",
     "POST /api/v1/deliveries/{id}/retry",
     "POST /api/v1/destinations",
     "POST /api/v1/destinations/{id}/pause",
@@ -66,6 +70,9 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/jobs/{id}/disable",
     "POST /api/v1/jobs/{id}/enable",
     "POST /api/v1/jobs/{id}/run",
+    "POST /api/v1/replays",
+    "POST /api/v1/replays/{id}/cancel",
+    "POST /api/v1/runs/{runId}/replay",
 ];
 
 fn operations(document: &Value) -> Vec<(Method, String, Value)> {

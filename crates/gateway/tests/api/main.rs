@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
 
+mod counting_receiver;
 mod destinations;
 mod door;
 mod harness;
 mod jobs;
 mod receiver;
 mod refusals;
+mod replays;
 mod runs;
 mod schemas;
 mod start;

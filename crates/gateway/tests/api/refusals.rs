@@ -196,10 +196,24 @@ async fn what_is_not_there_is_said_to_be_not_found() {
         &format!("/api/v1/runs/{run}/transcript"),
         "/api/v1/deliveries/nope",
         "/api/v1/deliveries/dlv_0198c2d57b1a7c3e9f40a1b2c3d4e5f6",
+        "/api/v1/replays/nope",
+        "/api/v1/replays/rpl_0198c2d57b1a7c3e9f40a1b2c3d4e5f6",
     ] {
         gateway.get(path).await.refused(404, "not_found");
     }
-    for path in ["/api/v1/jobs/nope/run", "/api/v1/jobs/nope/enable", "/api/v1/deliveries/nope/retry"] {
+    let unknown = "dlv_0198c2d57b1a7c3e9f40a1b2c3d4e5f6";
+    for path in [
+        "/api/v1/jobs/nope/run",
+        "/api/v1/jobs/nope/enable",
+        "/api/v1/deliveries/nope/retry",
+        "/api/v1/deliveries/nope/cancel",
+        "/api/v1/deliveries/nope/replay",
+        &format!("/api/v1/deliveries/{unknown}/cancel"),
+        &format!("/api/v1/deliveries/{unknown}/replay"),
+        &format!("/api/v1/runs/{run}/replay"),
+        "/api/v1/replays/nope/cancel",
+        "/api/v1/replays/rpl_0198c2d57b1a7c3e9f40a1b2c3d4e5f6/cancel",
+    ] {
         gateway.post(path, &json!({})).await.refused(404, "not_found");
     }
     gateway.get("/api/v1/nothing").await.refused(404, "no_such_path");

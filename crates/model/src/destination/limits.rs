@@ -45,7 +45,8 @@ impl Limits {
                 return Err(JobError::invalid("limits.maxConcurrent", why));
             }
         };
-        let per_second = fields.value("perSecond").map(rate).transpose()?;
+        let per_second =
+            fields.value("perSecond").map(|given| rate("limits.perSecond", &given)).transpose()?;
         let timeout = fields.text("timeout")?.as_deref().map(timeout).transpose()?;
         fields.close(&[])?;
         Ok(Self { max_concurrent, per_second, timeout })
@@ -66,12 +67,12 @@ impl Limits {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map`, which hands the value over")]
-fn rate(value: Value) -> Result<f64, JobError> {
+/// Reads a rate, which stands in `field`.
+pub(crate) fn rate(field: &str, value: &Value) -> Result<f64, JobError> {
     let given = value.as_f64().filter(|rate| RATES.contains(rate));
     given.ok_or_else(|| {
         let why = format!("`{value}` is not a rate from one a day (0.0000116) to 1000000 a second");
-        JobError::invalid("limits.perSecond", why)
+        JobError::invalid(field, why)
     })
 }
 

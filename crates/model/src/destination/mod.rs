@@ -20,6 +20,7 @@ pub use definition::{DestinationDefinition, Order};
 pub use format::{BodyFormat, ContentType, MAX_TEMPLATE_BYTES, Preset, TemplateHeader, TemplateSpec};
 pub use keys::{RetiringKeys, SigningSettings};
 pub use limits::Limits;
+pub(crate) use limits::rate;
 pub use name::{DestinationName, DestinationNameError};
 pub use network::{ClientCertificate, NetworkSettings};
 pub use retry::{RetryRules, RetrySchedule, RetrySettings};

@@ -27,6 +27,15 @@ pub(super) struct Accepting {
     pub(super) exists: bool,
 }
 
+/// What a replay must know of a destination.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Current {
+    pub(super) id: DestinationId,
+    pub(super) order: Order,
+    /// Whether anything here can send to it.
+    pub(super) can_be_sent_to: bool,
+}
+
 /// The destination of a new delivery. An implicit one comes about when it is first named; a named one that is gone
 /// leaves a row that says so, because the delivery must stand somewhere (invariant 4).
 pub(super) fn accepting(conn: &Connection, target: &Target, now: UnixMs) -> Result<Accepting, StoreError> {
@@ -66,6 +75,36 @@ pub(super) fn accepting_of(conn: &Connection, id: DestinationId) -> Result<Accep
         })
         .map_err(fault)?;
     Ok(Accepting { id, send_empty, order: rows::order(&order).unwrap_or_default(), exists: true })
+}
+
+/// The destination that a delivery of `id` is sent to now. Where that one was removed, another may have its name.
+pub(super) fn current(conn: &Connection, id: DestinationId) -> Result<Option<Current>, StoreError> {
+    conn.prepare_cached(
+        "SELECT now.seq, now.ordering, now.kind FROM destinations was JOIN destinations now \
+         ON now.kind = was.kind AND now.key = was.key AND now.removed = 0 WHERE was.seq = ?1",
+    )
+    .and_then(|mut select| {
+        select
+            .query_row([id.number()], |row| {
+                let order = rows::order(&row.get::<_, String>(1)?).unwrap_or_default();
+                let can_be_sent_to = row.get::<_, String>(2)? != "announce";
+                Ok(Current { id: DestinationId::from_number(row.get(0)?), order, can_be_sent_to })
+            })
+            .optional()
+    })
+    .map_err(fault)
+}
+
+/// The destination that a target is, or was last before it was removed.
+pub(super) fn id_of(conn: &Connection, target: &Target) -> Result<Option<DestinationId>, StoreError> {
+    let (kind, key) = rows::target_key(target);
+    let found = conn
+        .prepare_cached(
+            "SELECT seq FROM destinations WHERE kind = ?1 AND key = ?2 ORDER BY removed, seq DESC LIMIT 1",
+        )
+        .and_then(|mut select| select.query_row(params![kind, key], |row| row.get(0)).optional())
+        .map_err(fault)?;
+    Ok(found.map(DestinationId::from_number))
 }
 
 pub(super) fn insert(

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clawhook_model::{
     AttemptClass, AttemptReport, DeliveryId, DestinationId, EventId, LeaseId, PhaseTimings, UnixMs,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{self, At};
 use super::writer::Raised;
@@ -79,7 +79,8 @@ fn take(
 fn set_aside(conn: &Connection, seq: i64, error: &StoreError, now: UnixMs) -> Result<(), StoreError> {
     tracing::error!(%error, "a delivery cannot be read and is given up");
     conn.prepare_cached(
-        "UPDATE deliveries SET state = 'dead', next_at = NULL, settled_at = ?2, reason = ?3 WHERE seq = ?1",
+        "UPDATE deliveries SET state = 'dead', next_at = NULL, settled_at = ?2, reason = ?3, cause = 'gateway' \
+         WHERE seq = ?1",
     )
     .and_then(|mut update| update.execute(params![seq, At(now), error.to_string()]))
     .map_err(fault)?;
@@ -214,15 +215,27 @@ pub(super) fn unblock(
     key: &str,
     now: UnixMs,
 ) -> Result<(), StoreError> {
+    let head = conn
+        .prepare_cached(
+            "SELECT seq, state FROM deliveries WHERE destination = ?1 AND order_key = ?2 AND order_key IS NOT NULL \
+             AND settled_at IS NULL ORDER BY seq LIMIT 1",
+        )
+        .and_then(|mut select| {
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+            select.query_row(params![destination.number(), key], read).optional()
+        })
+        .map_err(fault)?;
+    let Some((seq, state)) = head else { return Ok(()) };
     let freed = conn
         .prepare_cached(
-            "UPDATE deliveries SET next_at = ?3 WHERE next_at IS NULL AND lease IS NULL AND seq = (SELECT min(seq) \
-             FROM deliveries WHERE destination = ?1 AND order_key = ?2 AND order_key IS NOT NULL AND settled_at IS NULL)",
+            "UPDATE deliveries SET next_at = ?2 WHERE seq = ?1 AND next_at IS NULL AND lease IS NULL",
         )
-        .and_then(|mut update| update.execute(params![destination.number(), key, At(now)]))
+        .and_then(|mut update| update.execute(params![seq, At(now)]))
         .map_err(fault)?;
+    // What was queued again after it had been given up waits among the retries.
+    let class = if state == state_of(QueueClass::Retry) { QueueClass::Retry } else { QueueClass::FirstTry };
     if freed > 0 {
-        raised.queue(QueueNews { destination, class: QueueClass::FirstTry, at: now });
+        raised.queue(QueueNews { destination, class, at: now });
     }
     Ok(())
 }
@@ -245,7 +258,9 @@ pub(super) fn release_order(
         .and_then(|mut update| update.execute([destination.number()]))
         .map_err(fault)?;
     if freed > 0 {
-        raised.queue(QueueNews { destination, class: QueueClass::FirstTry, at: now });
+        for class in [QueueClass::FirstTry, QueueClass::Retry] {
+            raised.queue(QueueNews { destination, class, at: now });
+        }
     }
     Ok(())
 }

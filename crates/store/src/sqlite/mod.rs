@@ -10,6 +10,7 @@ mod ledger;
 mod notices;
 mod outbox;
 mod readers;
+mod replays;
 mod rows;
 mod runs;
 mod schema;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
-    JobId, Lane, OwnerId, RunId, Standing, TranscriptEntry, UnixMs,
+    JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -33,12 +34,13 @@ use tokio::sync::watch;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
-    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried,
-    DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
-    DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated, LeaseBatch,
-    LeaseRequest, NewDestination, NextRun, Occurrence, OpenQueues, OrderHead, QueueNews, QueuedRun,
-    RunFilter, RunFinished, RunPage, RunRecord, RunStarted, SettleAttempt, Settled, StartRun, Store,
-    StoreError, StoredEvent, Topic,
+    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
+    DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved,
+    DestinationUpdated, DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated,
+    LeaseBatch, LeaseRequest, NewDestination, NewReplay, NextRun, Occurrence, OpenQueues, OrderHead,
+    QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
+    RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt,
+    Settled, StartRun, Store, StoreError, StoredEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -250,6 +252,68 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| outbox::page(conn, &filter)).await
     }
 
+    async fn replay_delivery(
+        &self,
+        id: DeliveryId,
+        to: Option<Target>,
+        now: UnixMs,
+    ) -> Result<DeliveryReplayed, StoreError> {
+        self.write("replay_delivery", move |conn, raised| {
+            replays::replay_delivery(conn, raised, id, to.as_ref(), now)
+        })
+        .await
+    }
+
+    async fn replay_run(
+        &self,
+        run: RunId,
+        to: Option<Target>,
+        now: UnixMs,
+    ) -> Result<RunReplayed, StoreError> {
+        // Finding it may take a while, and the writer has better things to do.
+        let event = self.readers.read(move |conn| replays::event_of(conn, run)).await?;
+        self.write("replay_run", move |conn, raised| {
+            replays::replay_run(conn, raised, run, event, to.as_ref(), now)
+        })
+        .await
+    }
+
+    async fn count_replayable(&self, filter: ReplayFilter, now: UnixMs) -> Result<u64, StoreError> {
+        self.readers.read(move |conn| Ok(replays::find(conn, &filter, now)?.matched)).await
+    }
+
+    async fn start_replay(&self, new: NewReplay) -> Result<Option<Replay>, StoreError> {
+        // So may counting.
+        let (filter, now) = (new.filter.clone(), new.now);
+        let found = self.readers.read(move |conn| replays::find(conn, &filter, now)).await?;
+        self.write("start_replay", move |conn, raised| replays::start(conn, raised, &new, found)).await
+    }
+
+    async fn advance_replay(
+        &self,
+        id: ReplayId,
+        most: usize,
+        now: UnixMs,
+    ) -> Result<ReplayAdvanced, StoreError> {
+        self.write("advance_replay", move |conn, raised| replays::advance(conn, raised, id, most, now)).await
+    }
+
+    async fn cancel_replay(&self, id: ReplayId, now: UnixMs) -> Result<ReplayCancelled, StoreError> {
+        self.write("cancel_replay", move |conn, raised| replays::cancel(conn, raised, id, now)).await
+    }
+
+    async fn running_replays(&self) -> Result<Vec<RunningReplay>, StoreError> {
+        self.readers.read(replays::running).await
+    }
+
+    async fn replay(&self, id: ReplayId) -> Result<Option<ReplayWithOutcomes>, StoreError> {
+        self.readers.read(move |conn| replays::get_with_outcomes(conn, id)).await
+    }
+
+    async fn replays(&self, filter: ReplayListFilter) -> Result<ReplayPage, StoreError> {
+        self.readers.read(move |conn| replays::page(conn, &filter)).await
+    }
+
     async fn insert_destination(&self, new: NewDestination) -> Result<Option<Destination>, StoreError> {
         self.write("insert_destination", move |conn, raised| destinations::insert(conn, raised, &new)).await
     }
@@ -312,6 +376,11 @@ impl Store for SqliteStore {
 
     async fn order_heads(&self, id: DestinationId, limit: usize) -> Result<Vec<OrderHead>, StoreError> {
         self.readers.read(move |conn| destinations::order_heads(conn, id, limit)).await
+    }
+
+    async fn destination_id(&self, target: &Target) -> Result<Option<DestinationId>, StoreError> {
+        let target = target.clone();
+        self.readers.read(move |conn| destinations::id_of(conn, &target)).await
     }
 
     async fn destinations(&self, filter: DestinationFilter) -> Result<DestinationPage, StoreError> {

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use clawhook_model::{
-    Attempt, AttemptReport, Delivery, DeliveryBegin, DeliveryId, DeliveryState, DestinationId, EventId,
-    EventKind, JobId, Notice, Order, RunId, RunStatus, Target, UnixMs,
+    Attempt, AttemptReport, DeadCause, Delivery, DeliveryBegin, DeliveryId, DeliveryState, DestinationId,
+    EventId, EventKind, JobId, Notice, Order, RunId, RunStatus, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -12,15 +12,15 @@ use super::destinations::Accepting;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{destinations, fault, jobs, leases, runs};
+use super::{destinations, fault, jobs, leases, replays, runs};
 use crate::{
-    AfterRun, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
-    FinishRun, NewDelivery, QueueClass, QueueNews, SettleAttempt, Settled, Spends, StoreError, Topic,
-    Verdict,
+    AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
+    DeliveryRetried, DeliveryWithAttempts, FinishRun, NewDelivery, NotSentAgain, QueueClass, QueueNews,
+    SettleAttempt, Settled, Spends, StoreError, Topic, Verdict,
 };
 
-const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.destination, d.state, d.attempts, d.created_at, \
-                       d.next_at, d.settled_at, d.reason, t.kind, t.key \
+const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.replay_of, d.destination, d.state, \
+                       d.attempts, d.created_at, d.next_at, d.settled_at, d.reason, d.cause, t.kind, t.key \
                        FROM deliveries d JOIN destinations t ON t.seq = d.destination";
 
 /// A delivery that is to be written.
@@ -92,8 +92,8 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -
     };
     conn.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, required, destination, order_key, state, \
-         next_at, removes_job, reason, created_at, armed_at, settled_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
+         next_at, removes_job, reason, cause, created_at, armed_at, settled_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -109,6 +109,8 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -
             next_at.map(At),
             new.removes_job,
             reason,
+            // Nothing that a receiver did: it could not even be tried.
+            (state == DeliveryState::Dead).then_some(DeadCause::Configuration.as_str()),
             At(now),
             settled_at.map(At),
         ])
@@ -169,12 +171,24 @@ pub(super) fn settle(
     let (destination, order_key): (DestinationId, Option<String>) = place;
     conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, next_at = ?3, settled_at = ?4, retries_used = retries_used + ?5, \
-         refusals = refusals + ?6, reason = ?7, lease = NULL, leased_at = NULL, lease_until = NULL WHERE seq = ?1",
+         refusals = refusals + ?6, reason = ?7, cause = ?8, lease = NULL, leased_at = NULL, lease_until = NULL \
+         WHERE seq = ?1",
     )
     .and_then(|mut update| {
         let (next_at, settled_at) = (next_at.map(At), settled_at.map(At));
         let (retry, refusal) = (spends.a_retry(), spends.a_refusal());
-        update.execute(params![seq, state.as_str(), next_at, settled_at, retry, refusal, settle.reason])
+        let class = settle.attempt.report.class;
+        let cause = (state == DeliveryState::Dead).then(|| DeadCause::of(class).as_str());
+        update.execute(params![
+            seq,
+            state.as_str(),
+            next_at,
+            settled_at,
+            retry,
+            refusal,
+            settle.reason,
+            cause
+        ])
     })
     .map_err(fault)?;
     let attempt = &settle.attempt;
@@ -249,17 +263,32 @@ pub(super) fn retry(
         DeliveryState::Delivered => return Ok(DeliveryRetried::AlreadyDelivered),
         DeliveryState::Suppressed => return Ok(DeliveryRetried::Suppressed),
         _ if matches!(delivery.target, Target::Announce(_)) => return Ok(DeliveryRetried::NoSender),
-        DeliveryState::Pending | DeliveryState::Waiting | DeliveryState::Dead | DeliveryState::Cancelled => {}
+        DeliveryState::Dead | DeliveryState::Cancelled => return rearm(conn, raised, id, now),
+        DeliveryState::Pending | DeliveryState::Waiting => {}
     }
     conn.prepare_cached(
-        "UPDATE deliveries SET state = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, next_at = ?2, \
-         settled_at = NULL, retries_used = 0, refusals = 0, armed_at = ?2 WHERE id = ?1 AND lease IS NULL",
+        "UPDATE deliveries SET next_at = ?2, retries_used = 0, refusals = 0, armed_at = ?2 WHERE id = ?1 AND lease IS NULL",
     )
     .and_then(|mut update| update.execute(params![id.as_bytes(), At(now)]))
     .map_err(fault)?;
-    let class = if delivery.attempts == 0 { QueueClass::FirstTry } else { QueueClass::Retry };
+    let class =
+        if delivery.state == DeliveryState::Pending { QueueClass::FirstTry } else { QueueClass::Retry };
     raised.queue(QueueNews { destination: delivery.destination_id, class, at: now });
     Ok(DeliveryRetried::Due)
+}
+
+fn rearm(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: DeliveryId,
+    now: UnixMs,
+) -> Result<DeliveryRetried, StoreError> {
+    Ok(match replays::replay_delivery(conn, raised, id, None, now)? {
+        DeliveryReplayed::Sent(_) => DeliveryRetried::Due,
+        DeliveryReplayed::Refused(NotSentAgain::NoDestination) => DeliveryRetried::NoDestination,
+        DeliveryReplayed::Refused(_) => DeliveryRetried::NoSender,
+        DeliveryReplayed::NotFound => DeliveryRetried::NotFound,
+    })
 }
 
 pub(super) fn cancel(
@@ -319,7 +348,21 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryWi
             decision: rows::get(row, "decision")?,
         });
     }
-    Ok(Some(DeliveryWithAttempts { delivery, attempts }))
+    Ok(Some(DeliveryWithAttempts { delivery, attempts, replayed_as: replayed_as(conn, id)? }))
+}
+
+fn replayed_as(conn: &Connection, id: DeliveryId) -> Result<Vec<DeliveryId>, StoreError> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT id FROM deliveries WHERE replay_of = ?1 AND replay_of IS NOT NULL ORDER BY seq",
+        )
+        .map_err(fault)?;
+    let mut found = select.query([id.as_bytes()]).map_err(fault)?;
+    let mut ids = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        ids.push(rows::id(row, "id", DeliveryId::from_bytes)?);
+    }
+    Ok(ids)
 }
 
 pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Delivery>, StoreError> {
@@ -333,34 +376,59 @@ pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Delivery>, Sto
     Ok(deliveries)
 }
 
-pub(super) fn page(conn: &Connection, filter: &DeliveryFilter) -> Result<DeliveryPage, StoreError> {
-    let mut conditions = Vec::new();
-    let mut values: Vec<rusqlite::types::Value> = Vec::new();
+/// Conditions on deliveries (`d`), joined by AND, with their values.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    texts: Vec<String>,
+    pub(super) values: Vec<rusqlite::types::Value>,
+}
+
+impl Conditions {
+    pub(super) fn add(&mut self, text: &str, value: impl Into<rusqlite::types::Value>) {
+        self.texts.push(text.to_owned());
+        self.values.push(value.into());
+    }
+
+    /// One of some words, where there are any.
+    pub(super) fn add_words<'w>(&mut self, column: &str, words: impl Iterator<Item = &'w str>) {
+        let words: HashSet<&str> = words.collect();
+        if words.is_empty() {
+            return;
+        }
+        self.texts.push(format!("{column} IN ({})", vec!["?"; words.len()].join(", ")));
+        self.values.extend(words.into_iter().map(|word| word.to_owned().into()));
+    }
+
+    pub(super) fn text(&self) -> String {
+        if self.texts.is_empty() { "1".to_owned() } else { self.texts.join(" AND ") }
+    }
+}
+
+fn conditions(filter: &DeliveryFilter) -> Conditions {
+    let mut conditions = Conditions::default();
     if let Some(job) = &filter.job_id {
         // Deliveries have no index by job; its runs lead to them.
-        conditions.push("d.run_id IN (SELECT id FROM runs WHERE job_id = ?)".to_owned());
-        values.push(job.as_str().to_owned().into());
+        conditions.add("d.run_id IN (SELECT id FROM runs WHERE job_id = ?)", job.as_str().to_owned());
     }
     if let Some(run) = &filter.run_id {
-        conditions.push("d.run_id = ?".to_owned());
-        values.push(run.as_bytes().to_vec().into());
+        conditions.add("d.run_id = ?", run.as_bytes().to_vec());
     }
     if let Some(destination) = filter.destination {
-        conditions.push("d.destination = ?".to_owned());
-        values.push(destination.number().into());
+        conditions.add("d.destination = ?", destination.number());
     }
     for (bound, condition) in [(filter.since, "d.created_at >= ?"), (filter.until, "d.created_at < ?")] {
         if let Some(at) = bound {
-            conditions.push(condition.to_owned());
-            values.push(at.as_millis().into());
+            conditions.add(condition, at.as_millis());
         }
     }
-    let states: HashSet<&str> = filter.states.iter().map(|state| state.as_str()).collect();
-    if !states.is_empty() {
-        conditions.push(format!("d.state IN ({})", vec!["?"; states.len()].join(", ")));
-        values.extend(states.into_iter().map(|state| state.to_owned().into()));
-    }
-    let condition = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
+    conditions.add_words("d.state", filter.states.iter().map(|state| state.as_str()));
+    conditions.add_words("d.cause", filter.causes.iter().map(|cause| cause.as_str()));
+    conditions
+}
+
+pub(super) fn page(conn: &Connection, filter: &DeliveryFilter) -> Result<DeliveryPage, StoreError> {
+    let conditions = conditions(filter);
+    let (condition, mut values) = (conditions.text(), conditions.values);
     let total: i64 = conn
         .prepare_cached(&format!("SELECT count(*) FROM deliveries d WHERE {condition}"))
         .and_then(|mut count| count.query_row(params_from_iter(&values), |row| row.get(0)))
@@ -384,6 +452,7 @@ fn read(row: &Row<'_>) -> Result<Delivery, StoreError> {
         run_id: rows::id_opt(row, "run_id", RunId::from_bytes)?,
         job_id: rows::job_id(row)?,
         required: rows::get(row, "required")?,
+        replay_of: rows::id_opt(row, "replay_of", DeliveryId::from_bytes)?,
         destination_id: DestinationId::from_number(rows::get(row, "destination")?),
         target: rows::target(row)?,
         state: rows::word(row, "state", rows::delivery_state)?,
@@ -392,6 +461,7 @@ fn read(row: &Row<'_>) -> Result<Delivery, StoreError> {
         next_at: rows::at_opt(row, "next_at")?,
         settled_at: rows::at_opt(row, "settled_at")?,
         reason: rows::get(row, "reason")?,
+        cause: rows::word_opt(row, "cause", rows::dead_cause)?,
     })
 }
 
@@ -420,9 +490,27 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
                  AND next_at IS NULL AND lease IS NULL",
             )?,
         deliveries_halted: halted,
-        deliveries_dead: count("SELECT count(*) FROM deliveries WHERE state = 'dead'")?,
+        deliveries_dead: dead(conn)?,
+        replays_running: count("SELECT count(*) FROM replays WHERE state = 'running'")?,
         oldest_due_delivery_at: oldest_due,
     })
+}
+
+fn dead(conn: &Connection) -> Result<DeadCounts, StoreError> {
+    let mut select = conn
+        .prepare_cached("SELECT cause, count(*) AS dead FROM deliveries WHERE state = 'dead' GROUP BY cause")
+        .map_err(fault)?;
+    let mut found = select.query([]).map_err(fault)?;
+    let mut counts = DeadCounts::default();
+    while let Some(row) = found.next().map_err(fault)? {
+        let dead = u64::try_from(rows::get::<i64>(row, "dead")?).unwrap_or(0);
+        match rows::word(row, "cause", rows::dead_cause)? {
+            DeadCause::Receiver => counts.receiver += dead,
+            DeadCause::Configuration => counts.configuration += dead,
+            DeadCause::Gateway => counts.gateway += dead,
+        }
+    }
+    Ok(counts)
 }
 
 /// How many deliveries wait for destinations that are halted, and when the longest overdue one of the others was due.

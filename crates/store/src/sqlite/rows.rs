@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use clawhook_model::{
-    AnnounceTarget, DeliveryState, EventKind, JobId, Lane, Order, Role, Target, Trigger, UnixMs,
+    AnnounceTarget, DeadCause, DeliveryState, EventKind, JobId, Lane, Order, ReplayState, Role, Target,
+    Trigger, UnixMs,
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
@@ -77,6 +78,16 @@ pub(super) fn job_id(row: &Row<'_>) -> Result<JobId, StoreError> {
     text.parse().map_err(|error| StoreError::BadRow(format!("{error}")))
 }
 
+/// Reads a word of a closed list that may be absent.
+pub(super) fn word_opt<T>(
+    row: &Row<'_>,
+    column: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let absent = get::<Option<String>>(row, column)?.is_none();
+    if absent { Ok(None) } else { word(row, column, read).map(Some) }
+}
+
 /// Reads a word of a closed list.
 pub(super) fn word<T>(
     row: &Row<'_>,
@@ -102,6 +113,14 @@ pub(super) fn trigger(text: &str) -> Option<Trigger> {
 
 pub(super) fn delivery_state(text: &str) -> Option<DeliveryState> {
     DeliveryState::ALL.into_iter().find(|state| state.as_str() == text)
+}
+
+pub(super) fn dead_cause(text: &str) -> Option<DeadCause> {
+    DeadCause::ALL.into_iter().find(|cause| cause.as_str() == text)
+}
+
+pub(super) fn replay_state(text: &str) -> Option<ReplayState> {
+    ReplayState::ALL.into_iter().find(|state| state.as_str() == text)
 }
 
 pub(super) fn role(text: &str) -> Option<Role> {

@@ -38,6 +38,7 @@ pub(super) struct Raised {
     schedule: bool,
     outbox: bool,
     settled: bool,
+    replays: bool,
     destinations: Vec<DestinationId>,
     queues: Vec<QueueNews>,
 }
@@ -49,6 +50,7 @@ impl Raised {
             Topic::Schedule => self.schedule = true,
             Topic::Outbox => self.outbox = true,
             Topic::Settled => self.settled = true,
+            Topic::Replays => self.replays = true,
         }
     }
 
@@ -71,6 +73,7 @@ pub(super) struct Topics {
     schedule: watch::Sender<u64>,
     outbox: watch::Sender<u64>,
     settled: watch::Sender<u64>,
+    replays: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -79,6 +82,7 @@ impl Topics {
             Topic::Schedule => self.schedule.subscribe(),
             Topic::Outbox => self.outbox.subscribe(),
             Topic::Settled => self.settled.subscribe(),
+            Topic::Replays => self.replays.subscribe(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Topics {
             (raised.schedule, &self.schedule),
             (raised.outbox, &self.outbox),
             (raised.settled, &self.settled),
+            (raised.replays, &self.replays),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);

@@ -27,7 +27,7 @@ pub(crate) async fn define(world: &World, name: &str, change: Value) -> Destinat
     world.store.insert_destination(new).await.expect("the store answers").expect("the name is free")
 }
 
-async fn job_to(world: &World, id: &str, destination: &str) -> Job {
+pub(crate) async fn job_to(world: &World, id: &str, destination: &str) -> Job {
     let delivery = json!({ "mode": "webhook", "destination": destination });
     world.add_with(id, json!({ "delivery": delivery })).await
 }

@@ -5,5 +5,6 @@ mod faults;
 mod jobs;
 mod ledger;
 mod outbox;
+mod replays;
 mod subscriptions;
 mod world;

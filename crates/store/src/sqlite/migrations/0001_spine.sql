@@ -117,6 +117,8 @@ CREATE TABLE deliveries (
     run_id       BLOB,
     job_id       TEXT NOT NULL,
     required     INTEGER NOT NULL,        -- 1 where the run's job asked for it, and its completion waits for it
+    replay_of    BLOB,                    -- the delivery whose event it carries once more
+    replay       INTEGER,                 -- the replay that queued it last, where one did
     destination  INTEGER NOT NULL REFERENCES destinations (seq),
     order_key    TEXT,                    -- what it keeps an order within, where its destination asks for one
     state        TEXT NOT NULL,
@@ -129,6 +131,7 @@ CREATE TABLE deliveries (
     lease_until  INTEGER,
     removes_job  INTEGER NOT NULL DEFAULT 0,
     reason       TEXT,
+    cause        TEXT,                    -- while it is dead: receiver | configuration | gateway
     created_at   INTEGER NOT NULL,
     armed_at     INTEGER NOT NULL,        -- when its retry schedule began: with it, or when a person asked again
     settled_at   INTEGER
@@ -136,7 +139,9 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_of_run ON deliveries (run_id);
 CREATE INDEX deliveries_due ON deliveries (destination, state, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE lease_until IS NOT NULL;
-CREATE INDEX deliveries_dead ON deliveries (settled_at) WHERE state = 'dead';
+CREATE INDEX deliveries_dead ON deliveries (cause) WHERE state = 'dead';
+CREATE INDEX deliveries_replayed ON deliveries (replay_of) WHERE replay_of IS NOT NULL;
+CREATE INDEX deliveries_of_replay ON deliveries (replay, event_seq, destination, state) WHERE replay IS NOT NULL;
 CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, seq)
     WHERE order_key IS NOT NULL AND settled_at IS NULL;
 
@@ -149,3 +154,23 @@ CREATE TABLE attempts (
     decision     TEXT NOT NULL,
     PRIMARY KEY (delivery_seq, number)
 ) STRICT, WITHOUT ROWID;
+
+-- The sending once more of a range of deliveries. It looks at those that were settled when it began, in their order, and
+-- moves its cursor in the transaction that queues them.
+CREATE TABLE replays (
+    seq         INTEGER PRIMARY KEY,
+    id          BLOB NOT NULL UNIQUE,
+    filter      TEXT NOT NULL,            -- JSON
+    destination INTEGER REFERENCES destinations (seq), -- where to, if not to each one's own
+    per_second  REAL,
+    upto        INTEGER NOT NULL,         -- the last delivery that there was
+    cursor      INTEGER NOT NULL DEFAULT 0, -- the last delivery that it has gone past
+    matched     INTEGER NOT NULL,
+    done        INTEGER NOT NULL DEFAULT 0,
+    skipped     INTEGER NOT NULL DEFAULT 0,
+    state       TEXT NOT NULL,            -- running | done | cancelled
+    reason      TEXT,
+    created_at  INTEGER NOT NULL,
+    ended_at    INTEGER
+) STRICT;
+CREATE INDEX replays_running ON replays (seq) WHERE state = 'running';
