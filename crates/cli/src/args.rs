@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
+use crate::destinations::DestinationsArgs;
 use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
 use crate::replays::ReplaysArgs;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Deliveries(Box<DeliveriesArgs>),
     /// Look at replays, and end them
     Replays(ReplaysArgs),
+    /// Say where events are carried to, and whether anything is sent there
+    Destinations(DestinationsArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
     /// Print the schemas of what webhooks are sent

@@ -104,6 +104,11 @@ impl Call {
         self
     }
 
+    /// Gives the gateway so much longer than an answer usually takes.
+    pub(crate) fn allowing(self, longer: Duration) -> Self {
+        Self { wait: longer, ..self }
+    }
+
     /// Has the gateway hold its answer back for so long.
     pub(crate) fn waiting(self, wait: Duration) -> Self {
         Self { wait, ..self.query("waitSeconds", wait.as_secs()) }

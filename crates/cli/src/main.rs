@@ -21,6 +21,8 @@ mod conformance;
 mod connection;
 mod cron;
 mod deliveries;
+mod destinations;
+mod document;
 mod failure;
 mod gateway;
 mod listen;
@@ -57,6 +59,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
         Command::Deliveries(args) => block_on(deliveries::run(*args, &state_dir, clock.as_ref())),
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
+        Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Schema(args) => schema::run(&args),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),

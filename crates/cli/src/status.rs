@@ -23,7 +23,8 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-/// Shows it. The exit code is 1 where the gateway says that it is not well.
+/// Shows it. The exit code is 0 only where there is nothing to see to: neither a problem of the gateway nor something
+/// that waits for its operator.
 pub(crate) async fn run(
     args: StatusArgs,
     state_dir: &StateDirArgs,
@@ -40,7 +41,11 @@ pub(crate) async fn run(
     for problem in &status.problems {
         output::message("problem", problem);
     }
-    Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for warning in &status.warnings {
+        output::message("warning", warning);
+    }
+    let all_well = status.healthy && status.warnings.is_empty();
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn facts(status: &StatusView, now: UnixMs) -> Vec<(&'static str, String)> {
@@ -49,16 +54,20 @@ fn facts(status: &StatusView, now: UnixMs) -> Vec<(&'static str, String)> {
     };
     let StatusView { jobs, runs, deliveries, .. } = status;
     let pid = status.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+    let halted = match deliveries.halted {
+        0 => String::new(),
+        halted => format!(" ({halted} of them for halted destinations)"),
+    };
     let mut facts = vec![
         ("gateway", format!("clawhook {}{pid}, up {}", status.version, moment::length(status.uptime_ms))),
         ("url", status.url.clone()),
         ("state directory", status.state_dir.clone()),
-        ("healthy", if status.healthy { "yes" } else { "no" }.to_owned()),
+        ("healthy", healthy(status).to_owned()),
         ("schedules", if status.cron.enabled { "on" } else { "off (cron.enabled is false)" }.to_owned()),
         ("jobs", format!("{}, of which {} are enabled", jobs.total, jobs.enabled)),
         ("next run", at(jobs.next_run_at_ms)),
         ("runs", format!("{} running of at most {}, {} queued", runs.running, runs.slots, runs.queued)),
-        ("deliveries", format!("{} open, {}", deliveries.open, dead(deliveries))),
+        ("deliveries", format!("{} open{halted}, {}", deliveries.open, dead(deliveries))),
         ("oldest due delivery", at(deliveries.oldest_due_at_ms)),
         ("store", status.store.path.clone()),
     ];
@@ -83,5 +92,13 @@ fn dead(deliveries: &DeliveriesStatus) -> String {
     match told.as_slice() {
         [] => format!("{} dead", deliveries.dead),
         told => format!("{} dead ({})", deliveries.dead, told.join(", ")),
+    }
+}
+
+fn healthy(status: &StatusView) -> &'static str {
+    match (status.healthy, status.warnings.is_empty()) {
+        (true, true) => "yes",
+        (true, false) => "yes, with warnings",
+        (false, _) => "no",
     }
 }

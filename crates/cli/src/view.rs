@@ -4,7 +4,7 @@
 use clawhook_model::{JobId, Schedule, UnixMs};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output;
@@ -234,6 +234,8 @@ pub(crate) struct DeliveryView {
     #[serde(default)]
     pub(crate) job_id: String,
     #[serde(default)]
+    pub(crate) destination_id: Option<String>,
+    #[serde(default)]
     pub(crate) target: String,
     #[serde(default)]
     pub(crate) state: String,
@@ -252,8 +254,6 @@ pub(crate) struct DeliveryView {
     pub(crate) reason: Option<String>,
     #[serde(default)]
     pub(crate) cause: Option<String>,
-    #[serde(default)]
-    pub(crate) destination_id: Option<String>,
     #[serde(default)]
     pub(crate) replay_of: Option<String>,
     #[serde(default)]
@@ -393,6 +393,144 @@ pub(crate) struct Timings {
     pub(crate) total_us: u64,
 }
 
+/// A destination.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DestinationView {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    #[serde(default)]
+    pub(crate) definition: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) declared_in: Option<String>,
+    #[serde(default)]
+    pub(crate) revision: u64,
+    #[serde(default)]
+    pub(crate) standing: StandingView,
+    #[serde(default)]
+    pub(crate) failing_since_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) queue: QueueView,
+    #[serde(default)]
+    pub(crate) jobs: Vec<String>,
+    #[serde(default)]
+    pub(crate) heads: Vec<OrderHeadView>,
+}
+
+impl DestinationView {
+    /// What it can be called by.
+    pub(crate) fn handle(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+}
+
+/// Whether anything is sent to a destination.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StandingView {
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    #[serde(default)]
+    pub(crate) since_ms: Option<UnixMs>,
+}
+
+impl StandingView {
+    /// The standing with its reason, in a line.
+    pub(crate) fn text(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{} ({detail})", self.state),
+            None => self.state.clone(),
+        }
+    }
+}
+
+/// What waits for a destination.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueView {
+    #[serde(default)]
+    pub(crate) pending: u64,
+    #[serde(default)]
+    pub(crate) waiting: u64,
+    #[serde(default)]
+    pub(crate) leased: u64,
+    #[serde(default)]
+    pub(crate) blocked: u64,
+    #[serde(default)]
+    pub(crate) next_at_ms: Option<UnixMs>,
+}
+
+impl QueueView {
+    /// How many deliveries are not settled.
+    pub(crate) fn open(&self) -> u64 {
+        self.pending + self.waiting + self.leased
+    }
+}
+
+/// A delivery that others of its order wait for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrderHeadView {
+    pub(crate) delivery_id: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) next_at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) behind: u64,
+}
+
+/// A page of destinations.
+#[derive(Deserialize)]
+pub(crate) struct DestinationsPage {
+    pub(crate) destinations: Vec<DestinationView>,
+    #[serde(flatten)]
+    pub(crate) page: Page,
+}
+
+/// What came of a test event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TestView {
+    pub(crate) delivered: bool,
+    #[serde(default)]
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) event_id: String,
+    #[serde(default)]
+    pub(crate) attempt: TestAttempt,
+}
+
+/// The one try of a test event.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TestAttempt {
+    #[serde(default)]
+    pub(crate) class: String,
+    #[serde(default)]
+    pub(crate) status: Option<u16>,
+    #[serde(default)]
+    pub(crate) error: Option<String>,
+    #[serde(default)]
+    pub(crate) response_body: Option<String>,
+    #[serde(default)]
+    pub(crate) response_truncated: bool,
+    #[serde(default)]
+    pub(crate) request_headers: Vec<(String, String)>,
+    /// How long each phase took, in microseconds.
+    #[serde(default)]
+    pub(crate) timings: Map<String, Value>,
+}
+
 /// How the gateway is doing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -409,6 +547,8 @@ pub(crate) struct StatusView {
     pub(crate) healthy: bool,
     #[serde(default)]
     pub(crate) problems: Vec<String>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
     #[serde(default)]
     pub(crate) cron: CronStatus,
     #[serde(default)]
@@ -459,6 +599,8 @@ pub(crate) struct RunsStatus {
 pub(crate) struct DeliveriesStatus {
     #[serde(default)]
     pub(crate) open: u64,
+    #[serde(default)]
+    pub(crate) halted: u64,
     #[serde(default)]
     pub(crate) dead: u64,
     #[serde(default)]

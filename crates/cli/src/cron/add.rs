@@ -10,8 +10,9 @@ use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::{PayloadFlags, Work};
 use super::schedule_flags::{ScheduleFlags, Timing};
-use super::{Misuse, document, show};
+use super::{Misuse, show};
 use crate::client::{Call, Client};
+use crate::document;
 use crate::failure::Failure;
 
 /// The flags of `clawhook cron add`.

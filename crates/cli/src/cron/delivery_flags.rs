@@ -10,9 +10,12 @@ use super::Misuse;
 #[group(multiple = true)]
 #[command(next_help_heading = "Where to")]
 pub(super) struct DeliveryFlags {
-    /// Post the result to this address, signed
+    /// Post the result to this address, signed; may be given several times
     #[arg(long, value_name = "URL", conflicts_with_all = ["announce", "no_deliver", "channel", "to", "account", "thread_id"])]
-    webhook: Option<String>,
+    webhook: Vec<String>,
+    /// Post the result to this destination, signed; may be given several times, and beside --webhook
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["announce", "no_deliver", "channel", "to", "account", "thread_id"])]
+    destination: Vec<String>,
     /// Send the result to a chat channel
     #[arg(long, conflicts_with = "no_deliver")]
     announce: bool,
@@ -45,7 +48,9 @@ impl DeliveryFlags {
         }
         if !settings.contains_key("mode") {
             if settings.keys().all(|key| key == "bestEffort") {
-                return Err(Misuse::new("--best-effort-deliver needs --webhook or --announce"));
+                return Err(Misuse::new(
+                    "--best-effort-deliver needs --webhook, --destination or --announce",
+                ));
             }
             settings.insert("mode".to_owned(), json!("announce"));
         }
@@ -54,15 +59,16 @@ impl DeliveryFlags {
 
     /// The part of the settings that is given; empty where the flags say nothing.
     pub(super) fn read(&self) -> Map<String, Value> {
+        let receivers = self.receivers();
         let mode = match self {
-            Self { webhook: Some(_), .. } => Some("webhook"),
+            _ if !receivers.is_empty() => Some("webhook"),
             Self { announce: true, .. } => Some("announce"),
             Self { no_deliver: true, .. } => Some("none"),
             _ => None,
         };
         let members = [
             ("mode", mode),
-            ("to", self.webhook.as_deref().or(self.to.as_deref())),
+            ("to", self.to.as_deref()),
             ("channel", self.channel.as_deref()),
             ("accountId", self.account.as_deref()),
             ("threadId", self.thread_id.as_deref()),
@@ -71,9 +77,22 @@ impl DeliveryFlags {
             .into_iter()
             .filter_map(|(key, value)| value.map(|value| (key.to_owned(), json!(value))))
             .collect();
+        settings.extend(receivers);
         if self.best_effort_deliver {
             settings.insert("bestEffort".to_owned(), json!(true));
         }
         settings
+    }
+
+    /// The webhook's receivers: one as it is, several as a list.
+    fn receivers(&self) -> Map<String, Value> {
+        let urls = self.webhook.iter().map(|url| ("to".to_owned(), json!(url)));
+        let named = self.destination.iter().map(|name| ("destination".to_owned(), json!(name)));
+        let mut each: Vec<Map<String, Value>> =
+            urls.chain(named).map(|member| Map::from_iter([member])).collect();
+        if each.len() > 1 {
+            return Map::from_iter([("targets".to_owned(), json!(each))]);
+        }
+        each.pop().unwrap_or_default()
     }
 }

@@ -10,8 +10,9 @@ use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::PayloadFlags;
 use super::schedule_flags::{Amendment, ScheduleFlags, Timing};
-use super::{Misuse, document, show};
+use super::{Misuse, show};
 use crate::client::{Call, Client};
+use crate::document;
 use crate::failure::Failure;
 use crate::view::{self, JobView};
 
@@ -63,16 +64,16 @@ struct ClearFlags {
     #[arg(long, conflicts_with = "display_name")]
     clear_display_name: bool,
     /// Let it use the last chat channel
-    #[arg(long, conflicts_with_all = ["channel", "webhook", "no_deliver"])]
+    #[arg(long, conflicts_with_all = ["channel", "webhook", "destination", "no_deliver"])]
     clear_channel: bool,
     /// Take the recipient away
-    #[arg(long, conflicts_with_all = ["to", "webhook", "no_deliver"])]
+    #[arg(long, conflicts_with_all = ["to", "webhook", "destination", "no_deliver"])]
     clear_to: bool,
     /// Take the sending account away
-    #[arg(long, conflicts_with_all = ["account", "webhook", "no_deliver"])]
+    #[arg(long, conflicts_with_all = ["account", "webhook", "destination", "no_deliver"])]
     clear_account: bool,
     /// Take the thread away
-    #[arg(long, conflicts_with_all = ["thread_id", "webhook", "no_deliver"])]
+    #[arg(long, conflicts_with_all = ["thread_id", "webhook", "destination", "no_deliver"])]
     clear_thread_id: bool,
     /// Count a run as completed only if its result arrives
     #[arg(long, conflicts_with = "best_effort_deliver")]

@@ -2,7 +2,6 @@
 
 mod add;
 mod delivery_flags;
-mod document;
 mod edit;
 mod job_flags;
 mod ledger;

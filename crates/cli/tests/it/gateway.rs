@@ -8,22 +8,22 @@ use serde_json::Value;
 use crate::processes::{Home, PATIENCE, Running};
 
 /// A gateway that may call receivers on this machine, and gives up soon.
-struct House {
-    home: Home,
+pub(crate) struct House {
+    pub(crate) home: Home,
     gateway: Running,
 }
 
-const CONFIG: &str = r#"{
+pub(crate) const CONFIG: &str = r#"{
   cron: { webhookSsrfPolicy: { allowedHostnames: ["127.0.0.1"] } },
   delivery: { retrySchedule: ["50ms", "50ms"] },
 }"#;
 
 impl House {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::with(CONFIG)
     }
 
-    fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let home = Home::new();
         home.write(".clawhook/clawhook.json5", config);
         let gateway = home.start(&["gateway", "--port", "0"]);

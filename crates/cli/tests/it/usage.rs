@@ -26,7 +26,10 @@ fn mistakes_in_what_was_typed_end_with_exit_code_2_and_a_message() {
         ("cron add --every 1h --message hi --webhook http://h --announce", "cannot be used with"),
         ("cron add --every 1h --message hi --webhook http://h --channel x", "cannot be used with"),
         ("cron add --every 1h --message hi --no-deliver --announce", "cannot be used with"),
-        ("cron add --every 1h --message hi --best-effort-deliver", "needs --webhook or --announce"),
+        (
+            "cron add --every 1h --message hi --best-effort-deliver",
+            "needs --webhook, --destination or --announce",
+        ),
         ("cron add --every 1h --message hi --session main", "--session main needs --system-event"),
         ("cron add --every 1h --system-event hi --session isolated", "needs --session main"),
         ("cron add --every 1h --message hi --timeout-seconds -1", "unexpected argument"),

@@ -1,4 +1,4 @@
-//! A job's JSON from a file or from standard input, sent as it is.
+//! JSON from a file or from standard input, sent as it is.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 const LONGEST: u64 = 1024 * 1024;
 
 /// Reads `path`, where `-` is standard input.
-pub(super) fn read(path: &Path) -> Result<Value, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
     let (name, text) = if path == Path::new("-") {
         ("standard input".to_owned(), read_to_limit(io::stdin().lock()))
     } else {
