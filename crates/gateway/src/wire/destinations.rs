@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Page;
-use super::words::{DeliveryState, HaltReason};
+use super::words::{DeliveryState, HaltReason, RunStatus};
 use crate::verbs::{DestinationDetail, DestinationTested};
 
 /// One receiver and what waits for it.
@@ -283,6 +283,27 @@ pub(crate) struct DestinationDefinitionView {
     /// Whether a success without a text is sent too; false where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     send_empty: Option<bool>,
+    /// Which events it is sent beside those that jobs send it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriptions: Option<Vec<SubscriptionView>>,
+}
+
+/// Events that a destination wants: all of these kinds that fit every list that is given.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Subscription)]
+pub(crate) struct SubscriptionView {
+    /// The kinds of events.
+    #[schema(min_items = 1, example = json!(["run.finished", "run.missed"]))]
+    events: Vec<String>,
+    /// Of `run.finished`, only runs that ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statuses: Option<Vec<RunStatus>>,
+    /// Only events of these jobs, by their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<Vec<String>>,
+    /// Only events of jobs that run as these agents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agents: Option<Vec<String>>,
 }
 
 /// Bounds on what one destination gets.
@@ -341,6 +362,8 @@ pub(crate) struct DestinationPatch {
     order: Option<OrderView>,
     /// Whether a success without a text is sent too.
     send_empty: Option<bool>,
+    /// Which events it is sent beside those that jobs send it: all of them.
+    subscriptions: Option<Vec<SubscriptionView>>,
 }
 
 /// Why a destination is paused.
@@ -386,11 +409,15 @@ mod tests {
         let definition = json!({
             "url": "https://example.com/", "order": "job", "sendEmpty": true,
             "limits": { "maxConcurrent": 1, "perSecond": 0.5, "timeout": "5s" },
+            "subscriptions": [
+                { "events": ["run.finished"], "statuses": ["error"], "jobs": ["j"], "agents": ["a"] },
+            ],
         });
         let definition = DestinationDefinition::parse(definition).unwrap().to_json();
         assert_documented::<DestinationDefinitionView>(&definition);
         assert_documented::<DestinationPatch>(&definition);
         assert_documented::<LimitsView>(&definition["limits"]);
+        assert_documented::<SubscriptionView>(&definition["subscriptions"][0]);
     }
 
     #[test]

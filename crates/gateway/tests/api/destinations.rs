@@ -145,6 +145,9 @@ async fn an_edit_keeps_what_is_left_out_clears_with_null_and_keeps_what_is_maske
 
     let cleared = edit(json!({ "limits": null, "order": null })).await;
     assert_eq!(cleared.ok(200)["definition"], json!({ "url": "https://example.com/hook?token=***" }));
+    let subscriptions = json!([{ "events": ["run.missed"] }]);
+    let subscribed = edit(json!({ "subscriptions": subscriptions })).await;
+    assert_eq!(subscribed.ok(200)["definition"]["subscriptions"], subscriptions);
     edit(json!({ "name": "other" })).await.refused(422, "invalid_destination");
     edit(json!({ "url": null })).await.refused(422, "invalid_destination");
     edit(json!({ "urk": "x" })).await.refused(422, "unknown_field");
@@ -260,6 +263,7 @@ async fn a_test_event_is_sent_signed_and_marked_and_its_attempt_is_told() {
     let attempt = &tested["attempt"];
     assert_eq!((&attempt["class"], &attempt["status"]), (&json!("delivered"), &json!(200)));
     assert_eq!(attempt["responseBody"], "I did.");
+    assert!(attempt["requestHeaders"].to_string().contains("webhook-id"), "{attempt}");
     assert!(attempt["timings"]["totalUs"].is_u64(), "{attempt}");
 
     let [request] = receiver.requests().try_into().unwrap();
