@@ -25,9 +25,10 @@ impl DeadCause {
     /// The cause of a delivery whose last attempt ended so.
     pub fn of(class: AttemptClass) -> Self {
         match class {
-            AttemptClass::Blocked | AttemptClass::DnsNotFound | AttemptClass::TlsFailed => {
-                Self::Configuration
-            }
+            AttemptClass::Blocked
+            | AttemptClass::DnsNotFound
+            | AttemptClass::TlsFailed
+            | AttemptClass::RenderFailed => Self::Configuration,
             _ if class.is_own_fault() => Self::Gateway,
             _ => Self::Receiver,
         }
