@@ -393,7 +393,7 @@ fn read(row: &Row<'_>) -> Result<Destination, StoreError> {
 
 fn parse(text: &str) -> Result<DestinationDefinition, ()> {
     let value = serde_json::from_str(text).map_err(|_| ())?;
-    DestinationDefinition::parse(value).map_err(|_| ())
+    DestinationDefinition::parse_stored(value).map_err(|_| ())
 }
 
 fn standing(row: &Row<'_>) -> Result<Standing, StoreError> {

@@ -158,7 +158,7 @@ fn with_subscriptions(definition: &str, look: impl FnOnce(&[Subscription])) {
             return look(subscriptions);
         }
         let value = serde_json::from_str(definition).unwrap_or_default();
-        let subscriptions = match DestinationDefinition::parse(value) {
+        let subscriptions = match DestinationDefinition::parse_stored(value) {
             Ok(definition) => definition.subscriptions,
             // Such a destination is paused with this reason as soon as something is to be sent to it.
             Err(_) => Vec::new(),

@@ -308,3 +308,19 @@ async fn what_is_known_of_a_destination_survives_a_restart() {
     let again = world.store.destination_named(&"ops".parse().unwrap()).await.unwrap().unwrap().destination;
     assert_eq!((again.definition, again.failing_since), (ops.definition, since));
 }
+
+#[tokio::test]
+async fn sealed_secrets_are_kept_and_come_back_as_they_were_stored() {
+    let world = World::new();
+    let stored = json!({
+        "url": "https://example.com/ops",
+        "signing": { "secret": { "sealed": "v1.key.text" } },
+        "subscriptions": [{ "events": ["job.added"] }],
+    });
+    let definition = DestinationDefinition::parse_stored(stored.clone()).unwrap();
+    let new = NewDestination { name: "ops".parse().unwrap(), definition, declared_in: None, now: T0 };
+    let ops = world.store.insert_destination(new).await.unwrap().unwrap();
+    assert_eq!(ops.definition.unwrap().to_stored_json(), stored);
+    world.add("told").await;
+    assert_eq!(world.lease(t(1)).await.len(), 1, "its subscriptions are read too");
+}
