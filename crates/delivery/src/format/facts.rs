@@ -33,6 +33,23 @@ pub(super) struct Facts<'a> {
     pub(super) model: Cow<'a, str>,
     pub(super) run_at_ms: Option<UnixMs>,
     pub(super) duration_ms: Option<u64>,
+    /// Of notices: why an instant passed without a run.
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    /// Of notices: how many runs failed before the one that succeeded.
+    failures: Option<u32>,
+    /// Of notices: what was given up.
+    #[serde(borrow)]
+    delivery: GivenUp<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct GivenUp<'a> {
+    #[serde(borrow)]
+    target: Cow<'a, str>,
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
 }
 
 impl<'a> Facts<'a> {
@@ -40,19 +57,30 @@ impl<'a> Facts<'a> {
         serde_json::from_slice(body).map_err(|error| unreadable(&error))
     }
 
-    /// The event in one line: `daily-summary: ok`, `daily-summary: error (timeout)`.
+    /// The event in one line: `daily-summary: ok`, `daily-summary: error (timeout)`, `daily-summary: run missed`.
     pub(super) fn headline(&self, kind: &str) -> String {
         let name = if self.job_name.is_empty() { &self.job_id } else { &self.job_name };
         let subject = if name.is_empty() { Cow::Borrowed(kind) } else { Cow::Owned(one_line(name)) };
         match (&*self.status, &*self.error_reason) {
-            ("", _) => subject.into_owned(),
+            ("", _) if name.is_empty() => subject.into_owned(),
+            ("", _) => format!("{subject}: {}", kind.replace('.', " ")),
             (status, "") => format!("{subject}: {status}"),
             (status, reason) => format!("{subject}: {status} ({reason})"),
         }
     }
 
-    /// What a person wants to read: why it failed, and what was put out.
+    /// What a person wants to read: why it failed, and what was put out; of a notice, why it came.
     pub(super) fn text(&self) -> Cow<'_, str> {
+        if let Some(failures) = self.failures {
+            return Cow::Owned(format!("It succeeded after {failures} failures in a row."));
+        }
+        match (&*self.delivery.target, &*self.delivery.reason) {
+            ("", _) => {}
+            (target, reason) => return Cow::Owned(format!("To {target}: {reason}")),
+        }
+        if !self.reason.is_empty() {
+            return Cow::Borrowed(&self.reason);
+        }
         match (self.error.trim(), self.summary.trim()) {
             ("", summary) => Cow::Borrowed(summary),
             (error, "") => Cow::Borrowed(error),

@@ -1,7 +1,11 @@
 //! Messages for chat services stay within the limits that those publish, whatever a run puts out; and what low-code
 //! receivers map is always there.
 
+use clawhook_model::{DeliveryId, Notice, Preset, RunId};
+
 use super::*;
+
+const T0: UnixMs = UnixMs::from_millis(1_771_372_800_000);
 
 /// Texts that are long, or made of what counts more than it looks, or that try to be more than text.
 fn hostile_texts() -> Vec<String> {
@@ -135,4 +139,34 @@ fn flat_json_has_the_same_members_for_every_event_and_the_event_under_event() {
         }
         assert!(members.windows(2).all(|pair| pair[0] == pair[1]), "{members:?}");
     }
+}
+
+#[test]
+fn a_notice_says_what_happened_and_why() {
+    let (id, at) = (EventId::new(T0), T0);
+    let job = "j1".parse().unwrap();
+    let told = |notice: Notice<'_>| {
+        let body = Bytes::from(notice.to_bytes(id, at, &job, "daily"));
+        let kind = notice.kind().as_str();
+        let rendered = Renderer::new(&BodyFormat::Preset(Preset::Zapier)).unwrap();
+        let rendered =
+            rendered.render(&RenderInput { event_id: id, kind, occurred_at: at, body: &body }).unwrap();
+        let flat: Value = serde_json::from_slice(&rendered.body).unwrap();
+        (flat["headline"].as_str().unwrap().to_owned(), flat["text"].as_str().unwrap().to_owned())
+    };
+    let pair = |headline: &str, text: &str| (headline.to_owned(), text.to_owned());
+    let missed = Notice::RunMissed { due_at: T0, reason: "the gateway was not running" };
+    assert_eq!(told(missed), pair("daily: run missed", "the gateway was not running"));
+    let recovered = Notice::JobRecovered { run_id: RunId::new(T0), failures: 3 };
+    assert_eq!(told(recovered), pair("daily: job recovered", "It succeeded after 3 failures in a row."));
+    let dead = Notice::DeliveryDead {
+        delivery_id: DeliveryId::new(T0),
+        event_id: id,
+        run_id: None,
+        target: "ops",
+        attempts: 10,
+        reason: "HTTP 500",
+    };
+    assert_eq!(told(dead), pair("daily: delivery dead", "To ops: HTTP 500"));
+    assert_eq!(told(Notice::JobRemoved), pair("daily: job removed", ""));
 }
