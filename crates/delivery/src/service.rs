@@ -9,7 +9,7 @@
 //! limit. How many requests are under way is bounded, in all and for each destination, so that a receiver which hangs
 //! cannot take every place.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ const UNSETTLED: usize = 4;
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How long the service waits where the store cannot be read or written.
 const PAUSE: Duration = Duration::from_secs(1);
+/// From how many destinations on those that have no lane any more are forgotten.
+const MANY_KNOWN: usize = 8_192;
 /// How often it is tried to make a destination ready that could not be.
 const PREPARE_EVERY: Duration = Duration::from_mins(1);
 
@@ -209,6 +211,8 @@ struct Dispatcher {
     known: HashMap<DestinationId, Known>,
     /// What waits for destinations that are being learned.
     learning: HashMap<DestinationId, Vec<QueueNews>>,
+    /// Those of them that were changed meanwhile: what is found out may be out of date by then.
+    changed: HashSet<DestinationId>,
     /// When to look again at destinations that could not be made ready. What waits for them is told again then.
     relearn: BTreeMap<DestinationId, UnixMs>,
     /// When to look through all queues: at the start, and where something may have been missed.
@@ -222,6 +226,7 @@ impl Dispatcher {
             rescan_at: Some(UnixMs::from_millis(i64::MIN)),
             known: HashMap::new(),
             learning: HashMap::new(),
+            changed: HashSet::new(),
             relearn: BTreeMap::new(),
             core,
             tasks,
@@ -244,7 +249,9 @@ impl Dispatcher {
     async fn dispatch(&mut self) -> Result<Option<UnixMs>, StoreError> {
         self.rescan().await?;
         for destination in self.core.store.take_changed_destinations() {
-            if self.known.contains_key(&destination) || self.relearn.contains_key(&destination) {
+            if self.learning.contains_key(&destination) {
+                self.changed.insert(destination);
+            } else if self.known.contains_key(&destination) || self.relearn.contains_key(&destination) {
                 self.learn(destination);
             }
         }
@@ -310,9 +317,20 @@ impl Dispatcher {
     fn learned(&mut self, destination: DestinationId, learned: Learned, again: bool) {
         let now = self.core.clock.now();
         let waiting = self.learning.remove(&destination).unwrap_or_default();
+        if self.changed.remove(&destination) {
+            self.learn(destination);
+            self.learning.entry(destination).or_default().extend(waiting);
+            if again {
+                self.rescan_at = Some(now);
+            }
+            return;
+        }
         let look_again = match learned {
             Learned::Ready(known) => {
                 self.scheduler.configure(destination, known.limits, known.sending, now);
+                if self.known.len() >= MANY_KNOWN {
+                    self.known.retain(|known, _| self.scheduler.knows(*known));
+                }
                 self.known.insert(destination, *known);
                 for news in waiting {
                     self.scheduler.has_news(news, now);
