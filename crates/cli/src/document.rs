@@ -1,4 +1,4 @@
-//! JSON from a file or from standard input, sent as it is.
+//! What is taken from a file or from standard input: JSON that is sent as it is, and secrets.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,15 +11,39 @@ use crate::failure::Failure;
 /// The longest body that the gateway takes.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Reads `path`, where `-` is standard input.
+/// Reads the JSON in `path`, where `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
-    let (name, text) = if path == Path::new("-") {
-        ("standard input".to_owned(), read_to_limit(io::stdin().lock()))
+    let text = bytes(path)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::error(format!("{} is not JSON: {error}", name(path))))
+}
+
+/// Reads the secret in `path`, where `-` is standard input. A line break at its end is not part of it.
+pub(crate) fn read_secret(path: &Path) -> Result<String, Failure> {
+    let text = String::from_utf8(bytes(path)?);
+    let text = text.map_err(|_| Failure::error(format!("{} is not UTF-8 text", name(path))))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(Failure::error(format!("{} is empty, and a secret was expected", name(path))));
+    }
+    Ok(secret.to_owned())
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = if is_standard_input(path) {
+        read_to_limit(io::stdin().lock())
     } else {
-        (format!("`{}`", path.display()), File::open(path).and_then(read_to_limit))
+        File::open(path).and_then(read_to_limit)
     };
-    let text = text.map_err(|error| Failure::error(format!("cannot read {name}: {error}")))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::error(format!("{name} is not JSON: {error}")))
+    bytes.map_err(|error| Failure::error(format!("cannot read {}: {error}", name(path))))
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { format!("`{}`", path.display()) }
 }
 
 fn read_to_limit(source: impl io::Read) -> io::Result<Vec<u8>> {

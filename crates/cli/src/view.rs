@@ -489,6 +489,27 @@ pub(crate) struct OrderHeadView {
     pub(crate) behind: u64,
 }
 
+/// A key that was changed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RotatedView {
+    #[serde(default)]
+    pub(crate) secret: Option<String>,
+    #[serde(default)]
+    pub(crate) public_key: Option<String>,
+    pub(crate) overlap_until_ms: UnixMs,
+}
+
+/// What a destination would be sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RenderedView {
+    pub(crate) content_type: String,
+    #[serde(default)]
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
 /// A page of destinations.
 #[derive(Deserialize)]
 pub(crate) struct DestinationsPage {

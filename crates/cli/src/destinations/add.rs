@@ -33,7 +33,7 @@ impl AddArgs {
     pub(super) fn definition(&self) -> Result<Value, Failure> {
         let mut definition = match &self.file {
             Some(file) => document::read(file)?,
-            None => Value::Object(self.definition.read()),
+            None => Value::Object(self.definition.read()?),
         };
         if self.file.is_none() && definition.get("url").is_none() {
             return Err(misuse("add", "a destination needs an address: --webhook, or --file with its `url`"));

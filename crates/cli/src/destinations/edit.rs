@@ -38,6 +38,21 @@ pub(super) struct EditArgs {
 #[group(multiple = true)]
 #[command(next_help_heading = "Take away")]
 struct ClearFlags {
+    /// Do not let the address be private
+    #[arg(long, conflicts_with = "allow_private")]
+    no_allow_private: bool,
+    /// Send this header no more; may be given several times
+    #[arg(long = "clear-header", value_name = "NAME")]
+    clear_headers: Vec<String>,
+    /// Sign with the gateway's secret
+    #[arg(long, conflicts_with = "secret_file")]
+    clear_secret: bool,
+    /// Try a failed delivery again when the gateway does
+    #[arg(long, conflicts_with = "retry")]
+    clear_retry: bool,
+    /// Let it refuse as many tries with a 4xx as the gateway lets
+    #[arg(long, conflicts_with = "client_error_tries")]
+    clear_client_error_tries: bool,
     /// Let it have as many requests at once as the gateway gives
     #[arg(long, conflicts_with = "max_concurrent")]
     clear_max_concurrent: bool,
@@ -58,7 +73,7 @@ impl EditArgs {
         if let Some(file) = &self.file {
             return document::read(file);
         }
-        let mut patch = self.definition.read();
+        let mut patch = self.definition.read()?;
         self.clear.put(&mut patch);
         if patch.is_empty() {
             return Err(misuse("edit", "there is nothing to change: name what is to be otherwise"));
@@ -70,13 +85,20 @@ impl EditArgs {
 impl ClearFlags {
     /// `null` takes a field away.
     fn put(&self, patch: &mut Map<String, Value>) {
-        let limits = [
-            ("maxConcurrent", self.clear_max_concurrent),
-            ("perSecond", self.clear_per_second),
-            ("timeout", self.clear_timeout),
+        let members = [
+            ("network", "allowPrivate", self.no_allow_private),
+            ("signing", "secret", self.clear_secret),
+            ("retry", "schedule", self.clear_retry),
+            ("retry", "clientErrorTries", self.clear_client_error_tries),
+            ("limits", "maxConcurrent", self.clear_max_concurrent),
+            ("limits", "perSecond", self.clear_per_second),
+            ("limits", "timeout", self.clear_timeout),
         ];
-        for (key, _) in limits.iter().filter(|(_, cleared)| *cleared) {
-            patch.entry("limits").or_insert_with(|| json!({}))[*key] = Value::Null;
+        for (section, key, _) in members.into_iter().filter(|(_, _, cleared)| *cleared) {
+            patch.entry(section).or_insert_with(|| json!({}))[key] = Value::Null;
+        }
+        for name in &self.clear_headers {
+            patch.entry("headers").or_insert_with(|| json!({}))[name.to_ascii_lowercase()] = Value::Null;
         }
         if self.no_send_empty {
             patch.insert("sendEmpty".to_owned(), Value::Null);

@@ -4,8 +4,11 @@ mod add;
 mod definition_flags;
 mod edit;
 mod halt;
+mod header_flag;
 mod list;
 mod remove;
+mod render;
+mod rotate;
 mod show;
 mod test;
 
@@ -47,6 +50,10 @@ enum DestinationsCommand {
     Remove(OneArgs),
     /// Send a test event, once, the way that every event goes
     Test(OneArgs),
+    /// Show the body that an event takes there; nothing is sent
+    Render(render::RenderArgs),
+    /// Give it another key to sign with; the old one signs beside it for a while
+    RotateSecret(rotate::RotateArgs),
     /// Send nothing more to it; what waits is kept
     Pause(halt::PauseArgs),
     /// Send to it again, whatever halted it
@@ -92,6 +99,11 @@ pub(crate) async fn run(
         DestinationsCommand::Get(args) => show::run(&client()?, &args, now).await?,
         DestinationsCommand::Remove(args) => remove::run(&client()?, &args).await?,
         DestinationsCommand::Test(args) => return test::run(&client()?, &args).await,
+        DestinationsCommand::Render(args) => render::run(&client()?, &args).await?,
+        DestinationsCommand::RotateSecret(args) => {
+            let request = args.request()?;
+            rotate::run(&client()?, &args.one, request, now).await?;
+        }
         DestinationsCommand::Pause(args) => halt::pause(&client()?, &args).await?,
         DestinationsCommand::Resume(args) => halt::resume(&client()?, &args).await?,
     }

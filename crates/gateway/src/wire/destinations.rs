@@ -7,7 +7,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Page;
-use super::words::{DeliveryState, HaltReason, RunStatus};
+use super::destination_definition::DestinationDefinitionView;
+use super::words::{DeliveryState, HaltReason};
 use crate::verbs::{DestinationDetail, DestinationTested};
 
 /// One receiver and what waits for it.
@@ -266,106 +267,6 @@ impl From<DestinationTested> for DestinationTestView {
     }
 }
 
-/// What an operator says of a destination.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = DestinationDefinition)]
-pub(crate) struct DestinationDefinitionView {
-    /// Where requests go. The query's values are shown as `***`, which, written back, keeps them.
-    #[schema(example = "https://example.com/hook")]
-    url: String,
-    /// How much is sent at once, and how fast.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<LimitsView>,
-    /// Which deliveries wait for the one before them to be settled; `none` where it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order: Option<OrderView>,
-    /// Whether a success without a text is sent too; false where it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    send_empty: Option<bool>,
-    /// Which events it is sent beside those that jobs send it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subscriptions: Option<Vec<SubscriptionView>>,
-}
-
-/// Events that a destination wants: all of these kinds that fit every list that is given.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Subscription)]
-pub(crate) struct SubscriptionView {
-    /// The kinds of events.
-    #[schema(min_items = 1, example = json!(["run.finished", "run.missed"]))]
-    events: Vec<String>,
-    /// Of `run.finished`, only runs that ended so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    statuses: Option<Vec<RunStatus>>,
-    /// Only events of these jobs, by their ids.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jobs: Option<Vec<String>>,
-    /// Only events of jobs that run as these agents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agents: Option<Vec<String>>,
-}
-
-/// Bounds on what one destination gets.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Limits)]
-pub(crate) struct LimitsView {
-    /// Requests under way at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 1000)]
-    max_concurrent: Option<usize>,
-    /// Requests a second, on average.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    per_second: Option<f64>,
-    /// The time for one request, the answer's body included: a duration from 100ms to 5m.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "15s")]
-    timeout: Option<String>,
-}
-
-/// Which deliveries wait for the one before them to be settled.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = Order)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum OrderView {
-    /// None: each goes as soon as it can.
-    None,
-    /// Those of one job.
-    Job,
-    /// All.
-    Destination,
-}
-
-/// A new destination.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DestinationCreate {
-    /// What jobs are to call it: lower-case letters, digits, `-`, `_` and `.`.
-    #[schema(example = "ops", max_length = 63)]
-    name: String,
-    /// The rest is its definition.
-    #[serde(flatten)]
-    definition: DestinationDefinitionView,
-}
-
-/// An edit: what is left out stays, `null` clears. Sections are merged member by member.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DestinationPatch {
-    /// Where requests go.
-    url: Option<String>,
-    /// How much is sent at once, and how fast: the changed members.
-    #[schema(value_type = Option<Object>)]
-    limits: Option<Value>,
-    /// Which deliveries wait for the one before them to be settled.
-    order: Option<OrderView>,
-    /// Whether a success without a text is sent too.
-    send_empty: Option<bool>,
-    /// Which events it is sent beside those that jobs send it: all of them.
-    subscriptions: Option<Vec<SubscriptionView>>,
-}
-
 /// Why a destination is paused.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PauseRequest {
@@ -381,7 +282,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire::jobs::tests::assert_documented;
 
     fn destination(definition: Option<Value>, standing: Standing) -> DestinationWithQueue {
         let definition = definition.map(|definition| DestinationDefinition::parse(definition).unwrap());
@@ -402,22 +302,6 @@ mod tests {
             updated_at: UnixMs::EPOCH,
         };
         DestinationWithQueue { destination, queue: QueueState::default() }
-    }
-
-    #[test]
-    fn the_schema_of_a_definition_has_every_member_that_a_definition_can_have() {
-        let definition = json!({
-            "url": "https://example.com/", "order": "job", "sendEmpty": true,
-            "limits": { "maxConcurrent": 1, "perSecond": 0.5, "timeout": "5s" },
-            "subscriptions": [
-                { "events": ["run.finished"], "statuses": ["error"], "jobs": ["j"], "agents": ["a"] },
-            ],
-        });
-        let definition = DestinationDefinition::parse(definition).unwrap().to_json();
-        assert_documented::<DestinationDefinitionView>(&definition);
-        assert_documented::<DestinationPatch>(&definition);
-        assert_documented::<LimitsView>(&definition["limits"]);
-        assert_documented::<SubscriptionView>(&definition["subscriptions"][0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What is shown carries no secret: a target is masked here or before (invariant 12).
 
 mod deliveries;
+mod destination_definition;
 mod destination_keys;
 mod destinations;
 mod jobs;
@@ -15,11 +16,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
+pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
-pub(crate) use destinations::{
-    DestinationCreate, DestinationDetailView, DestinationList, DestinationPatch, DestinationTestView,
-    PauseRequest,
-};
+pub(crate) use destinations::{DestinationDetailView, DestinationList, DestinationTestView, PauseRequest};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
 pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TestGateway, echo, start_in};
 use crate::receiver::{LOCAL, Receiver};
 
-const DESTINATIONS: &str = "/api/v1/destinations";
+pub(crate) const DESTINATIONS: &str = "/api/v1/destinations";
 
-fn path(handle: &str) -> String {
+pub(crate) fn path(handle: &str) -> String {
     format!("{DESTINATIONS}/{handle}")
 }
 
@@ -17,18 +17,18 @@ fn quiet(name: &str) -> Value {
 }
 
 /// A job whose result goes to these receivers.
-fn job_to(targets: &Value) -> Value {
+pub(crate) fn job_to(targets: &Value) -> Value {
     let mut job = echo("hello");
     job["delivery"] = json!({ "mode": "webhook", "targets": targets });
     job
 }
 
-async fn added(gateway: &TestGateway, definition: &Value) -> Value {
+pub(crate) async fn added(gateway: &TestGateway, definition: &Value) -> Value {
     gateway.post(DESTINATIONS, definition).await.ok(201).clone()
 }
 
 /// Reads until the answer is as it is waited for.
-async fn until(gateway: &TestGateway, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(gateway: &TestGateway, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     loop {
         let answer = gateway.get(path).await.ok(200).clone();
         if is_so(&answer) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clawhook_clock::SystemClock;
+use clawhook_clock::{Clock, SystemClock};
 use clawhook_gateway::config::Config;
 use clawhook_gateway::{Gateway, GatewayOptions, RunError, StartError};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -67,13 +67,22 @@ pub(crate) fn config(text: &str) -> Config {
 
 /// Starts a gateway on a free port of the loopback.
 pub(crate) async fn start_in(state_dir: &Path, config_text: &str) -> Result<Gateway, StartError> {
+    start_at(state_dir, config_text, Arc::new(SystemClock)).await
+}
+
+/// Starts a gateway that goes by this clock.
+pub(crate) async fn start_at(
+    state_dir: &Path,
+    config_text: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Gateway, StartError> {
     let options = GatewayOptions {
         config: config(config_text),
         state_dir: state_dir.to_owned(),
         bind: None,
         port: Some(0),
     };
-    Gateway::start(options, Arc::new(SystemClock)).await
+    Gateway::start(options, clock).await
 }
 
 impl TestGateway {

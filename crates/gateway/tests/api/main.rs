@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
 
 mod counting_receiver;
+mod destination_definitions;
 mod destinations;
 mod door;
 mod harness;

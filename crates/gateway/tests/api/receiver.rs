@@ -18,6 +18,8 @@ pub(crate) const LOCAL: &str = r#"{
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) headers: HashMap<String, String>,
+    /// The body's bytes, as they were signed.
+    pub(crate) body: Vec<u8>,
     pub(crate) event: Value,
 }
 
@@ -78,9 +80,9 @@ async fn serve(mut stream: TcpStream, status: Arc<AtomicU16>, requests: Arc<Mute
                 return;
             }
         }
-        let event = serde_json::from_slice(&bytes[..length]).unwrap();
-        bytes.drain(..length);
-        requests.lock().unwrap().push(Request { headers, event });
+        let body: Vec<u8> = bytes.drain(..length).collect();
+        let event = serde_json::from_slice(&body).unwrap();
+        requests.lock().unwrap().push(Request { headers, body, event });
         let status = status.load(Ordering::SeqCst);
         let answer = format!("HTTP/1.1 {status} As Told\r\ncontent-length: 6\r\n\r\nI did.");
         if stream.write_all(answer.as_bytes()).await.is_err() {
