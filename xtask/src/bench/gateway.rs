@@ -26,7 +26,7 @@ const PAGE: usize = 200;
 /// A gateway that runs.
 #[derive(Debug)]
 pub(super) struct Gateway {
-    _server: Server,
+    server: Server,
     pub(super) address: SocketAddr,
     pub(super) token: String,
     pub(super) pid: u32,
@@ -48,14 +48,19 @@ pub(super) fn prepare(folder: &Path, name: &str) -> Result<(Command, PathBuf), B
         "cron": { "webhookSsrfPolicy": { "allowedHostnames": ["127.0.0.1"] } },
     });
     fs::write(state.join("clawhook.json5"), config.to_string()).map_err(on_state)?;
+    let command = command_on(&state);
+    Ok((command, state))
+}
+
+fn command_on(state: &Path) -> Command {
     let mut command = Command::new(binary());
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("CLAWHOOK_") {
             command.env_remove(variable);
         }
     }
-    command.arg("gateway").env("CLAWHOOK_STATE_DIR", &state).env("CLAWHOOK_LOG", "warn");
-    Ok((command, state))
+    command.arg("gateway").env("CLAWHOOK_STATE_DIR", state).env("CLAWHOOK_LOG", "warn");
+    command
 }
 
 /// The address in what a gateway prints once it listens.
@@ -68,7 +73,27 @@ pub(super) fn wait_for_address(server: &mut Server) -> Result<SocketAddr, BenchE
 
 impl Gateway {
     pub(super) async fn start(folder: &Path, name: &str) -> Result<Self, BenchError> {
-        let (mut command, state) = prepare(folder, name)?;
+        let (command, state) = prepare(folder, name)?;
+        Self::start_with(folder, name, command, state).await
+    }
+
+    /// Ends, and returns where its state lies.
+    pub(super) fn stop(self) -> PathBuf {
+        self.server.stop();
+        self.state
+    }
+
+    /// Starts on the state that another one has left.
+    pub(super) async fn start_again(folder: &Path, name: &str, state: PathBuf) -> Result<Self, BenchError> {
+        Self::start_with(folder, name, command_on(&state), state).await
+    }
+
+    async fn start_with(
+        folder: &Path,
+        name: &str,
+        mut command: Command,
+        state: PathBuf,
+    ) -> Result<Self, BenchError> {
         let mut server = Server::start(name, &mut command, folder)?;
         let address = wait_for_address(&mut server)?;
         let token_file = state.join("gateway-token");
@@ -76,7 +101,7 @@ impl Gateway {
             .map_err(|source| BenchError::File { path: token_file, source })?
             .trim()
             .to_owned();
-        let mut gateway = Self { _server: server, address, token, pid: 0, state };
+        let mut gateway = Self { server, address, token, pid: 0, state };
         let status = gateway.get("/api/v1/status").await?;
         gateway.pid = status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         Ok(gateway)
@@ -85,6 +110,32 @@ impl Gateway {
     pub(super) async fn get(&self, path: &str) -> Result<Value, BenchError> {
         let mut connection = Connection::open(self.address).await?;
         expect_json(&mut connection, &request("GET", path, Some(&self.token), ""), 200).await
+    }
+
+    /// Where its store lies.
+    pub(super) fn store(&self) -> PathBuf {
+        self.state.join("clawhook.db")
+    }
+
+    /// Adds a destination of this name.
+    pub(super) async fn add_destination(&self, name: &str, url: &str) -> Result<(), BenchError> {
+        let body = json!({ "name": name, "url": url }).to_string();
+        self.post("/api/v1/destinations", &body, 201).await
+    }
+
+    /// Sends nothing more to a destination; what comes up for it waits.
+    pub(super) async fn pause(&self, destination: &str) -> Result<(), BenchError> {
+        self.post(&format!("/api/v1/destinations/{destination}/pause"), "", 200).await
+    }
+
+    /// Sends to a destination again.
+    pub(super) async fn resume(&self, destination: &str) -> Result<(), BenchError> {
+        self.post(&format!("/api/v1/destinations/{destination}/resume"), "", 200).await
+    }
+
+    async fn post(&self, path: &str, body: &str, status: u16) -> Result<(), BenchError> {
+        let mut connection = Connection::open(self.address).await?;
+        expect_json(&mut connection, &request("POST", path, Some(&self.token), body), status).await.map(drop)
     }
 
     /// A request that runs a job now.
@@ -112,12 +163,21 @@ impl Gateway {
 
     /// Waits until nothing is under way and no delivery waits.
     pub(super) async fn settle(&self) -> Result<(), BenchError> {
+        self.until_none(&["/runs/queued", "/runs/running", "/deliveries/open"]).await
+    }
+
+    /// Waits until nothing runs; deliveries may wait.
+    pub(super) async fn finish_runs(&self) -> Result<(), BenchError> {
+        self.until_none(&["/runs/queued", "/runs/running"]).await
+    }
+
+    /// Waits until the status counts none of these.
+    async fn until_none(&self, counts: &[&str]) -> Result<(), BenchError> {
         let settled = async {
             loop {
                 let status = self.get("/api/v1/status").await?;
-                let busy = ["/runs/queued", "/runs/running", "/deliveries/open"]
-                    .iter()
-                    .any(|place| status.pointer(place).and_then(Value::as_u64).unwrap_or(0) > 0);
+                let busy =
+                    counts.iter().any(|place| status.pointer(place).and_then(Value::as_u64).unwrap_or(0) > 0);
                 if !busy {
                     return Ok(());
                 }
@@ -183,6 +243,12 @@ pub(super) fn command(name: &str, hook: &str) -> Value {
         "payload": { "kind": "command", "argv": ["echo", "x"] },
         "delivery": { "mode": "webhook", "to": hook },
     })
+}
+
+/// The same job, with its result sent to a destination by its name.
+pub(super) fn sent_to(mut job: Value, destination: &str) -> Value {
+    job["delivery"] = json!({ "mode": "webhook", "destination": destination });
+    job
 }
 
 /// The same job, due once, at an instant.

@@ -6,6 +6,7 @@
 //!
 //! It prints and never fails on slowness: that is for whoever reads the figures.
 
+mod delivery;
 mod gateway;
 mod head_of_line;
 mod idle;
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Fewer events: 20000
     #[arg(long, conflicts_with = "events")]
     quick: bool,
+    /// How many deliveries have been settled in the store that is long in use [default: 1000000; 100000 with --quick]
+    #[arg(long, value_name = "N")]
+    history: Option<usize>,
     /// How many connections ask for runs
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=512))]
     connections: u16,
@@ -73,6 +77,8 @@ enum Part {
     Idle,
     /// Healthy receivers beside hanging ones
     HeadOfLine,
+    /// A backlog, a long history, a destination that hangs, the delay at half the rate
+    Delivery,
 }
 
 /// What else this program can be.
@@ -176,9 +182,11 @@ async fn measure(options: &Options, folder: &Path) -> Result<Vec<Figure>, BenchE
         figures.extend(measured.figures());
         limits = Some(measured);
     }
+    let mut durable_per_s = None;
     if wanted(Part::Throughput) {
         progress.step(format_args!("{events} events the whole way"));
         let whole = throughput::measure(folder, &receiver, events, options.connections.into()).await?;
+        durable_per_s = Some(whole.delivered_per_s);
         figures.extend(whole.into_figures(limits.as_ref()));
     }
     if wanted(Part::Latency) {
@@ -192,6 +200,19 @@ async fn measure(options: &Options, folder: &Path) -> Result<Vec<Figure>, BenchE
     if wanted(Part::Storm) {
         progress.step("Ten thousand jobs due at one instant");
         figures.extend(storm::measure(folder, &receiver).await?);
+    }
+    if wanted(Part::Delivery) {
+        let sizes = delivery::Sizes::new(options.quick, options.history);
+        let connections = options.connections.into();
+        let durable_per_s = match durable_per_s {
+            Some(measured) => measured,
+            None => {
+                progress.step(format_args!("{EVENTS_QUICK} events the whole way, for the rate to halve"));
+                throughput::measure(folder, &receiver, EVENTS_QUICK, connections).await?.delivered_per_s
+            }
+        };
+        let bench = delivery::Bench { folder, receiver: &receiver, progress, sizes, connections };
+        figures.extend(bench.measure(durable_per_s).await?);
     }
     Ok(figures)
 }

@@ -1,5 +1,6 @@
 //! What was measured: one figure a line, for people and for programs.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -34,6 +35,24 @@ impl Figure {
         let verdict = if self.value <= budget { "met" } else { "MISSED" };
         let note = format!("budget {budget} {}: {verdict}, ratio {:.2}", self.unit, self.value / budget);
         self.noted(note)
+    }
+
+    /// Says what the figure is to be at the most, and whether it is.
+    pub(super) fn at_most(self, aim: f64, what: impl Display) -> Self {
+        let met = self.value <= aim;
+        self.aimed("at most", aim, met, &what)
+    }
+
+    /// Says what the figure is to be at the least, and whether it is.
+    pub(super) fn at_least(self, aim: f64, what: impl Display) -> Self {
+        let met = self.value >= aim;
+        self.aimed("at least", aim, met, &what)
+    }
+
+    fn aimed(self, bound: &str, aim: f64, met: bool, what: &dyn Display) -> Self {
+        let verdict = if met { "met" } else { "MISSED" };
+        let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
+        self.noted(format!("aim {bound} {aim}{unit}: {verdict}; {what}"))
     }
 }
 
@@ -99,6 +118,12 @@ impl Times {
     }
 }
 
+/// The one in the middle.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
 /// How many in how long, as a rate in a second.
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than a double's digits")]
 pub(super) fn rate(count: usize, time: Duration) -> f64 {
@@ -133,5 +158,13 @@ mod tests {
     fn a_budget_is_met_up_to_its_very_value() {
         assert!(Figure::new("idle.ready", 100.0, "ms").against(100.0).note.contains("met, ratio 1.00"));
         assert!(Figure::new("idle.ready", 120.0, "ms").against(100.0).note.contains("MISSED, ratio 1.20"));
+    }
+
+    #[test]
+    fn an_aim_is_met_from_its_very_value_on() {
+        assert!(Figure::new("a.b", 0.9, "").at_least(0.9, "x").note.starts_with("aim at least 0.9: met; x"));
+        assert!(Figure::new("a.b", 0.8, "").at_least(0.9, "x").note.contains("MISSED"));
+        assert!(Figure::new("a.b", 20.0, "ms").at_most(20.0, "x").note.starts_with("aim at most 20 ms: met"));
+        assert!(Figure::new("a.b", 21.0, "ms").at_most(20.0, "x").note.contains("MISSED"));
     }
 }

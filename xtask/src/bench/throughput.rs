@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::time::Interval;
+
 use super::BenchError;
 use super::gateway::{Gateway, system_event};
 use super::instant::Instant;
@@ -16,7 +18,7 @@ use super::usage::{Cpu, Memory};
 use super::wire::{Connection, run_in};
 
 /// How many jobs each connection takes in turn, so that one is rarely asked for while it still runs.
-const JOBS_EACH: usize = 8;
+pub(super) const JOBS_EACH: usize = 8;
 /// How long nothing may arrive before the rest is given up.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(300);
 /// After so many answers that are no acceptance, a connection gives up.
@@ -29,10 +31,19 @@ pub(super) struct Throughput {
     figures: Vec<Figure>,
 }
 
+/// How fast runs are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// As fast as the gateway takes them.
+    AsTaken,
+    /// So many a second, on all connections together.
+    PerSecond(f64),
+}
+
 /// What the driver's connections saw.
 #[derive(Debug, Default)]
-struct Driven {
-    accepted: Vec<(u128, Instant)>,
+pub(super) struct Driven {
+    pub(super) accepted: Vec<(u128, Instant)>,
     already_running: usize,
     refused: usize,
 }
@@ -51,7 +62,7 @@ pub(super) async fn measure(
 
     let before = Cpu::of(gateway.pid);
     let began = Instant::now();
-    let driven = drive(&gateway, &jobs, events).await?;
+    let driven = drive(&gateway, &jobs, events, Pace::AsTaken).await?;
     let arrivals = receiver.wait_for(driven.accepted.len(), ARRIVE_WITHIN).await?;
     gateway.settle().await?;
     let cpu = Cpu::of(gateway.pid).since(&before);
@@ -91,13 +102,29 @@ pub(super) async fn measure(
     Ok(Throughput { delivered_per_s, figures })
 }
 
-/// Has `events` runs accepted, as fast as the gateway takes them.
-async fn drive(gateway: &Gateway, jobs: &[String], events: usize) -> Result<Driven, BenchError> {
+/// Has `events` runs accepted, on a connection for each [`JOBS_EACH`] jobs.
+pub(super) async fn drive(
+    gateway: &Gateway,
+    jobs: &[String],
+    events: usize,
+    pace: Pace,
+) -> Result<Driven, BenchError> {
     let open = Arc::new(AtomicUsize::new(events));
+    let began = tokio::time::Instant::now();
+    let connections = jobs.chunks(JOBS_EACH);
+    let count = number(connections.len());
     let mut drivers = Vec::new();
-    for jobs in jobs.chunks(JOBS_EACH) {
+    for (n, jobs) in connections.enumerate() {
         let requests = jobs.iter().map(|job| gateway.run_request(job)).collect();
-        drivers.push(tokio::spawn(drive_connection(gateway.address, requests, open.clone())));
+        let ticks = match pace {
+            Pace::AsTaken => None,
+            // One after another: connections that ask at the same instant would make bursts.
+            Pace::PerSecond(rate) => Some(tokio::time::interval_at(
+                began + Duration::from_secs_f64(number(n) / rate),
+                Duration::from_secs_f64(count / rate),
+            )),
+        };
+        drivers.push(tokio::spawn(drive_connection(gateway.address, requests, open.clone(), ticks)));
     }
     let mut all = Driven::default();
     for driver in drivers {
@@ -113,12 +140,16 @@ async fn drive_connection(
     address: SocketAddr,
     requests: Vec<Vec<u8>>,
     open: Arc<AtomicUsize>,
+    mut ticks: Option<Interval>,
 ) -> Result<Driven, BenchError> {
     let mut driven = Driven::default();
     let mut connection = Connection::open(address).await?;
     let mut requests = requests.iter().cycle();
     let one_less = |open: usize| open.checked_sub(1);
     while open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+        if let Some(ticks) = &mut ticks {
+            ticks.tick().await;
+        }
         for request in requests.by_ref() {
             let answer = connection.exchange(request).await?;
             match (answer.status, run_in(answer.body)) {
