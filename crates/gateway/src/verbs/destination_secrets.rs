@@ -71,6 +71,8 @@ impl Verbs {
                 None => made(key, until)?,
             };
             let mut definition = definition.clone();
+            // What has ended must not begin again with this overlap.
+            definition.signing.retiring.take_if(|retiring| retiring.until <= now);
             definition.signing = match key {
                 RotatedKey::Secret => {
                     let before = definition.signing.secret.clone();

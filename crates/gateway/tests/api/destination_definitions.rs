@@ -132,6 +132,12 @@ async fn a_destination_that_signed_with_the_gateways_keys_gets_its_own_with_an_o
     assert_eq!(rotated.get("secret"), None, "a private key is never shown");
     let request = delivered(&gateway, &receiver).await;
     assert_eq!(signatures(&request), 4, "two of each: {request:?}");
+
+    // A key that was ended at once does not come back with the overlap of another.
+    rotate(&gateway, &json!({ "privateKey": true, "overlap": "0s" })).await.ok(200);
+    rotate(&gateway, &json!({ "secret": true, "overlap": "1h" })).await.ok(200);
+    let request = delivered(&gateway, &receiver).await;
+    assert_eq!(signatures(&request), 3, "two of v1, one of v1a: {request:?}");
     gateway.stop().await;
 }
 
