@@ -11,8 +11,7 @@ pub(super) struct HeaderFlag {
 }
 
 impl HeaderFlag {
-    /// Reads `Name: value`, `Name: env:VARIABLE` or `Name: file:/PATH`. What was typed is not repeated: it may be a
-    /// secret.
+    /// Reads `Name: value`, `Name: env:VARIABLE` or `Name: file:/PATH`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "expected `Name: value`, `Name: env:VARIABLE` or `Name: file:/PATH`";
         let (name, value) = text.split_once(':').ok_or(EXPECTED)?;

@@ -203,3 +203,88 @@ fn a_declared_destination_is_there_and_a_wrong_one_keeps_the_gateway_from_starti
     ended.failed(1, "bad.json5:2:39: `delivery.destinations.ops.ordre` is not a field of a destination");
     ended.failed(1, "did you mean `order`?");
 }
+
+#[test]
+fn a_destination_is_said_with_flags_shown_and_given_another_secret() {
+    let house = House::open();
+    let receiver = house.home.start(&["listen", "--port", "0"]);
+    let old = house.home.write("old", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    let old = old.to_str().unwrap();
+    let added = house.destinations(&[
+        "add",
+        "ops",
+        "--webhook",
+        &receiver.url,
+        "--allow-private",
+        "--header",
+        "X-Home: env:HOME",
+        "--header",
+        "X-Team: ops",
+        "--format",
+        "cloudevents-binary",
+        "--sign",
+        "v1",
+        "--sign",
+        "github",
+        "--secret-file",
+        old,
+        "--retry",
+        "50ms,1m",
+        "--client-error-tries",
+        "2",
+        "--json",
+    ]);
+    assert_eq!(
+        added.json()["definition"],
+        json!({
+            "url": format!("{}/", receiver.url.trim_end_matches('/')),
+            "headers": { "x-home": { "env": "HOME" }, "x-team": "***" },
+            "signing": { "schemes": ["v1", "github"], "secret": "***" },
+            "format": "cloudevents-binary",
+            "retry": { "schedule": ["50ms", "1m"], "clientErrorTries": 2 },
+            "network": { "allowPrivate": true },
+        })
+    );
+
+    let rendered = house.destinations(&["render", "ops"]).ok();
+    let (head, body) = rendered.split_once("\n\n").unwrap();
+    assert!(head.starts_with("content-type: application/json\n") && head.contains("\nce-id: "), "{head}");
+    assert!(body.contains(r#""action":"finished""#), "{body}");
+    let id = house.add("greeter", "echo hello", &receiver.url);
+    let ran = house.home.run(&["cron", "run", &id, "--wait", "--json"]).json();
+    let run = ran["runId"].as_str().unwrap();
+    let rendered = house.destinations(&["render", "ops", "--run", run, "--json"]).json();
+    assert!(rendered["body"].as_str().unwrap().contains(run), "{rendered}");
+
+    let rotated = house.destinations(&["rotate-secret", "ops", "--overlap", "1h"]);
+    assert!(rotated.stderr.contains("note: the secret is shown this once"), "{rotated:?}");
+    let rotated = rotated.ok();
+    assert!(rotated.starts_with("rotated: ops\nsecret: whsec_"), "{rotated}");
+    assert!(rotated.contains("\nold key signs until: in 1h ("), "{rotated}");
+    let brought = house.destinations(&["rotate-secret", "ops", "--secret-file", old]).ok();
+    assert!(!brought.contains("whsec_"), "{brought}");
+    let pair = house.destinations(&["rotate-secret", "ops", "--private-key", "--json"]).json();
+    assert!(pair["publicKey"].as_str().unwrap().starts_with("whpk_"), "{pair}");
+
+    let edited = house.destinations(&[
+        "edit",
+        "ops",
+        "--clear-header",
+        "X-Team",
+        "--header",
+        "X-More: 1",
+        "--clear-retry",
+        "--format",
+        "event",
+        "--json",
+    ]);
+    let edited = edited.json()["definition"].clone();
+    assert_eq!(edited["headers"], json!({ "x-home": { "env": "HOME" }, "x-more": "***" }));
+    assert_eq!((&edited["retry"], edited.get("format")), (&json!({ "clientErrorTries": 2 }), None));
+    house.destinations(&["edit", "ops", "--no-allow-private", "--json"]).ok();
+    let unset = ["edit", "ops", "--header", "X-Key: env:NOT_SET_AT_ALL"];
+    house.destinations(&unset).failed(1, "the environment variable `NOT_SET_AT_ALL` is not set");
+    house
+        .destinations(&["rotate-secret", "ops", "--secret-file", "/nowhere"])
+        .failed(1, "cannot read `/nowhere`");
+}

@@ -31,7 +31,7 @@ impl House {
     }
 
     /// Adds a job that runs a command and sends its output to `url`; gives its id.
-    fn add(&self, name: &str, command: &str, url: &str) -> String {
+    pub(crate) fn add(&self, name: &str, command: &str, url: &str) -> String {
         let args =
             ["cron", "add", "every 1h", "--name", name, "--command", command, "--webhook", url, "--json"];
         self.home.run(&args).json()["id"].as_str().unwrap().to_owned()

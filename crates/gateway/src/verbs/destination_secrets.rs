@@ -65,12 +65,14 @@ impl Verbs {
             let (name, definition) = defined(&found)?;
             self.refuse_declared(name, &found)?;
             let now = self.with.clock.now();
-            let until = now.plus(overlap);
+            let until = whole_second(now.plus(overlap));
             let (source, mut rotated) = match &brought {
                 Some(source) => (source.clone(), Rotated { secret: None, public_key: None, until }),
                 None => made(key, until)?,
             };
             let mut definition = definition.clone();
+            // What has ended must not begin again with this overlap.
+            definition.signing.retiring.take_if(|retiring| retiring.until <= now);
             definition.signing = match key {
                 RotatedKey::Secret => {
                     let before = definition.signing.secret.clone();
@@ -124,6 +126,12 @@ impl Verbs {
     ) -> Result<(), DestinationVerbError> {
         Ok(self.with.delivery.check(name, definition).await?)
     }
+}
+
+/// The second that `instant` lies in. Signatures tell the time in whole seconds, so a key that ends within one would
+/// sign to that second's end; one that is to end at once must not.
+fn whole_second(instant: UnixMs) -> UnixMs {
+    UnixMs::from_millis(instant.as_secs().saturating_mul(1000))
 }
 
 fn made(key: RotatedKey, until: UnixMs) -> Result<(SecretSource, Rotated), NoRandomness> {

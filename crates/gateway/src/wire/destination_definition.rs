@@ -175,7 +175,7 @@ pub(crate) enum FormatName {
 #[schema(as = Template)]
 pub(crate) struct TemplateView {
     /// The template of the body.
-    #[schema(example = "{\"text\": {{ summary }}}")]
+    #[schema(example = "{\"text\": {{ event.summary }}}")]
     body: String,
     /// What the body is declared to be, by which its values are escaped; `application/json` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]

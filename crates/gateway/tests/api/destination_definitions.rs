@@ -132,6 +132,12 @@ async fn a_destination_that_signed_with_the_gateways_keys_gets_its_own_with_an_o
     assert_eq!(rotated.get("secret"), None, "a private key is never shown");
     let request = delivered(&gateway, &receiver).await;
     assert_eq!(signatures(&request), 4, "two of each: {request:?}");
+
+    // A key that was ended at once does not come back with the overlap of another.
+    rotate(&gateway, &json!({ "privateKey": true, "overlap": "0s" })).await.ok(200);
+    rotate(&gateway, &json!({ "secret": true, "overlap": "1h" })).await.ok(200);
+    let request = delivered(&gateway, &receiver).await;
+    assert_eq!(signatures(&request), 3, "two of v1, one of v1a: {request:?}");
     gateway.stop().await;
 }
 
@@ -172,7 +178,10 @@ async fn a_chat_gets_its_own_message_and_headers_come_from_where_they_are_kept()
     assert_eq!(made["definition"]["headers"], json!({ "x-key": { "env": variable }, "x-team": "***" }));
     let request = delivered(&gateway, &receiver).await;
     assert_eq!((request.headers["x-key"].as_str(), request.headers["x-team"].as_str()), (value, "ops"));
-    assert!(request.event["text"].as_str().unwrap().contains("hello"), "{request:?}");
+    assert_eq!(
+        (&request.event["text"], &request.event["blocks"][1]["text"]["text"]),
+        (&json!("echo: ok"), &json!("hello"))
+    );
     assert!(request.event.get("action").is_none(), "{request:?}");
     gateway.stop().await;
 }
@@ -182,15 +191,18 @@ async fn a_template_arrives_as_it_is_shown_and_a_wrong_one_is_refused_with_its_l
     let gateway = TestGateway::start(LOCAL).await;
     let receiver = Receiver::start(200).await;
     let template = |body: &str| {
-        let headers = json!({ "X-Job": "{{ jobName }}" });
+        let headers = json!({ "X-Job": "{{ event.jobName }}" });
         json!({ "format": { "template": { "body": body, "headers": headers } } })
     };
-    let refused = gateway.post(DESTINATIONS, &ops(&receiver, &template("{\n  {{ summary"))).await;
+    let refused = gateway.post(DESTINATIONS, &ops(&receiver, &template("{\n  {{ event.summary"))).await;
     let message = refused.refused(422, "unready")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("`format`") && message.contains("line 2"), "{message}");
 
-    let made = added(&gateway, &ops(&receiver, &template("{\"said\": {{ summary }}}"))).await;
-    assert_eq!(made["definition"]["format"]["template"]["headers"], json!({ "X-Job": "{{ jobName }}" }));
+    let made = added(&gateway, &ops(&receiver, &template("{\"said\": {{ event.summary }}}"))).await;
+    assert_eq!(
+        made["definition"]["format"]["template"]["headers"],
+        json!({ "X-Job": "{{ event.jobName }}" })
+    );
     let request = delivered(&gateway, &receiver).await;
     assert_eq!((&request.event, request.headers["x-job"].as_str()), (&json!({ "said": "hello" }), "echo"));
 
