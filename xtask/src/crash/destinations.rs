@@ -73,7 +73,7 @@ impl DestinationPromises {
 impl DestinationPromise {
     fn compare(&mut self, name: &str, shown: &Value) -> Option<String> {
         self.stored = true;
-        let limit = shown["limits"]["maxConcurrent"].as_u64().unwrap_or(0);
+        let limit = shown["definition"]["limits"]["maxConcurrent"].as_u64().unwrap_or(0);
         if !(self.kept..=self.asked).contains(&limit) {
             return Some(format!(
                 "the destination `{name}` has the limit {limit}, after {} was answered and {} asked for",
@@ -189,8 +189,10 @@ mod tests {
 
     #[test]
     fn a_loss_a_return_a_stranger_and_an_edit_undone_are_found() {
-        let there = |limit: u64| json!({ "name": "a", "limits": { "maxConcurrent": limit } });
-        let stored = || DestinationPromise { stored: true, asked: 10, kept: 9, ..DestinationPromise::default() };
+        let there =
+            |limit: u64| json!({ "name": "a", "definition": { "limits": { "maxConcurrent": limit } } });
+        let stored =
+            || DestinationPromise { stored: true, asked: 10, kept: 9, ..DestinationPromise::default() };
         let removed = DestinationPromise { removal_asked: true, removed: true, ..stored() };
         assert!(promises(stored()).compare(&[there(10)]).is_empty());
         assert!(promises(stored()).compare(&[])[0].contains("is gone"));
