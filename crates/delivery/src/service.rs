@@ -9,7 +9,7 @@
 //! limit. How many requests are under way is bounded, in all and for each destination, so that a receiver which hangs
 //! cannot take every place.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,6 +202,15 @@ struct Known {
     failing_since: Option<UnixMs>,
 }
 
+/// A destination that is being learned.
+#[derive(Default)]
+struct Learning {
+    /// What waits for it.
+    waiting: Vec<QueueNews>,
+    /// Whether it was changed meanwhile, so that what is found out may be what it was before.
+    changed: bool,
+}
+
 /// The one who decides.
 struct Dispatcher {
     core: Arc<Core>,
@@ -209,10 +218,8 @@ struct Dispatcher {
     tell: mpsc::UnboundedSender<News>,
     scheduler: Scheduler,
     known: HashMap<DestinationId, Known>,
-    /// What waits for destinations that are being learned.
-    learning: HashMap<DestinationId, Vec<QueueNews>>,
-    /// Those of them that were changed meanwhile: what is found out may be out of date by then.
-    changed: HashSet<DestinationId>,
+    /// The destinations that are being learned.
+    learning: HashMap<DestinationId, Learning>,
     /// When to look again at destinations that could not be made ready. What waits for them is told again then.
     relearn: BTreeMap<DestinationId, UnixMs>,
     /// When to look through all queues: at the start, and where something may have been missed.
@@ -226,7 +233,6 @@ impl Dispatcher {
             rescan_at: Some(UnixMs::from_millis(i64::MIN)),
             known: HashMap::new(),
             learning: HashMap::new(),
-            changed: HashSet::new(),
             relearn: BTreeMap::new(),
             core,
             tasks,
@@ -249,8 +255,8 @@ impl Dispatcher {
     async fn dispatch(&mut self) -> Result<Option<UnixMs>, StoreError> {
         self.rescan().await?;
         for destination in self.core.store.take_changed_destinations() {
-            if self.learning.contains_key(&destination) {
-                self.changed.insert(destination);
+            if let Some(learning) = self.learning.get_mut(&destination) {
+                learning.changed = true;
             } else if self.known.contains_key(&destination) || self.relearn.contains_key(&destination) {
                 self.learn(destination);
             }
@@ -293,19 +299,23 @@ impl Dispatcher {
 
     /// Hands news of a queue to its lane; a destination that is not known is learned first.
     fn route(&mut self, news: QueueNews) {
-        if let Some(waiting) = self.learning.get_mut(&news.destination) {
-            waiting.push(news);
+        if let Some(learning) = self.learning.get_mut(&news.destination) {
+            learning.waiting.push(news);
         } else if self.known.contains_key(&news.destination) && self.scheduler.knows(news.destination) {
             self.scheduler.has_news(news, self.core.clock.now());
         } else if !self.relearn.contains_key(&news.destination) {
             self.learn(news.destination);
-            self.learning.entry(news.destination).or_default().push(news);
+            self.learning.entry(news.destination).or_default().waiting.push(news);
         }
     }
 
     fn learn(&mut self, destination: DestinationId) {
         let again = self.relearn.remove(&destination).is_some();
         self.learning.entry(destination).or_default();
+        self.spawn_learn(destination, again);
+    }
+
+    fn spawn_learn(&self, destination: DestinationId, again: bool) {
         let (core, tell) = (self.core.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let learned = core.learn(destination).await;
@@ -316,13 +326,10 @@ impl Dispatcher {
 
     fn learned(&mut self, destination: DestinationId, learned: Learned, again: bool) {
         let now = self.core.clock.now();
-        let waiting = self.learning.remove(&destination).unwrap_or_default();
-        if self.changed.remove(&destination) {
-            self.learn(destination);
-            self.learning.entry(destination).or_default().extend(waiting);
-            if again {
-                self.rescan_at = Some(now);
-            }
+        let Learning { waiting, changed } = self.learning.remove(&destination).unwrap_or_default();
+        if changed {
+            self.learning.insert(destination, Learning { waiting, changed: false });
+            self.spawn_learn(destination, again);
             return;
         }
         let look_again = match learned {
@@ -412,15 +419,13 @@ impl Dispatcher {
         let now = self.core.clock.now();
         let switched = self.scheduler.ended(destination, class, ended, now);
         let Some(known) = self.known.get_mut(&destination) else { return };
-        match switched {
-            Some(Switched::Opened) if known.failing_since.is_none() => {
-                known.failing_since = Some(now);
-                self.core.spawn_note(&self.tasks, destination, Some(now));
-            }
-            Some(Switched::Closed) if known.failing_since.take().is_some() => {
-                self.core.spawn_note(&self.tasks, destination, None);
-            }
-            _ => {}
+        if switched == Some(Switched::Opened) && known.failing_since.is_none() {
+            known.failing_since = Some(now);
+            self.core.spawn_note(&self.tasks, destination, Some(now));
+        }
+        // The circuit may be closed already: it is after a restart.
+        if ended.shows_life() && known.failing_since.take().is_some() {
+            self.core.spawn_note(&self.tasks, destination, None);
         }
         let next = known.next_standing(ended, now, &self.core.options);
         if let Some(standing) = next {
@@ -435,9 +440,10 @@ impl Known {
     /// The standing that follows from an attempt's end, where it is another one.
     fn next_standing(&self, ended: Ended, now: UnixMs, options: &DeliveryOptions) -> Option<Standing> {
         match (&self.standing, ended) {
-            (Standing::Paused(Halt { reason: HaltReason::Failing, .. }), Ended::Well | Ended::Answered) => {
-                Some(Standing::Active)
-            }
+            (
+                Standing::Paused(Halt { reason: HaltReason::Failing, .. }),
+                Ended::Well | Ended::Answered | Ended::Throttled { .. },
+            ) => Some(Standing::Active),
             (standing @ (Standing::Active | Standing::Paused(_)), Ended::Badly { .. }) => {
                 let failing_for = now.since(self.failing_since?);
                 let halt = |after: Duration| Halt {
@@ -650,6 +656,7 @@ fn ended(report: &AttemptReport, rules: &RetryRules, now: UnixMs) -> Ended {
     match report.status {
         _ if report.class.is_delivered() => Ended::Well,
         _ if report.class.is_own_fault() => Ended::OwnFault,
+        Some(410) => Ended::Gone,
         Some(429) => Ended::Throttled { hold_until },
         Some(408 | 425) => Ended::Badly { hold_until: None },
         Some(400..=499) => Ended::Answered,

@@ -12,6 +12,7 @@
 
 mod api;
 mod chance;
+mod destinations;
 mod evidence;
 mod gateway;
 mod points;
@@ -197,6 +198,7 @@ impl Trial {
     fn begin_life(&mut self, point: Option<&Point>) -> Result<(Gateway, UnixMs), CrashError> {
         let begun_at = SystemClock.now();
         self.lives.push(begun_at);
+        self.worker.promises.destinations.begin_life();
         Ok((Gateway::start(&self.place, point)?, begun_at))
     }
 
@@ -240,11 +242,14 @@ impl Trial {
     }
 
     /// Measures how soon in a life that goes on which was open at the last death, but for what was cancelled meanwhile or
-    /// goes to where nobody answers well.
+    /// goes to where nobody answers well, or to the steady destination in a life in which that was paused.
     fn measure(&mut self, life: Life, requests_before: usize) {
         let cancelled = &self.worker.promises.cancelled_events;
+        let restless = self.worker.promises.destinations.restless;
         self.open.retain(|delivery| {
-            !cancelled.contains(&delivery.event_id) && !delivery.path.contains(receiver::DOWN)
+            !cancelled.contains(&delivery.event_id)
+                && !delivery.path.contains(receiver::DOWN)
+                && !(restless && delivery.path.ends_with(destinations::STEADY))
         });
         self.recoveries.measure(life, &self.open, &self.receiver.requests_from(requests_before));
     }
@@ -310,6 +315,7 @@ impl Trial {
         };
         let on_api = || on("the gateway's API");
         self.worker.look_around(&api).map_err(on_api())?;
+        self.worker.resume_the_steady_destination(&api).map_err(on_api())?;
         std::thread::sleep(CALM);
         self.worker.end_the_jobs(&api).map_err(on_api())?;
         let life = Life { started_at, listening_since, ended_at: SystemClock.now() };
@@ -419,7 +425,7 @@ impl Trial {
         for operation in OPERATIONS {
             let [before, after] =
                 PLACES.map(|place| self.reached.get(&(operation, place)).copied().unwrap_or(0));
-            row("", format_args!("{operation:<16} {before} before and {after} after the commit"));
+            row("", format_args!("{operation:<18} {before} before and {after} after the commit"));
         }
         row(
             "due instants",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::chance::Chance;
 
 /// Every writing operation of the store, by the name its failpoints have.
-pub(super) const OPERATIONS: [&str; 19] = [
+pub(super) const OPERATIONS: [&str; 23] = [
     "insert_job",
     "update_job",
     "remove_job",
@@ -26,6 +26,10 @@ pub(super) const OPERATIONS: [&str; 19] = [
     "start_replay",
     "advance_replay",
     "cancel_replay",
+    "insert_destination",
+    "update_destination",
+    "remove_destination",
+    "set_standing",
     "note_failing",
 ];
 pub(super) const PLACES: [&str; 2] = ["before_commit", "after_commit"];
@@ -130,9 +134,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fifty_lives_meet_each_point_and_leave_lives_for_random_moments() {
+    fn sixty_lives_meet_each_point_and_leave_lives_for_random_moments() {
         let mut deaths = Deaths::new(Chance::new(1), Duration::from_millis(800), Duration::from_secs(2));
-        let all: Vec<Death> = (1..=50).rev().map(|left| deaths.next(left)).collect();
+        let all: Vec<Death> = (1..=60).rev().map(|left| deaths.next(left)).collect();
         let points: HashSet<(&str, &str)> = all
             .iter()
             .filter_map(|death| match death {
@@ -140,8 +144,8 @@ mod tests {
                 Death::Kill(_) => None,
             })
             .collect();
-        assert_eq!((points.len(), all.len()), (OPERATIONS.len() * PLACES.len(), 50));
+        assert_eq!((points.len(), all.len()), (OPERATIONS.len() * PLACES.len(), 60));
         let kills = all.iter().filter(|death| matches!(death, Death::Kill(_))).count();
-        assert_eq!(kills, 50 - points.len());
+        assert_eq!(kills, 60 - points.len());
     }
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use clawhook_model::{Schedule, UnixMs};
 use serde_json::{Value, json};
 
+use super::destinations::DestinationPromises;
+
 /// What a job is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -64,6 +66,7 @@ pub(super) struct Promises {
     pub(super) accepted_replays: Vec<AcceptedReplay>,
     /// Events of which somebody asked that their delivery be cancelled: nobody waits for those.
     pub(super) cancelled_events: HashSet<String>,
+    pub(super) destinations: DestinationPromises,
     pub(super) broken: Vec<String>,
 }
 
@@ -164,12 +167,12 @@ impl JobPromise {
 }
 
 /// A job that says a text when it is due.
-pub(super) fn system_event(name: &str, schedule: &Schedule, hook: &str) -> Value {
+pub(super) fn system_event(name: &str, schedule: &Schedule, delivery: &Value) -> Value {
     json!({
         "name": name,
         "schedule": schedule,
         "payload": { "kind": "systemEvent", "text": format!("{name} says hello") },
-        "delivery": { "mode": "webhook", "to": hook },
+        "delivery": delivery,
     })
 }
 
@@ -178,7 +181,7 @@ pub(super) fn system_event(name: &str, schedule: &Schedule, hook: &str) -> Value
 const COMMAND: &str = r#"marker=$(mktemp "$MARKERS/$JOB.XXXXXXXXXX") && sleep "$NAP" && echo "$marker""#;
 
 /// A job that runs a command when it is due.
-pub(super) fn command(name: &str, schedule: &Schedule, nap: &str, markers: &str, hook: &str) -> Value {
+pub(super) fn command(name: &str, schedule: &Schedule, nap: &str, markers: &str, delivery: &Value) -> Value {
     json!({
         "name": name,
         "schedule": schedule,
@@ -188,6 +191,6 @@ pub(super) fn command(name: &str, schedule: &Schedule, nap: &str, markers: &str,
             "env": { "MARKERS": markers, "JOB": name, "NAP": nap },
             "timeoutSeconds": 30,
         },
-        "delivery": { "mode": "webhook", "to": hook },
+        "delivery": delivery,
     })
 }

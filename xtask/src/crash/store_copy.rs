@@ -100,6 +100,9 @@ const NEVER_HALF_DONE: [(&str, &str); 17] = [
     ),
 ];
 
+/// Where a destination lies.
+const URL: &str = "CASE t.kind WHEN 'named' THEN t.definition ->> 'url' ELSE t.key END";
+
 /// A copy of the store.
 #[derive(Debug)]
 pub(super) struct StoreCopy {
@@ -196,9 +199,11 @@ impl StoreCopy {
 
     /// Deliveries that wait or were being tried.
     pub(super) fn open_deliveries(&self) -> Result<Vec<OpenDelivery>, StoreCopyError> {
-        let sql = "SELECT d.event_id, coalesce(d.next_at, 0), t.key FROM deliveries d \
-                   JOIN destinations t ON t.seq = d.destination WHERE d.state IN ('pending', 'waiting', 'leased')";
-        self.rows(sql, |row| {
+        let sql = format!(
+            "SELECT d.event_id, coalesce(d.next_at, 0), {URL} FROM deliveries d \
+             JOIN destinations t ON t.seq = d.destination WHERE d.state IN ('pending', 'waiting', 'leased')"
+        );
+        self.rows(&sql, |row| {
             let due_at = UnixMs::from_millis(row.get(1)?);
             let event_id = EventId::from_bytes(row.get(0)?).to_string();
             Ok(OpenDelivery { event_id, path: path_of(&row.get::<_, String>(2)?), due_at })
@@ -225,9 +230,11 @@ impl StoreCopy {
     }
 
     pub(super) fn events(&self) -> Result<Vec<EventRow>, StoreCopyError> {
-        let sql = "SELECT e.id, e.run_id, e.body, d.state, d.attempts, d.required, t.key FROM events e \
-                   JOIN deliveries d ON d.event_seq = e.seq JOIN destinations t ON t.seq = d.destination ORDER BY e.seq";
-        self.rows(sql, |row| {
+        let sql = format!(
+            "SELECT e.id, e.run_id, e.body, d.state, d.attempts, d.required, {URL} FROM events e \
+             JOIN deliveries d ON d.event_seq = e.seq JOIN destinations t ON t.seq = d.destination ORDER BY e.seq"
+        );
+        self.rows(&sql, |row| {
             Ok(EventRow {
                 id: EventId::from_bytes(row.get(0)?).to_string(),
                 run_id: RunId::from_bytes(row.get(1)?).to_string(),

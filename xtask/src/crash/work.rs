@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Api};
 use super::chance::Chance;
+use super::destinations::STEADY;
 use super::promises::{self, AcceptedRun, Ending, Promises, Role};
 
 /// The rest between two requests: a gateway with nothing but requests to answer would show less.
@@ -20,6 +21,8 @@ const REST: Duration = Duration::from_millis(6);
 const BY_HAND: usize = 12;
 /// How long an edit waits at most for the moment in which its job is due.
 const NEAR: Duration = Duration::from_millis(100);
+/// Of how many jobs one names a destination; the others name a URL.
+const NAMED_EACH: u64 = 3;
 const FEW_SPARES: usize = 2;
 /// How many one-shots are made in one life, at most.
 const ONE_SHOTS_IN_A_LIFE: usize = 4;
@@ -52,11 +55,15 @@ enum Task {
     ReplayRange,
     CancelReplay,
     ReplayToWhereNobodyAnswersWell,
+    MakeDestination,
+    EditDestination,
+    RemoveDestination,
+    PauseOrResume,
     Look,
 }
 
 /// Every task, the frequent ones more than once.
-const TASKS: [Task; 18] = [
+const TASKS: [Task; 23] = [
     Task::Run,
     Task::Run,
     Task::Run,
@@ -74,6 +81,11 @@ const TASKS: [Task; 18] = [
     Task::ReplayRun,
     Task::ReplayRange,
     Task::CancelReplay,
+    Task::MakeDestination,
+    Task::EditDestination,
+    Task::RemoveDestination,
+    Task::PauseOrResume,
+    Task::PauseOrResume,
     Task::Look,
 ];
 
@@ -90,8 +102,9 @@ impl Worker {
         }
     }
 
-    /// Makes the jobs that last through all lives.
+    /// Makes the jobs that last through all lives, and the destination that some of them name.
     pub(super) fn make_the_lasting_jobs(&mut self, api: &Api) -> io::Result<()> {
+        self.make_the_steady_destination(api)?;
         let now = SystemClock.now();
         for (every_ms, count) in [(1000, 3), (2000, 2)] {
             for _ in 0..count {
@@ -123,7 +136,7 @@ impl Worker {
             }
             _ => self.wonder_at("the list of jobs", &answer),
         }
-        Ok(())
+        self.look_at_destinations(api)
     }
 
     /// Works until told to stop, or until the gateway is gone. Every second task is one that has `operation` done.
@@ -164,6 +177,10 @@ impl Worker {
             Task::ReplayRange => self.replay_range(api),
             Task::CancelReplay => self.cancel_replay(api),
             Task::ReplayToWhereNobodyAnswersWell => self.replay_to_where_nobody_answers_well(api),
+            Task::MakeDestination => self.make_spare_destination(api),
+            Task::EditDestination => self.edit_destination(api),
+            Task::RemoveDestination => self.remove_spare_destination(api),
+            Task::PauseOrResume => self.pause_or_resume(api),
             Task::Look => api.get("/api/v1/status").map(|answer| self.expect("the status", 200, &answer)),
         }
     }
@@ -280,9 +297,13 @@ impl Worker {
     ) -> io::Result<()> {
         self.names += 1;
         let name = format!("{kind}-{}", self.names);
+        let delivery = match self.names % NAMED_EACH {
+            0 => json!({ "mode": "webhook", "destination": STEADY }),
+            _ => json!({ "mode": "webhook", "to": self.hook }),
+        };
         let mut job = match nap {
-            None => promises::system_event(&name, &schedule, &self.hook),
-            Some(nap) => promises::command(&name, &schedule, nap, &self.markers, &self.hook),
+            None => promises::system_event(&name, &schedule, &delivery),
+            Some(nap) => promises::command(&name, &schedule, nap, &self.markers, &delivery),
         };
         job["enabled"] = json!(role != Role::ByHand);
         self.promises.ask_for(&name, role, schedule, nap.is_some());
@@ -360,6 +381,10 @@ fn task_for(operation: &str) -> Option<Task> {
         "replay_run" => Some(Task::ReplayRun),
         "start_replay" | "advance_replay" => Some(Task::ReplayRange),
         "cancel_replay" => Some(Task::CancelReplay),
+        "insert_destination" => Some(Task::MakeDestination),
+        "update_destination" => Some(Task::EditDestination),
+        "remove_destination" => Some(Task::RemoveDestination),
+        "set_standing" => Some(Task::PauseOrResume),
         "note_failing" => Some(Task::ReplayToWhereNobodyAnswersWell),
         _ => None,
     }

@@ -163,18 +163,21 @@ impl Lane {
     pub(super) fn ended(&mut self, class: QueueClass, ended: Ended, now: UnixMs) -> Option<Switched> {
         self.under_way -= 1;
         self.retries_under_way -= usize::from(class == QueueClass::Retry);
+        // Whatever a probe has found out, the next one is made in its time, unless the destination is resumed before.
+        if ended != Ended::OwnFault
+            && let Sending::Probe { every, next_at } = &mut self.sending
+        {
+            *next_at = now.plus(*every);
+        }
         match ended {
             Ended::Well => {
+                // It ends no hold: what succeeds during one was under way before it was asked for.
                 self.window = (self.window + 1).min(self.limits.max_concurrent);
-                self.hold_until = None;
                 self.breaker.succeeded()
             }
             Ended::Badly { hold_until } => {
                 self.window = (self.window / 2).max(1);
                 self.hold_until = self.hold_until.max(hold_until);
-                if let Sending::Probe { every, next_at } = &mut self.sending {
-                    *next_at = now.plus(*every);
-                }
                 self.breaker.failed(now)
             }
             Ended::Throttled { hold_until } => {
@@ -182,8 +185,9 @@ impl Lane {
                 self.hold_until = self.hold_until.max(hold_until);
                 self.breaker.succeeded()
             }
-            Ended::Answered => {
-                // The receiver is there and refused this very event: that says nothing against the next one.
+            Ended::Answered | Ended::Gone => {
+                // The receiver is there and refused this very event: that says nothing against the next one. Where it
+                // is gone, the destination's standing holds them back.
                 self.breaker.succeeded()
             }
             Ended::OwnFault => {

@@ -61,12 +61,21 @@ pub(crate) enum Ended {
     Well,
     /// The destination refused this event, and would take others.
     Answered,
+    /// The destination wants no event any more, and has been halted for it.
+    Gone,
     /// The destination is there and wants less, perhaps nothing for a while.
     Throttled { hold_until: Option<UnixMs> },
     /// The destination failed, and perhaps asked to be left alone for a while.
     Badly { hold_until: Option<UnixMs> },
     /// The fault is ours; it says nothing of the destination.
     OwnFault,
+}
+
+impl Ended {
+    /// Whether the destination is there: such an end closes its circuit.
+    pub(crate) fn shows_life(self) -> bool {
+        matches!(self, Self::Well | Self::Answered | Self::Gone | Self::Throttled { .. })
+    }
 }
 
 /// What is to be leased from one queue.

@@ -215,6 +215,20 @@ fn who_asks_to_be_left_alone_is() {
 }
 
 #[test]
+fn what_was_under_way_before_a_hold_does_not_end_it() {
+    let mut play = Play::new(8);
+    play.lane(id(1), limits(8));
+    play.put(id(1), QueueClass::FirstTry, T0, 9);
+    play.lease(2);
+    let until = T0.plus_millis(30_000);
+    play.end(0, Ended::Throttled { hold_until: Some(until) });
+    play.end(0, Ended::Well);
+    play.lease(usize::MAX);
+    assert!(play.under_way.is_empty());
+    assert_eq!(play.scheduler.next_alarm(), Some(until));
+}
+
+#[test]
 fn a_paused_destination_gets_one_probe_at_a_time_and_a_disabled_one_nothing() {
     let mut play = Play::new(8);
     let every = Duration::from_hours(1);
@@ -230,6 +244,13 @@ fn a_paused_destination_gets_one_probe_at_a_time_and_a_disabled_one_nothing() {
     assert!(play.scheduler.plan(T0, usize::MAX).is_empty());
     play.scheduler.ended(id(1), QueueClass::FirstTry, Ended::Badly { hold_until: None }, T0);
     assert_eq!(play.scheduler.next_alarm(), Some(T0.plus(every)));
+    for ended in [Ended::Answered, Ended::Gone, Ended::Throttled { hold_until: None }] {
+        let now = play.scheduler.next_alarm().expect("the next probe");
+        let grants = play.scheduler.plan(now, usize::MAX);
+        play.scheduler.leased(grants[0], 1, Some(T0), now);
+        play.scheduler.ended(id(1), QueueClass::FirstTry, ended, now);
+        assert_eq!(play.scheduler.next_alarm(), Some(now.plus(every)), "{ended:?}");
+    }
     play.scheduler.configure(id(1), limits(8), Sending::Yes, T0);
     assert!(play.scheduler.plan(T0, usize::MAX)[0].most > 1, "resumed");
 }
