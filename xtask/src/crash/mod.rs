@@ -247,9 +247,10 @@ impl Trial {
         let cancelled = &self.worker.promises.cancelled_events;
         let restless = self.worker.promises.destinations.restless;
         self.open.retain(|delivery| {
-            !cancelled.contains(&delivery.event_id)
-                && !delivery.path.contains(receiver::DOWN)
-                && !(restless && delivery.path.ends_with(destinations::STEADY))
+            let is_cancelled = cancelled.contains(&delivery.event_id);
+            let is_refused = delivery.path.contains(receiver::DOWN);
+            let may_be_paused = restless && delivery.path.ends_with(destinations::STEADY);
+            !is_cancelled && !is_refused && !may_be_paused
         });
         self.recoveries.measure(life, &self.open, &self.receiver.requests_from(requests_before));
     }
