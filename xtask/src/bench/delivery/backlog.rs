@@ -8,7 +8,7 @@ use crate::bench::gateway::Gateway;
 use crate::bench::instant::Instant;
 use crate::bench::report::{Figure, megabytes, number, rate};
 use crate::bench::throughput::{Pace, drive};
-use crate::bench::usage::Memory;
+use crate::bench::usage::{Cpu, Memory};
 
 const NAME: &str = "backlog";
 /// How long the last of a backlog may take before the rest is given up.
@@ -18,6 +18,8 @@ const ARRIVE_WITHIN: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Drained {
     pub(super) per_s: f64,
+    /// What the gateway's processors had to do for each, in microseconds.
+    pub(super) cpu_us: f64,
     made: usize,
     arrived: usize,
     repeats: usize,
@@ -29,10 +31,11 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>, BenchError
     let gateway = Gateway::start(bench.folder, NAME).await?;
     let jobs = bench.jobs_for(&gateway, NAME, &bench.receiver.hook_url(), bench.connections).await?;
     let drained = drain(bench, &gateway, &jobs, NAME, bench.sizes.backlog).await?;
-    let Drained { per_s, made, arrived, repeats, waiting } = drained;
+    let Drained { per_s, cpu_us, made, arrived, repeats, waiting } = drained;
     Ok(vec![
         Figure::new("delivery.drain", per_s, "/s")
             .noted(format!("resumed to last arrival: {arrived} of {made} that waited, {repeats} twice")),
+        Figure::new("delivery.drain_cpu", cpu_us, "us").noted("of the gateway's processor time for each"),
         Figure::new("delivery.drain_lost", number(made - arrived), ""),
         Figure::new("delivery.waiting_memory", megabytes(waiting.resident_kib), "MB")
             .noted(format!("resident while they waited; at its peak {:.0}", megabytes(waiting.peak_kib))),
@@ -53,11 +56,14 @@ pub(super) async fn drain(
     gateway.finish_runs().await?;
     let waiting = Memory::of(gateway.pid);
 
+    let before = Cpu::of(gateway.pid);
     let began = Instant::now();
     gateway.resume(destination).await?;
     let arrivals = bench.receiver.wait_for(made, ARRIVE_WITHIN).await?;
     let last = arrivals.first.values().copied().max().unwrap_or(began);
     gateway.settle().await?;
+    let cpu = Cpu::of(gateway.pid).since(&before).total();
     let (arrived, repeats) = (arrivals.first.len(), arrivals.repeats);
-    Ok(Drained { per_s: rate(arrived, last.since(began)), made, arrived, repeats, waiting })
+    let cpu_us = cpu.as_secs_f64() * 1e6 / number(arrived.max(1));
+    Ok(Drained { per_s: rate(arrived, last.since(began)), cpu_us, made, arrived, repeats, waiting })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::backlog::drain;
+use super::backlog::{Drained, drain};
 use super::{Bench, read_store};
 use crate::bench::BenchError;
 use crate::bench::gateway::Gateway;
@@ -36,13 +36,14 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>, BenchError
     tokio::task::spawn_blocking(move || fill(&store, &body, settled)).await??;
     let used = Gateway::start_again(bench.folder, USED, state).await?;
 
-    let (mut rates, mut rates_used) = (Vec::new(), Vec::new());
+    let (mut in_new, mut in_used) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        rates.push(drain(bench, &new, &new_jobs, NEW, bench.sizes.round).await?.per_s);
-        rates_used.push(drain(bench, &used, &used_jobs, USED, bench.sizes.round).await?.per_s);
+        in_new.push(drain(bench, &new, &new_jobs, NEW, bench.sizes.round).await?);
+        in_used.push(drain(bench, &used, &used_jobs, USED, bench.sizes.round).await?);
     }
     let counted = count(&used.store())?;
-    let (rate, rate_used) = (median(rates), median(rates_used));
+    let (rate, rate_used) = (median_of(&in_new, |one| one.per_s), median_of(&in_used, |one| one.per_s));
+    let (cpu, cpu_used) = (median_of(&in_new, |one| one.cpu_us), median_of(&in_used, |one| one.cpu_us));
     let note = format!("median of {ROUNDS} backlogs of {}, in turns", bench.sizes.round);
     Ok(vec![
         Figure::new("delivery.drain_new", rate, "/s").noted(format!("{note}, in a new store")),
@@ -50,7 +51,16 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>, BenchError
             .noted(format!("the same with {settled} settled before; {counted} deliveries in the end")),
         Figure::new("delivery.drain_used_of_new", rate_used / rate, "")
             .at_least(AIM, "the rate with a long history, of that with none"),
+        Figure::new("delivery.cpu_new", cpu, "us")
+            .noted("the gateway's processor time for each, in a new store"),
+        Figure::new("delivery.cpu_used", cpu_used, "us").noted("the same with the history"),
+        Figure::new("delivery.cpu_new_of_used", cpu / cpu_used, "")
+            .at_least(AIM, "the ratio that other programs on the machine disturb least"),
     ])
+}
+
+fn median_of(drains: &[Drained], value: impl Fn(&Drained) -> f64) -> f64 {
+    median(drains.iter().map(value).collect())
 }
 
 /// Writes deliveries that are settled into a store that no gateway has open.
