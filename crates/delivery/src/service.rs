@@ -20,8 +20,8 @@ use clawhook_model::{
     EventId, EventKind, Halt, HaltReason, PhaseTimings, RetryAfter, RetryRules, Standing, UnixMs,
 };
 use clawhook_store::{
-    LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt, Settled,
-    Store, StoreError, Topic,
+    Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
+    Settled, Store, StoreError, Topic,
 };
 use http::{HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -532,12 +532,16 @@ impl Core {
     /// lead to it again.
     async fn set_standing(&self, destination: DestinationId, standing: Standing) {
         let halt = standing.halt().map(|halt| halt.detail.clone());
-        let is_now = standing.as_str();
-        if let Err(error) = self.store.set_standing(destination, standing, self.clock.now()).await {
-            tracing::error!(%destination, %error, "a destination's standing cannot be written");
-            return;
+        let (wanted, now) = (standing.clone(), self.clock.now());
+        match self.store.set_standing(destination, wanted, Decider::Gateway, now).await {
+            Ok(Some(found)) if found.standing == standing => {
+                let is_now = standing.as_str();
+                tracing::warn!(%destination, is_now, why = halt.as_deref(), "a destination's standing changed");
+            }
+            // A person decided otherwise meanwhile, or the destination is gone.
+            Ok(_) => {}
+            Err(error) => tracing::error!(%destination, %error, "a destination's standing cannot be written"),
         }
-        tracing::warn!(%destination, is_now, why = halt.as_deref(), "a destination's standing changed");
     }
 
     fn spawn_note(self: &Arc<Self>, tasks: &TaskTracker, destination: DestinationId, since: Option<UnixMs>) {

@@ -4,21 +4,21 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use crate::job_error::JobError;
+use crate::definition_error::DefinitionError;
 use crate::time::{MAX_DATE_MS, UnixMs};
 
 /// Reads an absolute instant: digits are milliseconds since the epoch, anything else is ISO 8601, and what has no
 /// offset is read in UTC.
-pub fn parse_at(text: &str) -> Result<UnixMs, JobError> {
+pub fn parse_at(text: &str) -> Result<UnixMs, DefinitionError> {
     parse_at_in(text, &TimeZone::UTC)
 }
 
 /// As [`parse_at`], but what has no offset is read in `zone`.
-pub fn parse_at_in(text: &str, zone: &TimeZone) -> Result<UnixMs, JobError> {
+pub fn parse_at_in(text: &str, zone: &TimeZone) -> Result<UnixMs, DefinitionError> {
     let text = text.trim();
     let instant = digits(text).or_else(|| with_offset(text)).or_else(|| civil(text, zone));
     instant.filter(|at| (0..=MAX_DATE_MS).contains(&at.as_millis())).ok_or_else(|| {
-        JobError::invalid(
+        DefinitionError::invalid(
             "schedule.at",
             format!("Invalid schedule.at: expected ISO-8601 timestamp (got `{text}`)"),
         )

@@ -4,11 +4,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::at::parse_at;
+use crate::definition_error::DefinitionError;
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::fields::Fields;
 use crate::id::AgentId;
 use crate::job::{JobDefinition, SessionTarget, WakeMode};
-use crate::job_error::JobError;
 use crate::payload::Payload;
 use crate::schedule::Schedule;
 use crate::time::{MAX_DATE_MS, UnixMs};
@@ -29,23 +29,23 @@ const LONGEST_NAME: usize = 200;
 
 impl JobDefinition {
     /// Reads the definition of a new job. `now` is the anchor of an interval that names none.
-    pub fn parse(value: Value, now: UnixMs) -> Result<Self, JobError> {
+    pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let value = hoist_legacy(unwrap_envelope(value))?;
         Self::read(value, now)
     }
 
     /// Reads a definition as the store wrote it.
-    pub fn from_stored_json(value: Value) -> Result<Self, JobError> {
+    pub fn from_stored_json(value: Value) -> Result<Self, DefinitionError> {
         Self::read(value, UnixMs::EPOCH)
     }
 
-    pub(crate) fn read(value: Value, now: UnixMs) -> Result<Self, JobError> {
+    pub(crate) fn read(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("", value)?;
         let schedule_value =
-            fields.value("schedule").ok_or(JobError::Missing { field: "schedule".to_owned() })?;
+            fields.value("schedule").ok_or(DefinitionError::Missing { field: "schedule".to_owned() })?;
         let schedule = parse_schedule(schedule_value, now)?;
         let payload_value =
-            fields.value("payload").ok_or(JobError::Missing { field: "payload".to_owned() })?;
+            fields.value("payload").ok_or(DefinitionError::Missing { field: "payload".to_owned() })?;
         let payload = Payload::parse(payload_value)?;
         let name = match fields.text("name")? {
             Some(name) => name.trim().to_owned(),
@@ -72,13 +72,13 @@ impl JobDefinition {
     }
 
     /// The rules between fields (contract §1.3, §1.4).
-    fn check(&self) -> Result<(), JobError> {
+    fn check(&self) -> Result<(), DefinitionError> {
         if self.name.chars().count() > LONGEST_NAME {
             let why = format!(
                 "a name has at most {LONGEST_NAME} characters, this one has {}",
                 self.name.chars().count()
             );
-            return Err(JobError::invalid("name", why));
+            return Err(DefinitionError::invalid("name", why));
         }
         match (self.session_target, &self.payload) {
             (SessionTarget::Main, Payload::SystemEvent { .. })
@@ -95,19 +95,19 @@ impl JobDefinition {
         if self.session_target == SessionTarget::Main {
             if matches!(self.delivery.mode, DeliveryMode::Announce(_)) {
                 let why = "cron channel delivery config is only supported for sessionTarget=\"isolated\"";
-                return Err(JobError::invalid("delivery.mode", why));
+                return Err(DefinitionError::invalid("delivery.mode", why));
             }
             if self.agent_id.as_ref().is_some_and(|agent| *agent != AgentId::main()) {
                 let why = "a main job runs in the default agent's session; use sessionTarget `isolated` for another agent";
-                return Err(JobError::invalid("agentId", why));
+                return Err(DefinitionError::invalid("agentId", why));
             }
         }
         Ok(())
     }
 }
 
-fn pairing(target: &str, payload: &Payload, rule: &'static str) -> JobError {
-    JobError::Pairing { target: target.to_owned(), payload: payload.kind(), rule }
+fn pairing(target: &str, payload: &Payload, rule: &'static str) -> DefinitionError {
+    DefinitionError::Pairing { target: target.to_owned(), payload: payload.kind(), rule }
 }
 
 /// `{data: {…}}` and `{job: {…}}` are taken for what is in them.
@@ -124,7 +124,7 @@ fn unwrap_envelope(value: Value) -> Value {
 }
 
 /// Moves what older clients write at the top into the payload and the delivery, and drops what a read added.
-fn hoist_legacy(value: Value) -> Result<Value, JobError> {
+fn hoist_legacy(value: Value) -> Result<Value, DefinitionError> {
     let Value::Object(mut top) = value else { return Ok(value) };
     for key in READ_ONLY {
         top.remove(*key);
@@ -147,7 +147,7 @@ fn move_into<'a>(
     top: &mut Map<String, Value>,
     into: &'static str,
     keys: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<(), JobError> {
+) -> Result<(), DefinitionError> {
     for (from, to) in keys {
         let Some(value) = top.remove(from) else { continue };
         match top.entry(into).or_insert_with(|| Value::Object(Map::new())) {
@@ -164,7 +164,7 @@ fn move_into<'a>(
 }
 
 /// Reads a schedule, with the leniency of contract §1.2.
-pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, JobError> {
+pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, DefinitionError> {
     let mut fields = Fields::open("schedule", value)?;
     let kind = fields.text("kind")?.map(|kind| kind.trim().to_lowercase());
     let at = fields.value("at").or(fields.value("atMs"));
@@ -175,52 +175,59 @@ pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, JobE
         None if at.is_some() => "at",
         None if every_ms.is_some() => "every",
         None if expr.is_some() => "cron",
-        None => return Err(JobError::Missing { field: "schedule.kind".to_owned() }),
+        None => return Err(DefinitionError::Missing { field: "schedule.kind".to_owned() }),
     };
     let schedule = match kind {
         "at" => Schedule::At { at: parse_instant(&fields, at)? },
         "every" => {
-            let every_ms = every_ms.ok_or(JobError::Missing { field: "schedule.everyMs".to_owned() })?;
+            let every_ms =
+                every_ms.ok_or(DefinitionError::Missing { field: "schedule.everyMs".to_owned() })?;
             let anchor_ms = fields.count("anchorMs")?;
             parse_every(every_ms, anchor_ms, now)?
         }
         "cron" => Schedule::Cron {
-            expr: expr.ok_or(JobError::Missing { field: "schedule.expr".to_owned() })?.trim().to_owned(),
+            expr: expr
+                .ok_or(DefinitionError::Missing { field: "schedule.expr".to_owned() })?
+                .trim()
+                .to_owned(),
             tz: fields.text("tz")?.map(|tz| tz.trim().to_owned()),
             stagger_ms: parse_stagger(fields.value("staggerMs").as_ref())?,
         },
         "on-exit" | "stream" | "event" => {
             let why = format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run");
-            return Err(JobError::invalid("schedule.kind", why));
+            return Err(DefinitionError::invalid("schedule.kind", why));
         }
         other => {
-            return Err(JobError::invalid("schedule.kind", format!("`{other}` is not at, every or cron")));
+            return Err(DefinitionError::invalid(
+                "schedule.kind",
+                format!("`{other}` is not at, every or cron"),
+            ));
         }
     };
     fields.close(&[])?;
     Ok(schedule)
 }
 
-fn parse_instant(fields: &Fields, at: Option<Value>) -> Result<UnixMs, JobError> {
+fn parse_instant(fields: &Fields, at: Option<Value>) -> Result<UnixMs, DefinitionError> {
     match at {
-        None => Err(JobError::Missing { field: "schedule.at".to_owned() }),
+        None => Err(DefinitionError::Missing { field: "schedule.at".to_owned() }),
         Some(Value::String(text)) => parse_at(&text),
         Some(Value::Number(number)) => parse_at(&number.to_string()),
         Some(other) => Err(fields.wrong_type("at", "an ISO-8601 timestamp", &other)),
     }
 }
 
-fn parse_every(every_ms: u64, anchor_ms: Option<u64>, now: UnixMs) -> Result<Schedule, JobError> {
+fn parse_every(every_ms: u64, anchor_ms: Option<u64>, now: UnixMs) -> Result<Schedule, DefinitionError> {
     let bound = MAX_DATE_MS.unsigned_abs();
     if !(1..=bound).contains(&every_ms) {
         let why = format!("`{every_ms}` is not an interval: expected 1 to {bound} milliseconds");
-        return Err(JobError::invalid("schedule.everyMs", why));
+        return Err(DefinitionError::invalid("schedule.everyMs", why));
     }
     let anchor_ms = match anchor_ms.map(i64::try_from) {
         None => now,
         Some(Ok(ms)) if ms <= MAX_DATE_MS => UnixMs::from_millis(ms),
         Some(_) => {
-            return Err(JobError::invalid(
+            return Err(DefinitionError::invalid(
                 "schedule.anchorMs",
                 "the anchor lies beyond what a date can hold",
             ));
@@ -230,7 +237,7 @@ fn parse_every(every_ms: u64, anchor_ms: Option<u64>, now: UnixMs) -> Result<Sch
 }
 
 /// A number or a numeric text, rounded down; a negative one is 0 (contract §1.2).
-fn parse_stagger(value: Option<&Value>) -> Result<Option<u64>, JobError> {
+fn parse_stagger(value: Option<&Value>) -> Result<Option<u64>, DefinitionError> {
     let number = match value {
         None => return Ok(None),
         Some(Value::Number(number)) => number.as_f64(),
@@ -241,11 +248,14 @@ fn parse_stagger(value: Option<&Value>) -> Result<Option<u64>, JobError> {
     match number.map(f64::floor) {
         Some(ms) if ms < 0.0 => Ok(Some(0)),
         Some(ms) if ms <= 8.64e15 => Ok(Some(ms as u64)),
-        _ => Err(JobError::invalid("schedule.staggerMs", "expected a number of milliseconds of at least 0")),
+        _ => Err(DefinitionError::invalid(
+            "schedule.staggerMs",
+            "expected a number of milliseconds of at least 0",
+        )),
     }
 }
 
-fn parse_target(given: Option<&str>, payload: &Payload) -> Result<SessionTarget, JobError> {
+fn parse_target(given: Option<&str>, payload: &Payload) -> Result<SessionTarget, DefinitionError> {
     match given.map(str::trim) {
         None => Ok(match payload {
             Payload::SystemEvent { .. } => SessionTarget::Main,
@@ -257,17 +267,21 @@ fn parse_target(given: Option<&str>, payload: &Payload) -> Result<SessionTarget,
             let why = format!(
                 "`{other}` is a target of OpenClaw that this version of clawhook does not serve; use isolated"
             );
-            Err(JobError::invalid("sessionTarget", why))
+            Err(DefinitionError::invalid("sessionTarget", why))
         }
-        Some(other) => Err(JobError::invalid("sessionTarget", format!("`{other}` is not main or isolated"))),
+        Some(other) => {
+            Err(DefinitionError::invalid("sessionTarget", format!("`{other}` is not main or isolated")))
+        }
     }
 }
 
-fn parse_wake_mode(given: Option<&str>) -> Result<WakeMode, JobError> {
+fn parse_wake_mode(given: Option<&str>) -> Result<WakeMode, DefinitionError> {
     match given {
         None | Some("now") => Ok(WakeMode::Now),
         Some("next-heartbeat") => Ok(WakeMode::NextHeartbeat),
-        Some(other) => Err(JobError::invalid("wakeMode", format!("`{other}` is not now or next-heartbeat"))),
+        Some(other) => {
+            Err(DefinitionError::invalid("wakeMode", format!("`{other}` is not now or next-heartbeat")))
+        }
     }
 }
 

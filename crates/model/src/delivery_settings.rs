@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::destination::DestinationName;
 use crate::fields::{Fields, kind_of};
-use crate::job_error::JobError;
 use crate::webhook_url::WebhookUrl;
 
 /// Where a job's result goes.
@@ -131,7 +131,7 @@ impl DeliverySettings {
         }
     }
 
-    pub(crate) fn parse(value: Value) -> Result<Self, JobError> {
+    pub(crate) fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("delivery", value)?;
         let mode = fields.text("mode")?;
         let channel = fields.text("channel")?.map(|channel| channel.trim().to_lowercase());
@@ -148,12 +148,12 @@ impl DeliverySettings {
             for (key, given) in [("destination", destination.is_some()), ("targets", targets.is_some())] {
                 if given {
                     let why = "only delivery.mode `webhook` has this field";
-                    return Err(JobError::invalid(format!("delivery.{key}"), why));
+                    return Err(DefinitionError::invalid(format!("delivery.{key}"), why));
                 }
             }
         }
         let mode = match mode.as_deref() {
-            None => return Err(JobError::Missing { field: "delivery.mode".to_owned() }),
+            None => return Err(DefinitionError::Missing { field: "delivery.mode".to_owned() }),
             Some("none") => without(&target, "none", true).map(|()| DeliveryMode::None)?,
             Some("announce" | "deliver") => DeliveryMode::Announce(target),
             Some("webhook") => {
@@ -162,7 +162,7 @@ impl DeliverySettings {
             }
             Some(other) => {
                 let why = format!("`{other}` is not none, announce or webhook");
-                return Err(JobError::invalid("delivery.mode", why));
+                return Err(DefinitionError::invalid("delivery.mode", why));
             }
         };
         Ok(Self { mode, best_effort })
@@ -194,58 +194,58 @@ fn webhook_targets(
     to: Option<String>,
     destination: Option<String>,
     targets: Option<Value>,
-) -> Result<Vec<WebhookTarget>, JobError> {
+) -> Result<Vec<WebhookTarget>, DefinitionError> {
     let entries = match (to, destination, targets) {
         (Some(to), None, None) => return Ok(vec![url_target("delivery.to", &to)?]),
         (None, Some(name), None) => return Ok(vec![named_target("delivery.destination", &name)?]),
         (None, None, Some(Value::Array(entries))) => entries,
         (None, None, Some(other)) => {
             let field = "delivery.targets".to_owned();
-            return Err(JobError::Type { field, expected: "a list", got: kind_of(&other) });
+            return Err(DefinitionError::Type { field, expected: "a list", got: kind_of(&other) });
         }
-        (None, None, None) => return Err(JobError::Missing { field: "delivery.to".to_owned() }),
+        (None, None, None) => return Err(DefinitionError::Missing { field: "delivery.to".to_owned() }),
         _ => {
             let why = "give one of `to`, `destination` and `targets`, and not more";
-            return Err(JobError::invalid("delivery", why));
+            return Err(DefinitionError::invalid("delivery", why));
         }
     };
     if entries.is_empty() || entries.len() > MOST_TARGETS {
         let why = format!("must name 1 to {MOST_TARGETS} receivers, not {}", entries.len());
-        return Err(JobError::invalid("delivery.targets", why));
+        return Err(DefinitionError::invalid("delivery.targets", why));
     }
     let mut read = Vec::with_capacity(entries.len());
     for entry in entries {
         let target = listed_target(entry)?;
         if read.contains(&target) {
-            return Err(JobError::invalid("delivery.targets", format!("names `{target}` twice")));
+            return Err(DefinitionError::invalid("delivery.targets", format!("names `{target}` twice")));
         }
         read.push(target);
     }
     Ok(read)
 }
 
-fn listed_target(entry: Value) -> Result<WebhookTarget, JobError> {
+fn listed_target(entry: Value) -> Result<WebhookTarget, DefinitionError> {
     let mut fields = Fields::open("delivery.targets", entry)?;
     let (to, destination) = (fields.text("to")?, fields.text("destination")?);
     fields.close(&[])?;
     match (to, destination) {
         (Some(to), None) => url_target("delivery.targets.to", &to),
         (None, Some(name)) => named_target("delivery.targets.destination", &name),
-        _ => Err(JobError::invalid("delivery.targets", "each entry has either `to` or `destination`")),
+        _ => Err(DefinitionError::invalid("delivery.targets", "each entry has either `to` or `destination`")),
     }
 }
 
-fn url_target(field: &str, to: &str) -> Result<WebhookTarget, JobError> {
+fn url_target(field: &str, to: &str) -> Result<WebhookTarget, DefinitionError> {
     let url = to.trim().parse();
-    url.map(WebhookTarget::Url).map_err(|error| JobError::Url { field: field.to_owned(), error })
+    url.map(WebhookTarget::Url).map_err(|error| DefinitionError::Url { field: field.to_owned(), error })
 }
 
-fn named_target(field: &str, name: &str) -> Result<WebhookTarget, JobError> {
+fn named_target(field: &str, name: &str) -> Result<WebhookTarget, DefinitionError> {
     let name: Result<DestinationName, _> = name.trim().parse();
-    name.map(WebhookTarget::Destination).map_err(|error| JobError::invalid(field, error.to_string()))
+    name.map(WebhookTarget::Destination).map_err(|error| DefinitionError::invalid(field, error.to_string()))
 }
 
-fn thread(fields: &mut Fields) -> Result<Option<String>, JobError> {
+fn thread(fields: &mut Fields) -> Result<Option<String>, DefinitionError> {
     match fields.value("threadId") {
         None => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
@@ -256,7 +256,7 @@ fn thread(fields: &mut Fields) -> Result<Option<String>, JobError> {
 }
 
 /// Refuses members that the mode does not have: they would be accepted and do nothing.
-fn without(target: &AnnounceTarget, mode: &str, to_too: bool) -> Result<(), JobError> {
+fn without(target: &AnnounceTarget, mode: &str, to_too: bool) -> Result<(), DefinitionError> {
     let members = [
         ("channel", target.channel.is_some()),
         ("accountId", target.account_id.is_some()),
@@ -267,7 +267,7 @@ fn without(target: &AnnounceTarget, mode: &str, to_too: bool) -> Result<(), JobE
         None => Ok(()),
         Some((key, _)) => {
             let why = format!("delivery.mode `{mode}` has no such field");
-            Err(JobError::invalid(format!("delivery.{key}"), why))
+            Err(DefinitionError::invalid(format!("delivery.{key}"), why))
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::job_error::JobError;
+use crate::definition_error::DefinitionError;
 
 /// An object whose fields are taken one by one.
 pub(crate) struct Fields {
@@ -14,12 +14,14 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// Opens `value`, which stands at `path` (empty for the top).
-    pub(crate) fn open(path: &'static str, value: Value) -> Result<Self, JobError> {
+    pub(crate) fn open(path: &'static str, value: Value) -> Result<Self, DefinitionError> {
         match value {
             Value::Object(left) => Ok(Self { path, left, known: Vec::new() }),
-            other => {
-                Err(JobError::Type { field: path.to_owned(), expected: "an object", got: kind_of(&other) })
-            }
+            other => Err(DefinitionError::Type {
+                field: path.to_owned(),
+                expected: "an object",
+                got: kind_of(&other),
+            }),
         }
     }
 
@@ -35,7 +37,7 @@ impl Fields {
     }
 
     /// Takes a text; blank counts as absent.
-    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<String>, JobError> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<String>, DefinitionError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         match value {
             Value::String(text) if text.trim().is_empty() => Ok(None),
@@ -45,7 +47,7 @@ impl Fields {
     }
 
     /// Takes a truth value; the texts `"true"` and `"false"` are taken too (contract §1.7).
-    pub(crate) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, JobError> {
+    pub(crate) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, DefinitionError> {
         match self.value(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
@@ -56,7 +58,7 @@ impl Fields {
     }
 
     /// Takes a whole number of at least 0.
-    pub(crate) fn count(&mut self, key: &'static str) -> Result<Option<u64>, JobError> {
+    pub(crate) fn count(&mut self, key: &'static str) -> Result<Option<u64>, DefinitionError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         match value.as_u64() {
             Some(count) => Ok(Some(count)),
@@ -65,7 +67,7 @@ impl Fields {
     }
 
     /// Takes a number of seconds of at least 0, in milliseconds.
-    pub(crate) fn seconds(&mut self, key: &'static str) -> Result<Option<u64>, JobError> {
+    pub(crate) fn seconds(&mut self, key: &'static str) -> Result<Option<u64>, DefinitionError> {
         const EXPECTED: &str = "a number of seconds of at least 0";
         let Some(value) = self.value(key) else { return Ok(None) };
         if let Some(whole) = value.as_u64() {
@@ -87,7 +89,7 @@ impl Fields {
     }
 
     /// Takes a list of texts.
-    pub(crate) fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>, JobError> {
+    pub(crate) fn texts(&mut self, key: &'static str) -> Result<Option<Vec<String>>, DefinitionError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(self.wrong_type(key, "a list of texts", &value)) };
         let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
@@ -98,17 +100,17 @@ impl Fields {
     }
 
     /// The error for a field of the wrong type.
-    pub(crate) fn wrong_type(&self, key: &str, expected: &'static str, got: &Value) -> JobError {
-        JobError::Type { field: self.name(key), expected, got: kind_of(got) }
+    pub(crate) fn wrong_type(&self, key: &str, expected: &'static str, got: &Value) -> DefinitionError {
+        DefinitionError::Type { field: self.name(key), expected, got: kind_of(got) }
     }
 
     /// Ends the reading: a field that is left is an error. `later` names fields of OpenClaw that this version does
     /// not act on; they are refused as such, because a field that is accepted and does nothing is a trap.
-    pub(crate) fn close(self, later: &[&'static str]) -> Result<(), JobError> {
+    pub(crate) fn close(self, later: &[&'static str]) -> Result<(), DefinitionError> {
         let Some(key) = self.left.keys().next() else { return Ok(()) };
         let field = self.name(key);
         if later.contains(&key.as_str()) {
-            return Err(JobError::NotServed { field });
+            return Err(DefinitionError::NotServed { field });
         }
         let near = self
             .known
@@ -116,7 +118,7 @@ impl Fields {
             .map(|known| (strsim::damerau_levenshtein(&known.to_lowercase(), &key.to_lowercase()), *known))
             .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
             .min();
-        Err(JobError::UnknownField { field, near: near.map(|(_, known)| self.name(known)) })
+        Err(DefinitionError::UnknownField { field, near: near.map(|(_, known)| self.name(known)) })
     }
 }
 

@@ -8,6 +8,7 @@ mod attempt;
 mod completion;
 mod dead_cause;
 mod definition;
+mod definition_error;
 mod delivery_settings;
 mod destination;
 mod destination_ref;
@@ -18,7 +19,6 @@ mod event_schema;
 mod fields;
 mod id;
 mod job;
-mod job_error;
 mod notice;
 mod outbox;
 mod patch;
@@ -36,6 +36,7 @@ pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use dead_cause::DeadCause;
+pub use definition_error::DefinitionError;
 pub use delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 pub use destination::{
     BodyFormat, ClientCertificate, ContentType, Destination, DestinationDefinition, DestinationName,
@@ -52,7 +53,6 @@ pub use id::{
     AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId,
 };
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
-pub use job_error::JobError;
 pub use notice::Notice;
 pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::job::JobDefinition;
-use crate::job_error::JobError;
 use crate::schedule::Schedule;
 use crate::secret::keep_masked_members;
 use crate::time::UnixMs;
@@ -15,9 +15,9 @@ const RECEIVERS: [&str; 3] = ["to", "destination", "targets"];
 impl JobDefinition {
     /// The definition with `patch` applied, or why it cannot be. `now` is the anchor of a new interval that
     /// names none.
-    pub fn patched(&self, patch: Value, now: UnixMs) -> Result<Self, JobError> {
+    pub fn patched(&self, patch: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let Value::Object(patch) = patch else {
-            return Err(JobError::Type {
+            return Err(DefinitionError::Type {
                 field: "the patch".to_owned(),
                 expected: "an object",
                 got: "something else".to_owned(),

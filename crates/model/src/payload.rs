@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
-use crate::job_error::JobError;
 use crate::webhook_url::MASK;
 
 /// How long an agent's turn may take where the job does not say (contract §3.8).
@@ -150,7 +150,7 @@ impl Payload {
     }
 
     /// Reads a payload; a missing kind is inferred (contract §1.7).
-    pub(crate) fn parse(value: Value) -> Result<Self, JobError> {
+    pub(crate) fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("payload", value)?;
         let given = fields.text("kind")?;
         let (message, text) = (fields.text("message")?, fields.text("text")?);
@@ -158,17 +158,17 @@ impl Payload {
             Some(kind) => kind.to_lowercase(),
             None if message.is_some() => "agentturn".to_owned(),
             None if text.is_some() => "systemevent".to_owned(),
-            None => return Err(JobError::Missing { field: "payload.kind".to_owned() }),
+            None => return Err(DefinitionError::Missing { field: "payload.kind".to_owned() }),
         };
         match kind.as_str() {
             "agentturn" => agent_turn(fields, message, text.as_ref()),
             "systemevent" => system_event(fields, message.as_ref(), text),
             "command" => command(fields, message.as_ref(), text.as_ref()),
-            "script" | "heartbeat" => Err(JobError::invalid(
+            "script" | "heartbeat" => Err(DefinitionError::invalid(
                 "payload.kind",
                 format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run"),
             )),
-            _ => Err(JobError::invalid(
+            _ => Err(DefinitionError::invalid(
                 "payload.kind",
                 format!("`{}` is not agentTurn, systemEvent or command", given.unwrap_or_default()),
             )),
@@ -180,9 +180,9 @@ fn agent_turn(
     mut fields: Fields,
     message: Option<String>,
     text: Option<&String>,
-) -> Result<Payload, JobError> {
+) -> Result<Payload, DefinitionError> {
     foreign(text, "payload.text", "agentTurn", "payload.message")?;
-    let message = message.ok_or_else(|| JobError::Missing { field: "payload.message".to_owned() })?;
+    let message = message.ok_or_else(|| DefinitionError::Missing { field: "payload.message".to_owned() })?;
     let turn =
         AgentTurn { message, model: fields.text("model")?, timeout_ms: fields.seconds("timeoutSeconds")? };
     fields.close(&[
@@ -196,29 +196,41 @@ fn agent_turn(
     Ok(Payload::AgentTurn(turn))
 }
 
-fn system_event(fields: Fields, message: Option<&String>, text: Option<String>) -> Result<Payload, JobError> {
+fn system_event(
+    fields: Fields,
+    message: Option<&String>,
+    text: Option<String>,
+) -> Result<Payload, DefinitionError> {
     foreign(message, "payload.message", "systemEvent", "payload.text")?;
-    let text = text.ok_or_else(|| JobError::Missing { field: "payload.text".to_owned() })?;
+    let text = text.ok_or_else(|| DefinitionError::Missing { field: "payload.text".to_owned() })?;
     fields.close(&["toolsAllow", "toolsAllowIsDefault"])?;
     Ok(Payload::SystemEvent { text })
 }
 
-fn command(mut fields: Fields, message: Option<&String>, text: Option<&String>) -> Result<Payload, JobError> {
+fn command(
+    mut fields: Fields,
+    message: Option<&String>,
+    text: Option<&String>,
+) -> Result<Payload, DefinitionError> {
     foreign(message, "payload.message", "command", "payload.argv")?;
     foreign(text, "payload.text", "command", "payload.argv")?;
-    let argv = fields.texts("argv")?.ok_or_else(|| JobError::Missing { field: "payload.argv".to_owned() })?;
+    let argv =
+        fields.texts("argv")?.ok_or_else(|| DefinitionError::Missing { field: "payload.argv".to_owned() })?;
     if argv.first().is_none_or(String::is_empty) {
-        return Err(JobError::invalid("payload.argv", "the list must begin with a program"));
+        return Err(DefinitionError::invalid("payload.argv", "the list must begin with a program"));
     }
     if argv.iter().any(|argument| argument.contains('\0')) {
-        return Err(JobError::invalid(
+        return Err(DefinitionError::invalid(
             "payload.argv",
             "an argument holds a NUL character, which no program can be given",
         ));
     }
     let output_max_bytes = fields.count("outputMaxBytes")?;
     if output_max_bytes == Some(0) {
-        return Err(JobError::invalid("payload.outputMaxBytes", "0 would keep nothing; the least is 1"));
+        return Err(DefinitionError::invalid(
+            "payload.outputMaxBytes",
+            "0 would keep nothing; the least is 1",
+        ));
     }
     let command = CommandSpec {
         argv,
@@ -233,7 +245,7 @@ fn command(mut fields: Fields, message: Option<&String>, text: Option<&String>) 
     Ok(Payload::Command(command))
 }
 
-fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, JobError> {
+fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, DefinitionError> {
     let Some(value) = fields.value("env") else { return Ok(BTreeMap::new()) };
     let Value::Object(entries) = value else {
         return Err(fields.wrong_type("env", "an object of texts", &value));
@@ -241,14 +253,16 @@ fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, JobError
     entries
         .into_iter()
         .map(|(name, value)| match value {
-            _ if name.is_empty() || name.contains(['=', '\0']) => {
-                Err(JobError::invalid("payload.env", format!("`{name}` cannot be the name of a variable")))
-            }
-            Value::String(text) if text.contains('\0') => {
-                Err(JobError::invalid(format!("payload.env.{name}"), "the value holds a NUL character"))
-            }
+            _ if name.is_empty() || name.contains(['=', '\0']) => Err(DefinitionError::invalid(
+                "payload.env",
+                format!("`{name}` cannot be the name of a variable"),
+            )),
+            Value::String(text) if text.contains('\0') => Err(DefinitionError::invalid(
+                format!("payload.env.{name}"),
+                "the value holds a NUL character",
+            )),
             Value::String(text) => Ok((name, text)),
-            other => Err(JobError::Type {
+            other => Err(DefinitionError::Type {
                 field: format!("payload.env.{name}"),
                 expected: "a text",
                 got: if other.is_number() { "a number".to_owned() } else { "something else".to_owned() },
@@ -257,12 +271,13 @@ fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, JobError
         .collect()
 }
 
-fn foreign(given: Option<&String>, field: &str, kind: &str, instead: &str) -> Result<(), JobError> {
+fn foreign(given: Option<&String>, field: &str, kind: &str, instead: &str) -> Result<(), DefinitionError> {
     match given {
         None => Ok(()),
-        Some(_) => {
-            Err(JobError::invalid(field, format!("payload.kind `{kind}` has no such field; use `{instead}`")))
-        }
+        Some(_) => Err(DefinitionError::invalid(
+            field,
+            format!("payload.kind `{kind}` has no such field; use `{instead}`"),
+        )),
     }
 }
 

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dead_cause::DeadCause;
+use crate::definition_error::DefinitionError;
 use crate::destination::rate;
 use crate::destination_ref::DestinationRef;
 use crate::fields::Fields;
 use crate::id::{DestinationId, JobId, ReplayId, RunId};
-use crate::job_error::JobError;
 use crate::outbox::{DeliveryState, Target};
 use crate::time::{MAX_DATE_MS, UnixMs};
 
@@ -80,11 +80,11 @@ pub struct ReplayRequest {
 
 impl ReplayRequest {
     /// Reads a request.
-    pub fn parse(value: Value) -> Result<Self, JobError> {
+    pub fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("", value)?;
         // Without one a slip of the pen would send everything again.
         let filter =
-            fields.value("filter").ok_or_else(|| JobError::Missing { field: "filter".to_owned() })?;
+            fields.value("filter").ok_or_else(|| DefinitionError::Missing { field: "filter".to_owned() })?;
         let filter = ReplayFilter::parse(filter)?;
         let to = destination(&mut fields, "to")?;
         let per_second = fields.value("perSecond").map(|given| rate("perSecond", &given)).transpose()?;
@@ -94,7 +94,7 @@ impl ReplayRequest {
     }
 
     /// Reads where one delivery is to be sent: a body of `to` alone, which may be absent.
-    pub fn parse_to(value: Value) -> Result<Option<DestinationRef>, JobError> {
+    pub fn parse_to(value: Value) -> Result<Option<DestinationRef>, DefinitionError> {
         let mut fields = Fields::open("", value)?;
         let to = destination(&mut fields, "to")?;
         fields.close(&[])?;
@@ -103,7 +103,7 @@ impl ReplayRequest {
 }
 
 impl ReplayFilter<DestinationRef> {
-    fn parse(value: Value) -> Result<Self, JobError> {
+    fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("filter", value)?;
         let destination = destination(&mut fields, "destination")?;
         let job_id = id(&mut fields, "jobId")?;
@@ -116,7 +116,7 @@ impl ReplayFilter<DestinationRef> {
         let states = if states.is_empty() { vec![Replayable::Dead] } else { states };
         if !causes.is_empty() && states != [Replayable::Dead] {
             let why = "only what is dead has a cause: leave `causes` out, or let `states` be [\"dead\"]";
-            return Err(JobError::invalid("filter.causes", why));
+            return Err(DefinitionError::invalid("filter.causes", why));
         }
         Ok(Self { destination, job_id, run_id, states, causes, since, until })
     }
@@ -130,22 +130,22 @@ impl<D> ReplayFilter<D> {
     }
 }
 
-fn destination(fields: &mut Fields, key: &'static str) -> Result<Option<DestinationRef>, JobError> {
+fn destination(fields: &mut Fields, key: &'static str) -> Result<Option<DestinationRef>, DefinitionError> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
     match text.parse() {
         Ok(named) => Ok(Some(named)),
-        Err(error) => Err(JobError::invalid(fields.name(key), format!("{error}"))),
+        Err(error) => Err(DefinitionError::invalid(fields.name(key), format!("{error}"))),
     }
 }
 
 fn id<T: std::str::FromStr<Err: std::fmt::Display>>(
     fields: &mut Fields,
     key: &'static str,
-) -> Result<Option<T>, JobError> {
+) -> Result<Option<T>, DefinitionError> {
     let Some(text) = fields.text(key)? else { return Ok(None) };
     match text.trim().parse() {
         Ok(id) => Ok(Some(id)),
-        Err(error) => Err(JobError::invalid(fields.name(key), format!("{error}"))),
+        Err(error) => Err(DefinitionError::invalid(fields.name(key), format!("{error}"))),
     }
 }
 
@@ -153,23 +153,23 @@ fn words<T: Copy>(
     fields: &mut Fields,
     key: &'static str,
     words: &[(&'static str, T)],
-) -> Result<Vec<T>, JobError> {
+) -> Result<Vec<T>, DefinitionError> {
     let given = fields.texts(key)?.unwrap_or_default();
     let read = |text: &String| {
         let found = words.iter().find(|(word, _)| *word == text.trim());
         found.map(|(_, value)| *value).ok_or_else(|| {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            JobError::invalid(fields.name(key), format!("`{text}` is none of {}", known.join(", ")))
+            DefinitionError::invalid(fields.name(key), format!("`{text}` is none of {}", known.join(", ")))
         })
     };
     given.iter().map(read).collect()
 }
 
-fn instant(fields: &mut Fields, key: &'static str) -> Result<Option<UnixMs>, JobError> {
+fn instant(fields: &mut Fields, key: &'static str) -> Result<Option<UnixMs>, DefinitionError> {
     let Some(ms) = fields.count(key)? else { return Ok(None) };
     match i64::try_from(ms) {
         Ok(ms) if ms <= MAX_DATE_MS => Ok(Some(UnixMs::from_millis(ms))),
-        _ => Err(JobError::invalid(fields.name(key), format!("`{ms}` lies beyond {MAX_DATE_MS}"))),
+        _ => Err(DefinitionError::invalid(fields.name(key), format!("`{ms}` lies beyond {MAX_DATE_MS}"))),
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::job_error::JobError;
+use crate::definition_error::DefinitionError;
 use crate::webhook_url::MASK;
 
 /// The most that a secret may have: ample for a chain of certificates, and no way to fill the memory.
@@ -166,12 +166,12 @@ impl SecretSource {
 
     /// Reads a secret as a user writes it in the field of this full name. Paths must say where they start, since the
     /// one who writes them does not know where the gateway was started.
-    pub fn parse(field: &str, value: &Value) -> Result<Self, JobError> {
+    pub fn parse(field: &str, value: &Value) -> Result<Self, DefinitionError> {
         Self::read(value, Author::User).map_err(|error| refused(field, error))
     }
 
     /// Reads a secret as the store keeps it, or as a user wrote it over what the store keeps.
-    pub fn parse_stored(field: &str, value: &Value) -> Result<Self, JobError> {
+    pub fn parse_stored(field: &str, value: &Value) -> Result<Self, DefinitionError> {
         Self::read(value, Author::Store).map_err(|error| refused(field, error))
     }
 
@@ -242,8 +242,8 @@ pub(crate) fn keep_masked_members(new: &mut Map<String, Value>, stored: &Map<Str
     }
 }
 
-fn refused(field: &str, error: SecretSourceError) -> JobError {
-    JobError::invalid(field, error.to_string())
+fn refused(field: &str, error: SecretSourceError) -> DefinitionError {
+    DefinitionError::invalid(field, error.to_string())
 }
 
 fn absolute(source: SecretSource) -> Result<SecretSource, SecretSourceError> {

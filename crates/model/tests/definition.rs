@@ -1,13 +1,13 @@
 //! What is taken for a job, what is refused and how, and what an edit does: through the public door.
 
 use clawhook_model::{
-    DeliveryMode, JobDefinition, JobError, Payload, Schedule, SessionTarget, UnixMs, WebhookTarget,
+    DefinitionError, DeliveryMode, JobDefinition, Payload, Schedule, SessionTarget, UnixMs, WebhookTarget,
 };
 use serde_json::{Value, json};
 
 const NOW: UnixMs = UnixMs::from_millis(1_771_372_800_000);
 
-fn parse(value: Value) -> Result<JobDefinition, JobError> {
+fn parse(value: Value) -> Result<JobDefinition, DefinitionError> {
     JobDefinition::parse(value, NOW)
 }
 

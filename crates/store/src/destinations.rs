@@ -17,6 +17,15 @@ pub struct NewDestination {
     pub now: UnixMs,
 }
 
+/// Who halts or resumes a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decider {
+    /// A person, whose word goes.
+    Person,
+    /// The gateway, which never touches what a person paused, nor what is disabled.
+    Gateway,
+}
+
 /// What came of changing a destination.
 #[derive(Debug, Clone)]
 pub enum DestinationUpdated {

@@ -35,8 +35,8 @@ use clawhook_model::{
 use tokio::sync::watch;
 
 pub use destinations::{
-    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, OrderHead, QueueState,
+    Decider, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
+    DestinationWithQueue, NewDestination, OrderHead, QueueState,
 };
 pub use error::StoreError;
 pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
@@ -244,11 +244,13 @@ pub trait Store: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<DestinationRemoved, StoreError>;
 
-    /// Halts a destination or resumes it; what waits for it is kept.
+    /// Halts a destination or resumes it, unless that is not the decider's to do; what waits for it is kept. Gives the
+    /// destination as it is then.
     async fn set_standing(
         &self,
         id: DestinationId,
         standing: Standing,
+        decider: Decider,
         now: UnixMs,
     ) -> Result<Option<Destination>, StoreError>;
 

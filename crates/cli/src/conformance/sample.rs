@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clawhook_model::{
-    ErrorReason, EventId, Finished, Job, JobDefinition, JobError, JobId, JobState, RunId, RunOutcome,
+    DefinitionError, ErrorReason, EventId, Finished, Job, JobDefinition, JobId, JobState, RunId, RunOutcome,
     SessionId, Trigger, UnixMs, WebhookUrl,
 };
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(super) struct Event {
 
 impl Samples {
     /// The samples for an endpoint.
-    pub(super) fn new(endpoint: &WebhookUrl) -> Result<Self, JobError> {
+    pub(super) fn new(endpoint: &WebhookUrl) -> Result<Self, DefinitionError> {
         let definition = json!({
             "name": JOB,
             "description": "A sample of `clawhook conformance`; no gateway knows this job.",

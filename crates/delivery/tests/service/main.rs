@@ -8,7 +8,7 @@ mod world;
 
 use clawhook_delivery::TestRefused;
 use clawhook_model::{AttemptClass, DeliveryState, DestinationId, Halt, HaltReason, Standing};
-use clawhook_store::{DeliveryFilter, Topic};
+use clawhook_store::{Decider, DeliveryFilter, Topic};
 use serde_json::json;
 
 use self::receiver::{Received, Receiver};
@@ -106,7 +106,7 @@ async fn a_test_goes_the_way_of_a_real_delivery_and_nothing_follows_from_it() {
     let mut there = Receiver::start([500]).await;
     let ops = world.define("ops", json!({ "url": there.url })).await;
     let halt = Halt { reason: HaltReason::ByHand, detail: "as told".to_owned(), since: T0 };
-    world.store.set_standing(ops, Standing::Disabled(halt), T0).await.unwrap();
+    world.store.set_standing(ops, Standing::Disabled(halt), Decider::Person, T0).await.unwrap();
     let before = world.destination(ops).await;
 
     let refused = world.handle.test(ops).await.unwrap();

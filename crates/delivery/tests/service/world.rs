@@ -18,7 +18,7 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun, Store,
+    AfterRun, Claim, Decider, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun, Store,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -145,11 +145,17 @@ impl World {
     pub(crate) async fn pause(&self, id: DestinationId) {
         let now = self.clock.now();
         let halt = Halt { reason: HaltReason::ByHand, detail: "as told".to_owned(), since: now };
-        self.store.set_standing(id, Standing::Paused(halt), now).await.expect("it is stored");
+        self.store
+            .set_standing(id, Standing::Paused(halt), Decider::Person, now)
+            .await
+            .expect("it is stored");
     }
 
     pub(crate) async fn resume(&self, id: DestinationId) {
-        self.store.set_standing(id, Standing::Active, self.clock.now()).await.expect("it is stored");
+        self.store
+            .set_standing(id, Standing::Active, Decider::Person, self.clock.now())
+            .await
+            .expect("it is stored");
     }
 
     /// Commits a finished run whose event goes to `url`.

@@ -1,7 +1,7 @@
 //! Destinations that the configuration declares. What a destination is, the model says: it reads the same JSON here as
 //! at the other doors, and its complaints are led back to the place in the file.
 
-use clawhook_model::{DestinationDefinition, DestinationName, JobError};
+use clawhook_model::{DefinitionError, DestinationDefinition, DestinationName};
 use jsonc_parser::ast::{Object, ObjectProp, Value as Ast};
 use jsonc_parser::common::Range;
 use serde_json::{Map, Number, Value};
@@ -68,19 +68,23 @@ fn declaration(property: &ObjectProp<'_>) -> Result<Declaration, Complaint> {
 }
 
 /// What the model says of a definition, at the place it is about.
-fn complaint(error: &JobError, declared: &ObjectProp<'_>) -> Complaint {
+fn complaint(error: &DefinitionError, declared: &ObjectProp<'_>) -> Complaint {
     let (field, message) = match error {
-        JobError::UnknownField { field, .. } => {
+        DefinitionError::UnknownField { field, .. } => {
             (field.as_str(), "is not a field of a destination".to_owned())
         }
-        JobError::NotServed { field } => (field.as_str(), "is a field that is not acted on".to_owned()),
-        JobError::Missing { field } => (field.as_str(), "is missing".to_owned()),
-        JobError::Type { field, expected, got } => (field.as_str(), format!("must be {expected}, not {got}")),
-        JobError::Invalid { field, why } => (field.as_str(), format!("is wrong: {why}")),
-        JobError::Url { field, error } => (field.as_str(), format!("is wrong: {error}")),
-        JobError::Pairing { .. } => ("", error.to_string()),
+        DefinitionError::NotServed { field } => {
+            (field.as_str(), "is a field that is not acted on".to_owned())
+        }
+        DefinitionError::Missing { field } => (field.as_str(), "is missing".to_owned()),
+        DefinitionError::Type { field, expected, got } => {
+            (field.as_str(), format!("must be {expected}, not {got}"))
+        }
+        DefinitionError::Invalid { field, why } => (field.as_str(), format!("is wrong: {why}")),
+        DefinitionError::Url { field, error } => (field.as_str(), format!("is wrong: {error}")),
+        DefinitionError::Pairing { .. } => ("", error.to_string()),
     };
-    let at = place(declared, field, matches!(error, JobError::UnknownField { .. }));
+    let at = place(declared, field, matches!(error, DefinitionError::UnknownField { .. }));
     let part = if field.is_empty() { String::new() } else { format!(".{}", shorten(field)) };
     let complaint = Complaint::new(at, message).in_part(&part);
     match error.hint() {

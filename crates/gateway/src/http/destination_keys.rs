@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use clawhook_model::{JobError, RunId, SecretSource, parse_duration};
+use clawhook_model::{DefinitionError, RunId, SecretSource, parse_duration};
 use http::StatusCode;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
@@ -88,7 +88,7 @@ fn overlap(given: &mut Map<String, Value>) -> Result<Duration, ApiError> {
     })
 }
 
-fn wrong(error: JobError) -> ApiError {
+fn wrong(error: DefinitionError) -> ApiError {
     DestinationVerbError::Definition(error).into()
 }
 

@@ -2,18 +2,18 @@
 
 use clawhook_delivery::{GuardRefusal, NoRandomness, RenderRefused, TestRefused, TestReport, Unready};
 use clawhook_model::{
-    Destination, DestinationDefinition, DestinationId, DestinationName, DestinationNameError, Halt,
-    HaltReason, JobError, JobId, MASK, RunId, Standing, Target,
+    DefinitionError, Destination, DestinationDefinition, DestinationId, DestinationName,
+    DestinationNameError, Halt, HaltReason, JobId, MASK, RunId, Standing, Target,
 };
 use clawhook_store::{
-    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, OrderHead, QueueState, StoreError,
+    Decider, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
+    DestinationWithQueue, NewDestination, OrderHead, QueueState, StoreError,
 };
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::destination_secrets::sealed;
-use super::jobs::{EDIT_ATTEMPTS, job_error_field};
+use super::jobs::{EDIT_ATTEMPTS, definition_error_field};
 use super::{Verbs, shown, store_code};
 use crate::secrets::NoNonce;
 
@@ -63,7 +63,7 @@ pub(crate) enum DestinationVerbError {
     Renamed,
     /// It is no destination.
     #[error(transparent)]
-    Definition(#[from] JobError),
+    Definition(#[from] DefinitionError),
     /// The mask, where nothing is kept that it could stand for.
     #[error("`{0}` holds `{MASK}`, which stands for what is kept and not shown, and nothing is kept there")]
     NothingMasked(String),
@@ -169,7 +169,7 @@ impl DestinationVerbError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) | Self::Test(TestRefused::Gone) => "not_found",
-            Self::Definition(JobError::UnknownField { .. }) => "unknown_field",
+            Self::Definition(DefinitionError::UnknownField { .. }) => "unknown_field",
             Self::Nameless
             | Self::Name(_)
             | Self::Renamed
@@ -228,7 +228,7 @@ impl DestinationVerbError {
     pub(crate) fn field(&self) -> Option<String> {
         match self {
             Self::Nameless | Self::Name(_) | Self::Renamed => Some("name".to_owned()),
-            Self::Definition(error) => job_error_field(error),
+            Self::Definition(error) => definition_error_field(error),
             Self::NothingMasked(field) => Some(field.clone()),
             Self::Webhook(_) => Some("url".to_owned()),
             Self::LongReason => Some("reason".to_owned()),
@@ -408,7 +408,7 @@ impl Verbs {
         id: DestinationId,
         standing: Standing,
     ) -> Result<DestinationDetail, DestinationVerbError> {
-        let set = self.with.store.set_standing(id, standing, self.with.clock.now()).await?;
+        let set = self.with.store.set_standing(id, standing, Decider::Person, self.with.clock.now()).await?;
         self.detail(set.ok_or_else(|| not_found(handle))?.id).await
     }
 
@@ -445,7 +445,7 @@ fn split_name(given: Value) -> Result<(Option<DestinationName>, Value), Destinat
         Some(Value::String(name)) => Some(name.trim().parse()?),
         Some(_) => {
             let (field, got) = ("name".to_owned(), "something else".to_owned());
-            return Err(JobError::Type { field, expected: "a text", got }.into());
+            return Err(DefinitionError::Type { field, expected: "a text", got }.into());
         }
     };
     Ok((name, Value::Object(members)))

@@ -3,8 +3,8 @@
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{
-    DeliveryMode, DestinationName, Job, JobDefinition, JobError, JobId, JobState, RunId, Schedule, UnixMs,
-    WebhookTarget,
+    DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, RunId, Schedule,
+    UnixMs, WebhookTarget,
 };
 use clawhook_schedule::{ScheduleError, Timetable, check_new};
 use clawhook_store::{JobFilter, JobPage, JobUpdated, NextRun, StoreError};
@@ -46,7 +46,7 @@ pub(crate) enum JobVerbError {
     NotFound(String),
     /// It is no job.
     #[error(transparent)]
-    Job(#[from] JobError),
+    Job(#[from] DefinitionError),
     /// It is never due, or cannot be told when.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -91,8 +91,8 @@ impl JobVerbError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "not_found",
-            Self::Job(JobError::UnknownField { .. }) => "unknown_field",
-            Self::Job(JobError::NotServed { .. }) => "not_served",
+            Self::Job(DefinitionError::UnknownField { .. }) => "unknown_field",
+            Self::Job(DefinitionError::NotServed { .. }) => "not_served",
             Self::Job(_) => "invalid_job",
             Self::Schedule(_) | Self::UsedUp { .. } => "invalid_schedule",
             Self::Webhook(_) => "webhook_refused",
@@ -132,7 +132,7 @@ impl JobVerbError {
     /// The field of the job that it is about.
     pub(crate) fn field(&self) -> Option<String> {
         match self {
-            Self::Job(error) => job_error_field(error),
+            Self::Job(error) => definition_error_field(error),
             Self::Schedule(error) => Some(schedule_error_field(error)),
             Self::UsedUp { .. } => Some("schedule.at".to_owned()),
             Self::Webhook(_) => Some("delivery.to".to_owned()),
@@ -143,15 +143,15 @@ impl JobVerbError {
     }
 }
 
-pub(super) fn job_error_field(error: &JobError) -> Option<String> {
+pub(super) fn definition_error_field(error: &DefinitionError) -> Option<String> {
     let field = match error {
-        JobError::UnknownField { field, .. }
-        | JobError::NotServed { field }
-        | JobError::Missing { field }
-        | JobError::Type { field, .. }
-        | JobError::Invalid { field, .. }
-        | JobError::Url { field, .. } => field,
-        JobError::Pairing { .. } => return Some("sessionTarget".to_owned()),
+        DefinitionError::UnknownField { field, .. }
+        | DefinitionError::NotServed { field }
+        | DefinitionError::Missing { field }
+        | DefinitionError::Type { field, .. }
+        | DefinitionError::Invalid { field, .. }
+        | DefinitionError::Url { field, .. } => field,
+        DefinitionError::Pairing { .. } => return Some("sessionTarget".to_owned()),
     };
     (!field.is_empty()).then(|| field.clone())
 }

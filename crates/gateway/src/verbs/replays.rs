@@ -1,6 +1,8 @@
 //! Sending once more: one delivery, a run's, or a range of them.
 
-use clawhook_model::{Delivery, DeliveryId, JobError, Replay, ReplayId, ReplayRequest, ReplayState, RunId};
+use clawhook_model::{
+    DefinitionError, Delivery, DeliveryId, Replay, ReplayId, ReplayRequest, ReplayState, RunId,
+};
 use clawhook_store::{
     DeliveryReplayed, NewReplay, NotSentAgain, ReplayCancelled, ReplayListFilter, ReplayPage,
     ReplayWithOutcomes, RunReplayed, SentAgain, StoreError,
@@ -43,7 +45,7 @@ pub(crate) enum ReplayVerbError {
     NotFound(String),
     /// It is no request.
     #[error(transparent)]
-    Request(#[from] JobError),
+    Request(#[from] DefinitionError),
     /// The destination that was named cannot be used.
     #[error(transparent)]
     Destination(#[from] DestinationRefVerbError),
@@ -80,7 +82,7 @@ impl ReplayVerbError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoSuchDelivery(_) | Self::NoSuchRun(_) | Self::NotFound(_) => "not_found",
-            Self::Request(JobError::UnknownField { .. }) => "unknown_field",
+            Self::Request(DefinitionError::UnknownField { .. }) => "unknown_field",
             Self::Request(_) => "invalid_replay",
             Self::Destination(error) => error.code(),
             Self::Refused(_, NotSentAgain::Open(_)) => "under_way",
@@ -101,7 +103,7 @@ impl ReplayVerbError {
             Self::NoSuchDelivery(id) => id.parse::<DeliveryId>().err().map(|error| error.to_string()),
             Self::NoSuchRun(id) => id.parse::<RunId>().err().map(|error| error.to_string()),
             Self::NotFound(id) => id.parse::<ReplayId>().err().map(|error| error.to_string()),
-            Self::Request(JobError::Missing { .. }) => {
+            Self::Request(DefinitionError::Missing { .. }) => {
                 Some("say which deliveries: `{\"filter\": {}}` is all that are dead".to_owned())
             }
             Self::Request(error) => error.hint(),
@@ -125,10 +127,10 @@ impl ReplayVerbError {
     pub(crate) fn field(&self) -> Option<String> {
         match self {
             Self::Request(
-                JobError::UnknownField { field, .. }
-                | JobError::Missing { field }
-                | JobError::Type { field, .. }
-                | JobError::Invalid { field, .. },
+                DefinitionError::UnknownField { field, .. }
+                | DefinitionError::Missing { field }
+                | DefinitionError::Type { field, .. }
+                | DefinitionError::Invalid { field, .. },
             ) => Some(field.clone()),
             _ => None,
         }

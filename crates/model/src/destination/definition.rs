@@ -11,8 +11,8 @@ use super::network::{ClientCertificate, NetworkSettings};
 use super::retry::RetrySettings;
 use super::subscription::Subscription;
 use super::{headers, network};
+use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
-use crate::job_error::JobError;
 use crate::secret::SecretSource;
 use crate::webhook_url::WebhookUrl;
 
@@ -66,20 +66,20 @@ impl Order {
 
 impl DestinationDefinition {
     /// Reads a definition as a user writes it; the name is not part of it.
-    pub fn parse(value: Value) -> Result<Self, JobError> {
+    pub fn parse(value: Value) -> Result<Self, DefinitionError> {
         Self::read(value, SecretSource::parse)
     }
 
     /// Reads a definition as the store keeps it, or as a user wrote over what the store keeps.
-    pub fn parse_stored(value: Value) -> Result<Self, JobError> {
+    pub fn parse_stored(value: Value) -> Result<Self, DefinitionError> {
         Self::read(value, SecretSource::parse_stored)
     }
 
-    fn read(value: Value, secret: ReadSecret) -> Result<Self, JobError> {
+    fn read(value: Value, secret: ReadSecret) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("", value)?;
-        let url = fields.text("url")?.ok_or_else(|| JobError::Missing { field: "url".to_owned() })?;
+        let url = fields.text("url")?.ok_or_else(|| DefinitionError::Missing { field: "url".to_owned() })?;
         let definition = Self {
-            url: url.parse().map_err(|error| JobError::Url { field: "url".to_owned(), error })?,
+            url: url.parse().map_err(|error| DefinitionError::Url { field: "url".to_owned(), error })?,
             headers: match fields.value("headers") {
                 Some(given) => headers::read(given, secret)?,
                 None => BTreeMap::new(),
@@ -167,13 +167,15 @@ impl DestinationDefinition {
     }
 }
 
-fn order(given: Option<&str>) -> Result<Order, JobError> {
+fn order(given: Option<&str>) -> Result<Order, DefinitionError> {
     match given {
         None => Ok(Order::None),
         Some(text) => [Order::None, Order::Job, Order::Destination]
             .into_iter()
             .find(|order| order.as_str() == text.trim())
-            .ok_or_else(|| JobError::invalid("order", format!("`{text}` is not none, job or destination"))),
+            .ok_or_else(|| {
+                DefinitionError::invalid("order", format!("`{text}` is not none, job or destination"))
+            }),
     }
 }
 

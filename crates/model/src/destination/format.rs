@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
-use crate::job_error::JobError;
 
 /// The longest text of a template, of its body and of each header.
 pub const MAX_TEMPLATE_BYTES: usize = 64 * 1024;
@@ -117,18 +117,18 @@ impl BodyFormat {
     }
 
     /// Reads what stands at a destination's `format`: a name, or `{"template": {…}}`.
-    pub fn parse(value: Value) -> Result<Self, JobError> {
+    pub fn parse(value: Value) -> Result<Self, DefinitionError> {
         match value {
             Value::String(name) => Self::named(&name),
             object @ Value::Object(_) => {
                 let mut fields = Fields::open("format", object)?;
                 let template = fields
                     .value("template")
-                    .ok_or_else(|| JobError::Missing { field: "format.template".to_owned() })?;
+                    .ok_or_else(|| DefinitionError::Missing { field: "format.template".to_owned() })?;
                 fields.close(&[])?;
                 TemplateSpec::parse(template).map(Self::Template)
             }
-            other => Err(JobError::Type {
+            other => Err(DefinitionError::Type {
                 field: "format".to_owned(),
                 expected: "the name of a format, or an object with a template",
                 got: if other.is_array() { "a list".to_owned() } else { other.to_string() },
@@ -136,7 +136,7 @@ impl BodyFormat {
         }
     }
 
-    fn named(name: &str) -> Result<Self, JobError> {
+    fn named(name: &str) -> Result<Self, DefinitionError> {
         let given = name.trim().to_lowercase();
         if let Some(format) = Self::NAMED.into_iter().find(|format| format.as_str() == given) {
             return Ok(format);
@@ -154,7 +154,7 @@ impl BodyFormat {
             }
         };
         let shown: String = name.chars().take(40).collect();
-        Err(JobError::invalid("format", format!("`{shown}` is not a format; {advice}")))
+        Err(DefinitionError::invalid("format", format!("`{shown}` is not a format; {advice}")))
     }
 
     /// The format as it is written: [`BodyFormat::parse`] reads it back the same.
@@ -193,10 +193,10 @@ impl TemplateHeader {
         &self.value
     }
 
-    fn parse(name: String, value: Value) -> Result<Self, JobError> {
+    fn parse(name: String, value: Value) -> Result<Self, DefinitionError> {
         if let Some(why) = unfit_header_name(&name) {
             let shown: String = name.chars().take(80).collect();
-            return Err(JobError::invalid("format.template.headers", format!("`{shown}` {why}")));
+            return Err(DefinitionError::invalid("format.template.headers", format!("`{shown}` {why}")));
         }
         let field = format!("format.template.headers.{name}");
         match value {
@@ -204,7 +204,7 @@ impl TemplateHeader {
                 check_length(&field, &value)?;
                 Ok(Self { name, value })
             }
-            other => Err(JobError::Type {
+            other => Err(DefinitionError::Type {
                 field,
                 expected: "a text",
                 got: if other.is_number() { "a number".to_owned() } else { "something else".to_owned() },
@@ -229,11 +229,11 @@ impl TemplateSpec {
         &self.headers
     }
 
-    fn parse(value: Value) -> Result<Self, JobError> {
+    fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("format.template", value)?;
         let body = fields
             .text("body")?
-            .ok_or_else(|| JobError::Missing { field: "format.template.body".to_owned() })?;
+            .ok_or_else(|| DefinitionError::Missing { field: "format.template.body".to_owned() })?;
         check_length("format.template.body", &body)?;
         let content_type = match fields.text("contentType")? {
             Some(text) => ContentType::parse(&text)?,
@@ -261,29 +261,29 @@ impl TemplateSpec {
     }
 }
 
-fn parse_headers(headers: Map<String, Value>) -> Result<Vec<TemplateHeader>, JobError> {
+fn parse_headers(headers: Map<String, Value>) -> Result<Vec<TemplateHeader>, DefinitionError> {
     const FIELD: &str = "format.template.headers";
     if headers.len() > MAX_TEMPLATE_HEADERS {
         let why =
             format!("{} headers are given, and at most {MAX_TEMPLATE_HEADERS} are taken", headers.len());
-        return Err(JobError::invalid(FIELD, why));
+        return Err(DefinitionError::invalid(FIELD, why));
     }
     let mut parsed: Vec<TemplateHeader> = Vec::with_capacity(headers.len());
     for (name, value) in headers {
         let header = TemplateHeader::parse(name, value)?;
         if parsed.iter().any(|other| other.name.eq_ignore_ascii_case(&header.name)) {
-            return Err(JobError::invalid(FIELD, format!("`{}` is given twice", header.name)));
+            return Err(DefinitionError::invalid(FIELD, format!("`{}` is given twice", header.name)));
         }
         parsed.push(header);
     }
     Ok(parsed)
 }
 
-fn check_length(field: &str, text: &str) -> Result<(), JobError> {
+fn check_length(field: &str, text: &str) -> Result<(), DefinitionError> {
     match text.len() {
         length if length > MAX_TEMPLATE_BYTES => {
             let why = format!("the template has {length} bytes, and at most {MAX_TEMPLATE_BYTES} are taken");
-            Err(JobError::invalid(field, why))
+            Err(DefinitionError::invalid(field, why))
         }
         _ => Ok(()),
     }
@@ -329,7 +329,7 @@ impl ContentType {
         matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json")
     }
 
-    fn parse(text: &str) -> Result<Self, JobError> {
+    fn parse(text: &str) -> Result<Self, DefinitionError> {
         let parsed = Self(text.trim().to_owned());
         let named = parsed.essence().split_once('/').is_some_and(|(top, sub)| {
             [top, sub].iter().all(|part| !part.is_empty() && part.bytes().all(is_token_byte))
@@ -341,7 +341,7 @@ impl ContentType {
         }
         let shown: String = text.chars().take(80).collect();
         let why = format!("`{shown}` is not a media type; write one such as `application/json`");
-        Err(JobError::invalid("format.template.contentType", why))
+        Err(DefinitionError::invalid("format.template.contentType", why))
     }
 }
 

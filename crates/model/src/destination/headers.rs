@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::format::unfit_header_name;
 use super::keys::ReadSecret;
+use crate::definition_error::DefinitionError;
 use crate::fields::kind_of;
-use crate::job_error::JobError;
 use crate::secret::SecretSource;
 
 /// How many headers a destination may set.
@@ -16,14 +16,14 @@ const MOST_HEADERS: usize = 32;
 /// Headers by their names, in lower case.
 pub(super) type Headers = BTreeMap<String, SecretSource>;
 
-pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Headers, JobError> {
+pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Headers, DefinitionError> {
     let Value::Object(given) = value else {
         let field = "headers".to_owned();
-        return Err(JobError::Type { field, expected: "an object", got: kind_of(&value) });
+        return Err(DefinitionError::Type { field, expected: "an object", got: kind_of(&value) });
     };
     if given.len() > MOST_HEADERS {
         let why = format!("has {} members, and at most {MOST_HEADERS} are sent", given.len());
-        return Err(JobError::invalid("headers", why));
+        return Err(DefinitionError::invalid("headers", why));
     }
     let mut headers = Headers::new();
     for (name, value) in given {
@@ -32,17 +32,17 @@ pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Headers, JobError
         let unfit = unfit_header_name(&name).filter(|_| lower != "authorization");
         if let Some(why) = unfit {
             let shown: String = name.chars().take(80).collect();
-            return Err(JobError::invalid("headers", format!("`{shown}` {why}")));
+            return Err(DefinitionError::invalid("headers", format!("`{shown}` {why}")));
         }
         let field = field(&lower);
         if let Value::String(text) = &value
             && text.contains(['\r', '\n'])
         {
-            return Err(JobError::invalid(field, "holds a line break, which no header may have"));
+            return Err(DefinitionError::invalid(field, "holds a line break, which no header may have"));
         }
         let source = secret(&field, &value)?;
         if headers.insert(lower, source).is_some() {
-            return Err(JobError::invalid(
+            return Err(DefinitionError::invalid(
                 field,
                 "is given twice; names of headers are the same in either case",
             ));

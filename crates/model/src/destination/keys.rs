@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::signing::{SchemesError, SignatureSchemes};
+use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
-use crate::job_error::JobError;
 use crate::secret::SecretSource;
 use crate::time::UnixMs;
 
@@ -38,10 +38,10 @@ pub struct RetiringKeys {
 }
 
 /// How the source of a secret is read: as a user writes it, or as the store keeps it.
-pub(super) type ReadSecret = fn(&str, &Value) -> Result<SecretSource, JobError>;
+pub(super) type ReadSecret = fn(&str, &Value) -> Result<SecretSource, DefinitionError>;
 
 impl SigningSettings {
-    pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Self, JobError> {
+    pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("signing", value)?;
         let schemes = fields.value("schemes").map(|given| SignatureSchemes::parse(&given)).transpose();
         let settings = Self {
@@ -107,7 +107,7 @@ impl SigningSettings {
 }
 
 impl RetiringKeys {
-    fn read(value: Value, secret: ReadSecret) -> Result<Self, JobError> {
+    fn read(value: Value, secret: ReadSecret) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("signing.retiring", value)?;
         let keys = Self {
             secret: fields
@@ -120,7 +120,9 @@ impl RetiringKeys {
                 .transpose()?,
             until: match fields.count("untilMs")? {
                 Some(ms) => UnixMs::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)),
-                None => return Err(JobError::Missing { field: "signing.retiring.untilMs".to_owned() }),
+                None => {
+                    return Err(DefinitionError::Missing { field: "signing.retiring.untilMs".to_owned() });
+                }
             },
         };
         fields.close(&[])?;
@@ -141,6 +143,6 @@ fn keys_json(
     }
 }
 
-fn refused(error: &SchemesError) -> JobError {
-    JobError::invalid("signing.schemes", format!("{error}; {}", error.hint()))
+fn refused(error: &SchemesError) -> DefinitionError {
+    DefinitionError::invalid("signing.schemes", format!("{error}; {}", error.hint()))
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::duration::{format_duration, parse_duration};
 use crate::fields::Fields;
-use crate::job_error::JobError;
 
 /// Bounds on what one destination gets; what is absent is the gateway's default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,14 +35,14 @@ impl Limits {
         *self == Self::default()
     }
 
-    pub(super) fn parse(value: Value) -> Result<Self, JobError> {
+    pub(super) fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("limits", value)?;
         let max_concurrent = match fields.count("maxConcurrent")? {
             None => None,
             Some(count @ 1..=MOST_CONCURRENT) => usize::try_from(count).ok(),
             Some(count) => {
                 let why = format!("`{count}` is not from 1 to {MOST_CONCURRENT}");
-                return Err(JobError::invalid("limits.maxConcurrent", why));
+                return Err(DefinitionError::invalid("limits.maxConcurrent", why));
             }
         };
         let per_second =
@@ -68,16 +68,16 @@ impl Limits {
 }
 
 /// Reads a rate, which stands in `field`.
-pub(crate) fn rate(field: &str, value: &Value) -> Result<f64, JobError> {
+pub(crate) fn rate(field: &str, value: &Value) -> Result<f64, DefinitionError> {
     let given = value.as_f64().filter(|rate| RATES.contains(rate));
     given.ok_or_else(|| {
         let why = format!("`{value}` is not a rate from one a day (0.0000116) to 1000000 a second");
-        JobError::invalid(field, why)
+        DefinitionError::invalid(field, why)
     })
 }
 
-fn timeout(text: &str) -> Result<Duration, JobError> {
-    let wrong = |why: String| JobError::invalid("limits.timeout", why);
+fn timeout(text: &str) -> Result<Duration, DefinitionError> {
+    let wrong = |why: String| DefinitionError::invalid("limits.timeout", why);
     let given = parse_duration(text).map_err(|error| wrong(error.to_string()))?;
     if TIMEOUTS.contains(&given) {
         Ok(given)

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::ReadSecret;
+use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
-use crate::job_error::JobError;
 use crate::secret::SecretSource;
 
 /// How connections to a destination are made.
@@ -33,7 +33,7 @@ pub(super) const CLIENT_KEY: &str = "network.clientKey";
 const NAMES: [&str; 4] = ["allowPrivate", "ca", "clientCertificate", "clientKey"];
 
 impl NetworkSettings {
-    pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Self, JobError> {
+    pub(super) fn read(value: Value, secret: ReadSecret) -> Result<Self, DefinitionError> {
         let [allow_private, ca, certificate, key] = NAMES;
         let mut fields = Fields::open("network", value)?;
         let settings = Self {
@@ -44,8 +44,8 @@ impl NetworkSettings {
                 (Some(certificate), Some(given)) => {
                     Some(ClientCertificate { certificate, key: secret(&fields.name(key), &given)? })
                 }
-                (Some(_), None) => return Err(JobError::Missing { field: fields.name(key) }),
-                (None, Some(_)) => return Err(JobError::Missing { field: fields.name(certificate) }),
+                (Some(_), None) => return Err(DefinitionError::Missing { field: fields.name(key) }),
+                (None, Some(_)) => return Err(DefinitionError::Missing { field: fields.name(certificate) }),
             },
         };
         fields.close(&[])?;
@@ -70,8 +70,8 @@ impl NetworkSettings {
 }
 
 /// Takes certificates in PEM. What they say is found out when the destination is made ready.
-fn certificates(fields: &mut Fields, key: &'static str) -> Result<Option<String>, JobError> {
-    let wrong = |fields: &Fields, why: &str| Err(JobError::invalid(fields.name(key), why));
+fn certificates(fields: &mut Fields, key: &'static str) -> Result<Option<String>, DefinitionError> {
+    let wrong = |fields: &Fields, why: &str| Err(DefinitionError::invalid(fields.name(key), why));
     match fields.value(key) {
         None => Ok(None),
         // What stands here is shown, so a key must not slip in.
@@ -89,7 +89,7 @@ mod tests {
 
     const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
-    fn parse(given: Value) -> Result<NetworkSettings, JobError> {
+    fn parse(given: Value) -> Result<NetworkSettings, DefinitionError> {
         NetworkSettings::read(given, SecretSource::parse)
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::duration::{format_duration, parse_duration};
 use crate::fields::Fields;
-use crate::job_error::JobError;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -115,7 +115,7 @@ pub struct RetrySettings {
 
 impl RetrySettings {
     /// Reads `{"schedule": ["5s", "5m"], "window": "72h", "clientErrorTries": 3, "maxRetryAfter": "1h"}`.
-    pub fn parse(value: Value) -> Result<Self, JobError> {
+    pub fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("retry", value)?;
         let settings = Self {
             schedule: schedule(&mut fields)?,
@@ -157,12 +157,12 @@ impl RetrySettings {
     }
 }
 
-fn schedule(fields: &mut Fields) -> Result<Option<RetrySchedule>, JobError> {
+fn schedule(fields: &mut Fields) -> Result<Option<RetrySchedule>, DefinitionError> {
     let Some(texts) = fields.texts("schedule")? else { return Ok(None) };
     let field = fields.name("schedule");
     if texts.len() > MOST_WAITS {
         let why = format!("a schedule has at most {MOST_WAITS} waits, this one has {}", texts.len());
-        return Err(JobError::invalid(field, why));
+        return Err(DefinitionError::invalid(field, why));
     }
     let delays =
         texts.iter().enumerate().map(|(index, text)| bounded(&format!("{field}[{index}]"), text, WAIT));
@@ -173,21 +173,22 @@ fn duration(
     fields: &mut Fields,
     key: &'static str,
     bounds: RangeInclusive<Duration>,
-) -> Result<Option<Duration>, JobError> {
+) -> Result<Option<Duration>, DefinitionError> {
     let text = fields.text(key)?;
     text.map(|text| bounded(&fields.name(key), &text, bounds)).transpose()
 }
 
-fn bounded(field: &str, text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, JobError> {
-    let duration = parse_duration(text).map_err(|error| JobError::invalid(field, error.to_string()))?;
+fn bounded(field: &str, text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, DefinitionError> {
+    let duration =
+        parse_duration(text).map_err(|error| DefinitionError::invalid(field, error.to_string()))?;
     if bounds.contains(&duration) {
         return Ok(duration);
     }
     let (least, most) = (format_duration(*bounds.start()), format_duration(*bounds.end()));
-    Err(JobError::invalid(field, format!("`{text}` does not lie between {least} and {most}")))
+    Err(DefinitionError::invalid(field, format!("`{text}` does not lie between {least} and {most}")))
 }
 
-fn client_error_tries(fields: &mut Fields) -> Result<Option<NonZeroU32>, JobError> {
+fn client_error_tries(fields: &mut Fields) -> Result<Option<NonZeroU32>, DefinitionError> {
     const KEY: &str = "clientErrorTries";
     let Some(count) = fields.count(KEY)? else { return Ok(None) };
     let tries = u32::try_from(count).ok().and_then(NonZeroU32::new);
@@ -196,7 +197,7 @@ fn client_error_tries(fields: &mut Fields) -> Result<Option<NonZeroU32>, JobErro
         None => {
             let (least, most) = (CLIENT_ERROR_TRIES.start(), CLIENT_ERROR_TRIES.end());
             let why = format!("`{count}` does not lie between {least} and {most}");
-            Err(JobError::invalid(fields.name(KEY), why))
+            Err(DefinitionError::invalid(fields.name(KEY), why))
         }
     }
 }

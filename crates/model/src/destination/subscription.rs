@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::definition_error::DefinitionError;
 use crate::event_kind::EventKind;
 use crate::fields::{Fields, kind_of};
 use crate::id::{AgentId, JobId};
-use crate::job_error::JobError;
 use crate::run::RunStatus;
 
 /// How many subscriptions a destination may have.
@@ -36,19 +36,19 @@ impl Subscription {
     }
 
     /// Reads the list that stands at a destination's `subscriptions`.
-    pub(super) fn parse_all(value: Value) -> Result<Vec<Self>, JobError> {
+    pub(super) fn parse_all(value: Value) -> Result<Vec<Self>, DefinitionError> {
         let Value::Array(entries) = value else {
             let field = "subscriptions".to_owned();
-            return Err(JobError::Type { field, expected: "a list", got: kind_of(&value) });
+            return Err(DefinitionError::Type { field, expected: "a list", got: kind_of(&value) });
         };
         if entries.len() > MOST_SUBSCRIPTIONS {
             let why = format!("has {} entries, and at most {MOST_SUBSCRIPTIONS} are served", entries.len());
-            return Err(JobError::invalid("subscriptions", why));
+            return Err(DefinitionError::invalid("subscriptions", why));
         }
         entries.into_iter().map(Self::parse).collect()
     }
 
-    fn parse(value: Value) -> Result<Self, JobError> {
+    fn parse(value: Value) -> Result<Self, DefinitionError> {
         let mut fields = Fields::open("subscriptions", value)?;
         let events = names(&mut fields, "events", |name| {
             EventKind::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -60,11 +60,11 @@ impl Subscription {
         let agents = names(&mut fields, "agents", |name| Some(AgentId::normalise(name)))?;
         fields.close(&[])?;
         if events.is_empty() {
-            return Err(JobError::Missing { field: "subscriptions.events".to_owned() });
+            return Err(DefinitionError::Missing { field: "subscriptions.events".to_owned() });
         }
         if !statuses.is_empty() && !events.contains(&EventKind::RunFinished) {
             let why = "only `run.finished` has a status, and it is not among the events";
-            return Err(JobError::invalid("subscriptions.statuses", why));
+            return Err(DefinitionError::invalid("subscriptions.statuses", why));
         }
         Ok(Self { events, statuses, jobs, agents })
     }
@@ -90,11 +90,11 @@ fn names<T: PartialEq>(
     fields: &mut Fields,
     key: &'static str,
     read: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<T>, JobError> {
+) -> Result<Vec<T>, DefinitionError> {
     let given = fields.texts(key)?.unwrap_or_default();
     let name = fields.name(key);
     if given.len() > MOST_NAMES {
-        return Err(JobError::invalid(
+        return Err(DefinitionError::invalid(
             name,
             format!("has {} entries, and at most {MOST_NAMES} are served", given.len()),
         ));
@@ -103,7 +103,7 @@ fn names<T: PartialEq>(
     for text in given {
         let value = read(text.trim()).ok_or_else(|| {
             let shown: String = text.chars().take(80).collect();
-            JobError::invalid(name.as_str(), format!("`{shown}` is not known"))
+            DefinitionError::invalid(name.as_str(), format!("`{shown}` is not known"))
         })?;
         if !names.contains(&value) {
             names.push(value);

@@ -10,8 +10,8 @@ use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, jobs, leases};
 use crate::{
-    DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue,
-    NewDestination, OrderHead, QueueState, StoreError,
+    Decider, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
+    DestinationWithQueue, NewDestination, OrderHead, QueueState, StoreError,
 };
 
 const COLUMNS: &str = "seq, kind, key, definition, declared_in, revision, standing, halt_reason, halt_detail, \
@@ -205,14 +205,16 @@ pub(super) fn set_standing(
     raised: &mut Raised,
     id: DestinationId,
     standing: &Standing,
+    decider: Decider,
     now: UnixMs,
 ) -> Result<Option<Destination>, StoreError> {
     let halt = standing.halt();
     let resumed = halt.is_none();
-    conn.prepare_cached(
+    let changed = conn.prepare_cached(
         "UPDATE destinations SET standing = ?2, halt_reason = ?3, halt_detail = ?4, halted_at = ?5, \
          resumed_at = CASE WHEN ?6 AND standing <> 'active' THEN ?7 ELSE resumed_at END, \
-         failing_since = CASE WHEN ?6 THEN NULL ELSE failing_since END, updated_at = ?7 WHERE seq = ?1 AND removed = 0",
+         failing_since = CASE WHEN ?6 THEN NULL ELSE failing_since END, updated_at = ?7 WHERE seq = ?1 AND removed = 0 \
+         AND (?8 OR (standing <> 'disabled' AND coalesce(halt_reason, '') <> 'by_hand'))",
     )
     .and_then(|mut update| {
         update.execute(params![
@@ -223,9 +225,13 @@ pub(super) fn set_standing(
             halt.map(|halt| At(halt.since)),
             resumed,
             At(now),
+            decider == Decider::Person,
         ])
     })
     .map_err(fault)?;
+    if changed == 0 {
+        return one(conn, id);
+    }
     if resumed {
         for news in leases::left(conn, id)? {
             raised.queue(news);

@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
-    Claim, Claimed, Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
+    Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
     DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved,
     DestinationUpdated, DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated,
     LeaseBatch, LeaseRequest, NewDestination, NewReplay, NextRun, Occurrence, OpenQueues, OrderHead,
@@ -345,10 +345,11 @@ impl Store for SqliteStore {
         &self,
         id: DestinationId,
         standing: Standing,
+        decider: Decider,
         now: UnixMs,
     ) -> Result<Option<Destination>, StoreError> {
         self.write("set_standing", move |conn, raised| {
-            destinations::set_standing(conn, raised, id, &standing, now)
+            destinations::set_standing(conn, raised, id, &standing, decider, now)
         })
         .await
     }

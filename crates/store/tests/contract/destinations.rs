@@ -5,8 +5,8 @@ use clawhook_model::{
     Standing, UnixMs,
 };
 use clawhook_store::{
-    Claimed, DeliveryCancelled, DestinationFilter, DestinationRemoved, DestinationUpdated, LeaseShare,
-    NewDestination, QueueClass, QueueNews, Spends, Verdict,
+    Claimed, Decider, DeliveryCancelled, DestinationFilter, DestinationRemoved, DestinationUpdated,
+    LeaseShare, NewDestination, QueueClass, QueueNews, Spends, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -115,7 +115,12 @@ async fn i04_a_halted_destination_gives_nothing_and_loses_nothing() {
     world.run(&job, t(1000)).await;
     let standings = [Standing::Paused(halt(HaltReason::Gone)), Standing::Disabled(halt(HaltReason::Failing))];
     for (standing, due) in standings.into_iter().zip([t(2000), t(3000)]) {
-        let halted = world.store.set_standing(ops.id, standing.clone(), t(1500)).await.unwrap().unwrap();
+        let halted = world
+            .store
+            .set_standing(ops.id, standing.clone(), Decider::Person, t(1500))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(halted.standing, standing);
         world.run(&job, due).await;
         assert!(world.lease_shares(t(5000), vec![share(&ops, 9, false)]).await.leased.is_empty());
@@ -126,7 +131,8 @@ async fn i04_a_halted_destination_gives_nothing_and_loses_nothing() {
         (3, 3, None)
     );
     world.store.take_queue_news();
-    let resumed = world.store.set_standing(ops.id, Standing::Active, t(9000)).await.unwrap().unwrap();
+    let resumed =
+        world.store.set_standing(ops.id, Standing::Active, Decider::Person, t(9000)).await.unwrap().unwrap();
     assert_eq!((resumed.standing, resumed.resumed_at), (Standing::Active, Some(t(9000))));
     assert_eq!(world.store.take_queue_news().len(), 1, "who sends is told");
     assert_eq!(world.lease(t(9000)).await.len(), 3);
@@ -140,9 +146,17 @@ async fn a_probe_finds_out_whether_a_paused_destination_is_well_but_never_a_disa
     for second in 1..=2 {
         world.run(&job, t(second * 1000)).await;
     }
-    world.store.set_standing(ops.id, Standing::Paused(halt(HaltReason::Failing)), t(1)).await.unwrap();
+    world
+        .store
+        .set_standing(ops.id, Standing::Paused(halt(HaltReason::Failing)), Decider::Person, t(1))
+        .await
+        .unwrap();
     assert_eq!(world.lease_shares(t(5000), vec![share(&ops, 1, true)]).await.leased.len(), 1);
-    world.store.set_standing(ops.id, Standing::Disabled(halt(HaltReason::Failing)), t(1)).await.unwrap();
+    world
+        .store
+        .set_standing(ops.id, Standing::Disabled(halt(HaltReason::Failing)), Decider::Person, t(1))
+        .await
+        .unwrap();
     assert!(world.lease_shares(t(5000), vec![share(&ops, 1, true)]).await.leased.is_empty());
 }
 
@@ -323,4 +337,22 @@ async fn sealed_secrets_are_kept_and_come_back_as_they_were_stored() {
     assert_eq!(ops.definition.unwrap().to_stored_json(), stored);
     world.add("told").await;
     assert_eq!(world.lease(t(1)).await.len(), 1, "its subscriptions are read too");
+}
+
+#[tokio::test]
+async fn the_gateway_never_overrules_a_person() {
+    let world = World::new();
+    let ops = define(&world, "ops", json!({})).await;
+    let set = |standing, decider| world.store.set_standing(ops.id, standing, decider, t(5));
+    let by_hand = Standing::Paused(halt(HaltReason::ByHand));
+    set(by_hand.clone(), Decider::Person).await.unwrap();
+    for standing in [Standing::Active, Standing::Disabled(halt(HaltReason::Failing))] {
+        let left = set(standing, Decider::Gateway).await.unwrap().unwrap();
+        assert_eq!(left.standing, by_hand);
+    }
+    let disabled = Standing::Disabled(halt(HaltReason::Failing));
+    set(Standing::Active, Decider::Person).await.unwrap();
+    set(disabled.clone(), Decider::Gateway).await.unwrap();
+    assert_eq!(set(Standing::Active, Decider::Gateway).await.unwrap().unwrap().standing, disabled);
+    assert_eq!(set(Standing::Active, Decider::Person).await.unwrap().unwrap().standing, Standing::Active);
 }

@@ -1,13 +1,14 @@
-//! Why a job is refused.
+//! Why the definition of a job or of a destination is refused.
 
 use thiserror::Error;
 
 use crate::webhook_url::WebhookUrlError;
 
-/// Why a job's JSON is no job. The message carries the value; what to do is in [`JobError::hint`].
+/// Why JSON is no definition of a job, or of a destination. The message carries the value; what to do is in
+/// [`DefinitionError::hint`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum JobError {
-    /// A field that no job has.
+pub enum DefinitionError {
+    /// A field that there is not.
     #[error("unknown field `{field}`")]
     UnknownField {
         /// Its full name.
@@ -65,7 +66,7 @@ pub enum JobError {
     },
 }
 
-impl JobError {
+impl DefinitionError {
     /// What to do about it, where that is not plain from the message.
     pub fn hint(&self) -> Option<String> {
         match self {
