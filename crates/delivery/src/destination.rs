@@ -109,12 +109,11 @@ impl Workshop<'_> {
         name: &DestinationName,
         resumed_at: Option<UnixMs>,
     ) -> Result<Ready, Unready> {
-        let context = &context(name);
-        let keys = self.own_keys(&definition.signing, context).await?;
+        let keys = self.own_keys(&definition.signing, name).await?;
         Ok(Ready {
             url: definition.url.clone(),
-            profile: self.profile(definition, context).await?,
-            headers: self.headers(definition, context).await?,
+            profile: self.profile(definition, name).await?,
+            headers: self.headers(definition, name).await?,
             renderer: Renderer::new(&definition.format)
                 .map_err(|error| Unready::definition(format!("`format`: {error}")))?,
             signer: Signer::new(&definition.signing.schemes, &keys)?,
@@ -130,20 +129,24 @@ impl Workshop<'_> {
         name: &DestinationName,
     ) -> Option<String> {
         let source = definition.signing.private_key.as_ref();
-        let pair = self.private_key(source, &context(name)).await.ok()??;
+        let pair = self.private_key(source, name).await.ok()??;
         Some(pair.public_text())
     }
 
-    async fn headers(&self, definition: &DestinationDefinition, context: &str) -> Result<HeaderMap, Unready> {
+    async fn headers(
+        &self,
+        definition: &DestinationDefinition,
+        name: &DestinationName,
+    ) -> Result<HeaderMap, Unready> {
         let mut headers = HeaderMap::with_capacity(definition.headers.len());
-        for (name, source) in &definition.headers {
-            let field = format!("headers.{name}");
-            let text = self.read(source, context, &field).await?;
+        for (header, source) in &definition.headers {
+            let field = format!("headers.{header}");
+            let text = self.read(source, name, &field).await?;
             let unsendable = || Unready::definition(format!("`{field}` holds what no header may have"));
-            let name = HeaderName::try_from(name.as_str()).map_err(|_| unsendable())?;
+            let header = HeaderName::try_from(header.as_str()).map_err(|_| unsendable())?;
             let mut value = HeaderValue::try_from(text.expose_secret().trim()).map_err(|_| unsendable())?;
             value.set_sensitive(true);
-            headers.insert(name, value);
+            headers.insert(header, value);
         }
         Ok(headers)
     }
@@ -151,14 +154,14 @@ impl Workshop<'_> {
     async fn profile(
         &self,
         definition: &DestinationDefinition,
-        context: &str,
+        name: &DestinationName,
     ) -> Result<ConnectionProfile, Unready> {
         let network = &definition.network;
         let client = match &network.client {
             None => None,
             Some(ClientCertificate { certificate, key }) => Some(ClientIdentity {
                 certificate: certificate.clone(),
-                key: self.read(key, context, "network.clientKey").await?,
+                key: self.read(key, name, "network.clientKey").await?,
             }),
         };
         let options = ProfileOptions {
@@ -171,18 +174,22 @@ impl Workshop<'_> {
         profile.map_err(|error| Unready::definition(error.to_string()))
     }
 
-    async fn own_keys(&self, signing: &SigningSettings, context: &str) -> Result<SigningKeys, Unready> {
-        let secret = self.secret(signing.secret.as_ref(), context).await?;
-        let private_key = self.private_key(signing.private_key.as_ref(), context).await?;
+    async fn own_keys(
+        &self,
+        signing: &SigningSettings,
+        name: &DestinationName,
+    ) -> Result<SigningKeys, Unready> {
+        let secret = self.secret(signing.secret.as_ref(), name).await?;
+        let private_key = self.private_key(signing.private_key.as_ref(), name).await?;
         let mut keys = self.keys(secret, private_key);
         let Some(retiring) = &signing.retiring else { return Ok(keys) };
         let until = retiring.until;
         if let (Some(keys), Some(key)) =
-            (&mut keys.secret, self.secret(retiring.secret.as_ref(), context).await?)
+            (&mut keys.secret, self.secret(retiring.secret.as_ref(), name).await?)
         {
             keys.retiring = Some(Retiring { key, until });
         }
-        let before = self.private_key(retiring.private_key.as_ref(), context).await?;
+        let before = self.private_key(retiring.private_key.as_ref(), name).await?;
         if let (Some(keys), Some(key)) = (&mut keys.private_key, before) {
             keys.retiring = Some(Retiring { key, until });
         }
@@ -199,10 +206,10 @@ impl Workshop<'_> {
     async fn secret(
         &self,
         source: Option<&SecretSource>,
-        context: &str,
+        name: &DestinationName,
     ) -> Result<Option<SharedSecret>, Unready> {
         let Some(source) = source else { return Ok(None) };
-        let text = self.read(source, context, "signing.secret").await?;
+        let text = self.read(source, name, "signing.secret").await?;
         let parsed = SharedSecret::parse(text.expose_secret());
         parsed.map(Some).map_err(|error| Unready::definition(format!("`signing.secret`: {error}")))
     }
@@ -210,23 +217,23 @@ impl Workshop<'_> {
     async fn private_key(
         &self,
         source: Option<&SecretSource>,
-        context: &str,
+        name: &DestinationName,
     ) -> Result<Option<SigningKeyPair>, Unready> {
         let Some(source) = source else { return Ok(None) };
-        let text = self.read(source, context, "signing.privateKey").await?;
+        let text = self.read(source, name, "signing.privateKey").await?;
         let parsed = SigningKeyPair::parse(text.expose_secret());
         parsed.map(Some).map_err(|error| Unready::definition(format!("`signing.privateKey`: {error}")))
     }
 
-    async fn read(&self, source: &SecretSource, context: &str, field: &str) -> Result<SecretString, Unready> {
-        let read = self.secrets.read(source, &format!("{context}/{field}")).await;
+    async fn read(
+        &self,
+        source: &SecretSource,
+        name: &DestinationName,
+        field: &str,
+    ) -> Result<SecretString, Unready> {
+        let read = self.secrets.read(source, &name.secret_context(field)).await;
         read.map_err(|error| Unready { reason: HaltReason::Secret, detail: format!("`{field}`: {error}") })
     }
-}
-
-/// What the secrets of a destination are sealed for; the field follows.
-fn context(name: &DestinationName) -> String {
-    format!("destination/{name}")
 }
 
 impl Unready {

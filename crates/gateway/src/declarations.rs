@@ -12,7 +12,7 @@ use clawhook_store::{
 use thiserror::Error;
 
 use crate::secrets::{NoNonce, Sealer};
-use crate::verbs::{context, sealed};
+use crate::verbs::sealed;
 
 /// How many destinations are looked through at a time.
 const PAGE: usize = 200;
@@ -111,7 +111,7 @@ fn opened(
 ) -> Option<DestinationDefinition> {
     let opened = stored.try_map_secrets(|field, source| match source {
         SecretSource::Sealed(sealed) => {
-            let text = sealer.open(&sealed, &context(name, field))?;
+            let text = sealer.open(&sealed, &name.secret_context(field))?;
             Ok::<_, UnreadableSecret>(SecretSource::Written(text.into()))
         }
         other => Ok(other),

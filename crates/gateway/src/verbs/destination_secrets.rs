@@ -43,12 +43,7 @@ pub(crate) fn sealed(
     name: &DestinationName,
     definition: DestinationDefinition,
 ) -> Result<DestinationDefinition, NoNonce> {
-    definition.try_map_secrets(|field, source| sealer.at_rest(source, &context(name, field)))
-}
-
-/// What a secret is sealed for.
-pub(crate) fn context(name: &DestinationName, field: &str) -> String {
-    format!("destination/{name}/{field}")
+    definition.try_map_secrets(|field, source| sealer.at_rest(source, &name.secret_context(field)))
 }
 
 impl Verbs {

@@ -26,9 +26,7 @@ use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use destination_secrets::{
-    DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, context, sealed,
-};
+pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
 use crate::agents::Agents;
 use crate::declarations::Declarations;

@@ -27,6 +27,11 @@ impl DestinationName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the secret in this field of the destination is sealed for: it opens nowhere else.
+    pub fn secret_context(&self, field: &str) -> String {
+        format!("destination/{self}/{field}")
+    }
 }
 
 impl FromStr for DestinationName {
