@@ -9,6 +9,8 @@ use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::fields::Fields;
 use crate::id::AgentId;
 use crate::job::{JobDefinition, SessionTarget, WakeMode};
+use crate::misfire::MisfireSettings;
+use crate::overlap::Overlap;
 use crate::payload::Payload;
 use crate::schedule::Schedule;
 use crate::time::{MAX_DATE_MS, UnixMs};
@@ -62,6 +64,8 @@ impl JobDefinition {
             agent_id: fields.text("agentId")?.map(|text| AgentId::normalise(&text)),
             wake_mode: parse_wake_mode(fields.text("wakeMode")?.as_deref())?,
             schedule,
+            misfire: fields.value("misfire").map(MisfireSettings::parse).transpose()?.unwrap_or_default(),
+            overlap: fields.value("overlap").map(Overlap::parse).transpose()?,
             session_target,
             payload,
             delivery,

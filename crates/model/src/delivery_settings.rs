@@ -16,6 +16,8 @@ pub struct DeliverySettings {
     pub mode: DeliveryMode,
     /// Whether the run counts as completed even if the result does not arrive.
     pub best_effort: bool,
+    /// Whether a result is sent that came after its run had been given up.
+    pub late_results: bool,
 }
 
 /// The way a result takes.
@@ -56,7 +58,7 @@ pub struct AnnounceTarget {
 
 impl Default for DeliverySettings {
     fn default() -> Self {
-        Self { mode: DeliveryMode::None, best_effort: false }
+        Self { mode: DeliveryMode::None, best_effort: false, late_results: false }
     }
 }
 
@@ -105,6 +107,9 @@ impl DeliverySettings {
         if self.best_effort {
             out.insert("bestEffort".to_owned(), json!(true));
         }
+        if self.late_results {
+            out.insert("lateResults".to_owned(), json!(true));
+        }
         Value::Object(out)
     }
 
@@ -141,6 +146,7 @@ impl DeliverySettings {
         let destination = fields.text("destination")?;
         let targets = fields.value("targets");
         let best_effort = fields.flag("bestEffort")?.unwrap_or(false);
+        let late_results = fields.flag("lateResults")?.unwrap_or(false);
         fields.close(&["completionDestination", "failureDestination"])?;
         let target = AnnounceTarget { channel, to, account_id, thread_id };
         let mode = mode.map(|mode| mode.trim().to_lowercase());
@@ -165,7 +171,11 @@ impl DeliverySettings {
                 return Err(DefinitionError::invalid("delivery.mode", why));
             }
         };
-        Ok(Self { mode, best_effort })
+        if late_results && mode == DeliveryMode::None {
+            let why = "delivery.mode `none` has no such field";
+            return Err(DefinitionError::invalid("delivery.lateResults", why));
+        }
+        Ok(Self { mode, best_effort, late_results })
     }
 }
 

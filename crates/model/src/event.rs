@@ -34,6 +34,10 @@ pub struct Finished<'a> {
     pub session_id: SessionId,
     /// That session's key.
     pub session_key: &'a str,
+    /// Which try of its occurrence it was, from 1.
+    pub attempt: u32,
+    /// Whether the result came after the run had been given up.
+    pub late: bool,
     /// What came of it.
     pub outcome: &'a RunOutcome,
 }
@@ -50,6 +54,10 @@ struct Body<'a> {
     trigger: Trigger,
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_at_ms: Option<UnixMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late: Option<bool>,
     job: Value,
     run_at_ms: UnixMs,
     duration_ms: u64,
@@ -103,6 +111,8 @@ impl Finished<'_> {
             run_id: self.run_id,
             trigger: self.trigger,
             scheduled_at_ms: self.scheduled_at,
+            attempt: Some(self.attempt).filter(|attempt| *attempt > 1),
+            late: self.late.then_some(true),
             job: self.job.snapshot_json(),
             run_at_ms: self.started_at,
             duration_ms: u64::try_from(self.ended_at.since(self.started_at).as_millis()).unwrap_or(u64::MAX),
@@ -115,7 +125,7 @@ impl Finished<'_> {
             delivery,
             session_id: self.session_id,
             session_key: self.session_key,
-            next_run_at_ms: self.job.state.next_run_at,
+            next_run_at_ms: self.job.state.next_start(),
             model: self.outcome.model.as_deref(),
             provider: self.outcome.provider.as_deref(),
             usage: self.outcome.usage,

@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 pub enum EventKind {
     /// A run has ended, however it ended.
     RunFinished,
+    /// The result of a run came after the run had been given up.
+    RunLate,
     /// A due instant passed without a run, because of the job's own rules.
     RunSkipped,
     /// A due instant passed without a run, because the gateway was not there.
@@ -19,34 +21,48 @@ pub enum EventKind {
     JobUpdated,
     /// A job was removed.
     JobRemoved,
+    /// A job was switched off by the gateway, because it failed too often.
+    JobAutoDisabled,
     /// A delivery was given up.
     DeliveryDead,
+    /// Something is wrong with the gateway itself.
+    GatewayAlarm,
+    /// What was wrong with the gateway is over.
+    GatewayAlarmCleared,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::RunFinished,
+        Self::RunLate,
         Self::RunSkipped,
         Self::RunMissed,
         Self::JobRecovered,
         Self::JobAdded,
         Self::JobUpdated,
         Self::JobRemoved,
+        Self::JobAutoDisabled,
         Self::DeliveryDead,
+        Self::GatewayAlarm,
+        Self::GatewayAlarmCleared,
     ];
 
     /// The wire's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RunFinished => "run.finished",
+            Self::RunLate => "run.late",
             Self::RunSkipped => "run.skipped",
             Self::RunMissed => "run.missed",
             Self::JobRecovered => "job.recovered",
             Self::JobAdded => "job.added",
             Self::JobUpdated => "job.updated",
             Self::JobRemoved => "job.removed",
+            Self::JobAutoDisabled => "job.auto_disabled",
             Self::DeliveryDead => "delivery.dead",
+            Self::GatewayAlarm => "gateway.alarm",
+            Self::GatewayAlarmCleared => "gateway.alarm_cleared",
         }
     }
 }

@@ -7,8 +7,11 @@ use sha2::{Digest, Sha256};
 
 use crate::completion::{CompletionStatus, DeliveryStatus};
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
+use crate::failure::AutoDisabled;
 use crate::id::{AgentId, JobId, RunId};
+use crate::misfire::MisfireSettings;
 use crate::outbox::SuppressionReason;
+use crate::overlap::{OpenRuns, Overlap};
 use crate::payload::Payload;
 use crate::run::{ErrorReason, RunStatus};
 use crate::schedule::Schedule;
@@ -47,6 +50,10 @@ pub struct JobDefinition {
     pub agent_id: Option<AgentId>,
     /// When it is due.
     pub schedule: Schedule,
+    /// What becomes of instants at which nobody was there.
+    pub misfire: MisfireSettings,
+    /// What becomes of instants while a run is not over, where it is not the gateway's to say.
+    pub overlap: Option<Overlap>,
     /// Which session it runs in.
     pub session_target: SessionTarget,
     /// When the main session is woken.
@@ -100,14 +107,18 @@ impl WakeMode {
 pub struct JobState {
     /// The next due instant; none while disabled, or once a one-shot is used up.
     pub next_run_at: Option<UnixMs>,
-    /// The run that is queued or under way; a job has one at a time.
-    pub active_run: Option<RunId>,
-    /// When the run that is under way began.
+    /// The runs that are not over.
+    pub open_runs: OpenRuns,
+    /// Since when a run is under way.
     pub running_at: Option<UnixMs>,
     /// The last run that ended.
     pub last_run: Option<LastRun>,
     /// Failed runs in a row; only execution counts, never delivery.
     pub consecutive_errors: u32,
+    /// Until when what is due is not run, because runs failed.
+    pub backoff_until: Option<UnixMs>,
+    /// Why the gateway has switched it off, where it has.
+    pub auto_disabled: Option<AutoDisabled>,
 }
 
 /// What is known of a job's last run.
@@ -181,6 +192,12 @@ impl JobDefinition {
             put("agentId", json!(agent_id));
         }
         put("schedule", json!(self.schedule));
+        if let Some(misfire) = self.misfire.to_json() {
+            put("misfire", misfire);
+        }
+        if let Some(overlap) = self.overlap {
+            put("overlap", overlap.to_json());
+        }
         put("sessionTarget", json!(self.session_target.as_str()));
         put("wakeMode", json!(self.wake_mode.as_str()));
         put("payload", self.payload.to_json(mask));
@@ -194,7 +211,7 @@ impl Job {
     pub fn snapshot_json(&self) -> Value {
         let mut out = self.shown_members();
         let mut state = Map::new();
-        put_instant(&mut state, "nextRunAtMs", self.state.next_run_at);
+        put_instant(&mut state, "nextRunAtMs", self.state.next_start());
         put_instant(&mut state, "runningAtMs", self.state.running_at);
         out.insert("state".to_owned(), Value::Object(state));
         Value::Object(out)
@@ -208,7 +225,7 @@ impl Job {
         out.insert("configRevision".to_owned(), json!(self.definition.revision()));
         out.insert("effectiveAgentId".to_owned(), json!(self.definition.agent()));
         out.insert("status".to_owned(), json!(self.headline()));
-        put_instant(&mut out, "nextRunAtMs", self.state.next_run_at);
+        put_instant(&mut out, "nextRunAtMs", self.state.next_start());
         if let Some(last) = &self.state.last_run {
             out.insert("lastRunAtMs".to_owned(), json!(last.started_at));
             out.insert("lastRunStatus".to_owned(), json!(last.status));
@@ -232,6 +249,9 @@ impl Job {
         if !self.definition.enabled {
             return "disabled";
         }
+        if self.state.auto_disabled.is_some() {
+            return "auto-disabled";
+        }
         match &self.state.last_run {
             None => "idle",
             Some(last) => last.headline(),
@@ -252,10 +272,17 @@ impl Job {
         }
     }
 
+    /// Whether it is run when due: its owner wants it, and the gateway has not switched it off.
+    pub fn is_enabled(&self) -> bool {
+        self.definition.enabled && self.state.auto_disabled.is_none()
+    }
+
     fn shown_members(&self) -> Map<String, Value> {
         let mut out = Map::new();
         out.insert("id".to_owned(), json!(self.id));
         out.append(&mut self.definition.members(true));
+        // A job that the gateway has switched off is not run: clients must see so, and writing `true` switches it on.
+        out.insert("enabled".to_owned(), json!(self.is_enabled()));
         out.insert("createdAtMs".to_owned(), json!(self.created_at));
         out.insert("updatedAtMs".to_owned(), json!(self.updated_at));
         out
@@ -263,10 +290,23 @@ impl Job {
 }
 
 impl JobState {
+    /// When the next run begins at the earliest: an instant that comes while the job backs off is held until that is over.
+    pub fn next_start(&self) -> Option<UnixMs> {
+        self.next_run_at.map(|next| self.backoff_until.map_or(next, |until| next.max(until)))
+    }
+
     fn members(&self) -> Map<String, Value> {
         let mut out = Map::new();
-        put_instant(&mut out, "nextRunAtMs", self.next_run_at);
+        put_instant(&mut out, "nextRunAtMs", self.next_start());
         put_instant(&mut out, "runningAtMs", self.running_at);
+        if self.open_runs.any() {
+            out.insert("runsRunning".to_owned(), json!(self.open_runs.running));
+            out.insert("runsWaiting".to_owned(), json!(self.open_runs.waiting));
+        }
+        put_instant(&mut out, "backoffUntilMs", self.backoff_until);
+        if let Some(disabled) = &self.auto_disabled {
+            out.insert("autoDisabled".to_owned(), json!(disabled));
+        }
         if let Some(last) = &self.last_run {
             out.insert("lastRunAtMs".to_owned(), json!(last.started_at));
             out.insert("lastRunId".to_owned(), json!(last.run_id));

@@ -16,11 +16,14 @@ mod duration;
 mod event;
 mod event_kind;
 mod event_schema;
+mod failure;
 mod fields;
 mod id;
 mod job;
+mod misfire;
 mod notice;
 mod outbox;
+mod overlap;
 mod patch;
 mod payload;
 mod recorded_headers;
@@ -49,14 +52,20 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Finished, SCHEMA_VERSION};
 pub use event_kind::EventKind;
 pub use event_schema::{RUN_FINISHED, RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID};
+pub use failure::{
+    Aftermath, AutoDisableReason, AutoDisabled, BACKOFF, Failure, FailureRules, TransientClass,
+    counts_against_job,
+};
 pub use id::{
     AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId,
 };
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
+pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};
 pub use notice::Notice;
 pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
 };
+pub use overlap::{OpenRuns, Overlap};
 pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
 pub use recorded_headers::RecordedHeaders;
 pub use replay::{Replay, ReplayFilter, ReplayRequest, ReplayState, Replayable};

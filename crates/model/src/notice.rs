@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::event::SCHEMA_VERSION;
 use crate::event_kind::EventKind;
+use crate::failure::AutoDisabled;
 use crate::id::{DeliveryId, EventId, JobId, RunId};
 use crate::job::Job;
 use crate::time::UnixMs;
@@ -38,6 +39,22 @@ pub enum Notice<'a> {
     JobUpdated(&'a Job),
     /// A job was removed.
     JobRemoved,
+    /// A job was switched off by the gateway.
+    JobAutoDisabled(&'a AutoDisabled),
+    /// Something is wrong with the gateway itself; the event names no job.
+    GatewayAlarm {
+        /// What, in one word.
+        alarm: &'a str,
+        /// What, in a sentence.
+        detail: &'a str,
+    },
+    /// What was wrong with the gateway is over; the event names no job.
+    GatewayAlarmCleared {
+        /// What it was, in one word.
+        alarm: &'a str,
+        /// When it began.
+        since: UnixMs,
+    },
     /// A delivery was given up.
     DeliveryDead {
         /// The delivery.
@@ -65,6 +82,9 @@ impl Notice<'_> {
             Self::JobAdded(_) => EventKind::JobAdded,
             Self::JobUpdated(_) => EventKind::JobUpdated,
             Self::JobRemoved => EventKind::JobRemoved,
+            Self::JobAutoDisabled(_) => EventKind::JobAutoDisabled,
+            Self::GatewayAlarm { .. } => EventKind::GatewayAlarm,
+            Self::GatewayAlarmCleared { .. } => EventKind::GatewayAlarmCleared,
             Self::DeliveryDead { .. } => EventKind::DeliveryDead,
         }
     }
@@ -77,8 +97,10 @@ impl Notice<'_> {
         put("schemaVersion", json!(SCHEMA_VERSION));
         put("type", json!(self.kind()));
         put("atMs", json!(at));
-        put("jobId", json!(job_id));
-        put("jobName", json!(job_name));
+        if !matches!(self, Self::GatewayAlarm { .. } | Self::GatewayAlarmCleared { .. }) {
+            put("jobId", json!(job_id));
+            put("jobName", json!(job_name));
+        }
         match self {
             Self::RunSkipped { due_at, reason } | Self::RunMissed { due_at, reason } => {
                 put("scheduledAtMs", json!(due_at));
@@ -92,6 +114,17 @@ impl Notice<'_> {
                 put("job", job.snapshot_json());
             }
             Self::JobRemoved => {}
+            Self::JobAutoDisabled(disabled) => {
+                put("autoDisabled", json!(disabled));
+            }
+            Self::GatewayAlarm { alarm, detail } => {
+                put("alarm", json!(alarm));
+                put("detail", json!(detail));
+            }
+            Self::GatewayAlarmCleared { alarm, since } => {
+                put("alarm", json!(alarm));
+                put("sinceMs", json!(since));
+            }
             Self::DeliveryDead { delivery_id, event_id, run_id, target, attempts, reason } => {
                 if let Some(run_id) = run_id {
                     put("runId", json!(run_id));

@@ -11,6 +11,8 @@ use crate::time::UnixMs;
 
 /// The ways to name a webhook's receivers.
 const RECEIVERS: [&str; 3] = ["to", "destination", "targets"];
+/// What another mode takes over from the one before; the mode `none` has the first alone.
+const POLICY: [&str; 2] = ["bestEffort", "lateResults"];
 
 impl JobDefinition {
     /// The definition with `patch` applied, or why it cannot be. `now` is the anchor of a new interval that
@@ -52,7 +54,7 @@ impl JobDefinition {
         new
     }
 
-    /// Another mode starts afresh but for `bestEffort`; the same mode merges. The masked URL, written back as it was
+    /// Another mode starts afresh but for `bestEffort` and `lateResults`; the same mode merges. The masked URL, written back as it was
     /// read, keeps the stored one.
     fn merge_delivery(&self, old: Option<Value>, new: Value) -> Value {
         let Value::Object(mut new) = new else { return new };
@@ -69,7 +71,8 @@ impl JobDefinition {
         }
         let changes_mode = new.get("mode").is_some_and(|mode| Some(mode) != merged.get("mode"));
         if changes_mode {
-            merged.retain(|key, _| key == "bestEffort");
+            let stays = if new.get("mode") == Some(&json!("none")) { 1 } else { 2 };
+            merged.retain(|key, _| POLICY[..stays].contains(&key.as_str()));
         }
         merged.append(&mut new);
         Value::Object(merged)

@@ -14,6 +14,10 @@ pub enum Trigger {
     Schedule,
     /// The schedule, late: one run that stands for all the occurrences that were missed.
     CatchUp,
+    /// Another try of an occurrence whose run failed for a reason that may pass.
+    Retry,
+    /// A person asked for an instant of the past to be run after all.
+    Backfill,
     /// A person or a program asked for it; the schedule does not move.
     Manual,
 }
@@ -24,6 +28,8 @@ impl Trigger {
         match self {
             Self::Schedule => "schedule",
             Self::CatchUp => "catchUp",
+            Self::Retry => "retry",
+            Self::Backfill => "backfill",
             Self::Manual => "manual",
         }
     }
@@ -106,6 +112,10 @@ pub enum ErrorReason {
     Interrupted,
     /// The network between the gateway and the provider failed.
     Network,
+    /// The gateway itself has no network.
+    Offline,
+    /// The run was ended because the next one was due, or by hand.
+    Cancelled,
     /// A command ended with an exit code other than 0, or by a signal.
     Exit,
     /// A command could not be started.
@@ -130,6 +140,8 @@ impl ErrorReason {
             Self::EmptyResponse => "empty_response",
             Self::Interrupted => "interrupted",
             Self::Network => "network",
+            Self::Offline => "offline",
+            Self::Cancelled => "cancelled",
             Self::Exit => "exit",
             Self::Launch => "launch",
             Self::Unknown => "unknown",
@@ -267,6 +279,8 @@ pub struct Run {
     pub scheduled_at: Option<UnixMs>,
     /// When it was accepted.
     pub queued_at: UnixMs,
+    /// Which try of its occurrence it is, from 1.
+    pub attempt: u32,
     /// The session it runs in.
     pub session: SessionRef,
     /// Where it stands.

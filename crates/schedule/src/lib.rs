@@ -8,6 +8,8 @@
 //!   it again: an `at` that lies far in the past is refused today, but was right when it was saved.
 //! - [`ScheduleError`]: why there is no timetable, with the offending value; [`ScheduleError::hint`] says, apart
 //!   from the message, what was probably meant.
+//! - [`decide`]: what becomes of the instants at which a job is due, by its misfire and overlap policies. The engine acts
+//!   on it, and the simulator shows it.
 //! - [`default_stagger_ms`] and [`describe()`]: the spread that an expression gets by itself, and its text for people.
 //!
 //! Inside, a cron expression is read once (`expression`) into sets of bits, its matching civil times are walked by
@@ -34,10 +36,11 @@
 //!   2011) is not made up for: that day does not have it.
 //! - Nothing is due by cron before the Unix epoch or after the year 9999 (croner, without a year field, stops in 2999).
 //!   A day that does not come in 400 years, one turn of the calendar, never comes.
-//! - That a due time is acted on, and what happens to those that were missed, is the `engine` crate's business.
+//! - That a decision is acted on is the `engine` crate's business.
 
 mod check;
 mod civil;
+mod decision;
 mod describe;
 mod error;
 mod expression;
@@ -46,6 +49,7 @@ mod timetable;
 mod zone;
 
 pub use check::check_new;
+pub use decision::{Decision, Fate, MISFIRE_TOLERANCE, MissReason, Situation, SkipReason, Start, decide};
 pub use describe::describe;
 pub use error::ScheduleError;
 pub use expression::{ExpressionError, Fault, Field};
