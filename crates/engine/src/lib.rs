@@ -1,13 +1,17 @@
 //! What happens now.
 //!
 //! The cast: the [`Engine`] is the task that sleeps until a job is due, claims the occurrence, and sets a run going.
-//! Its [`EngineHandle`] lets a door ask for a run by hand. What is due follows from the `schedule` crate's timetables
-//! (`planner`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
+//! Its [`EngineHandle`] lets a door ask for a run by hand. What becomes of an instant is the `schedule` crate's pure
+//! decision (`claims`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
 //! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone.
 //!
-//! Who owns what: the engine alone writes the ledger and ends runs. A run holds one of the slots
-//! (`cron.maxConcurrentRuns`) from its claim until its result is committed, and not a moment longer: delivery never
-//! holds one. A system event needs no slot, because nothing outside the gateway takes part in it.
+//! Who owns what: the engine alone writes the ledger and ends runs. An instant has its record as soon as it is due; its
+//! run is queued in the store where no slot (`cron.maxConcurrentRuns`) is free. A run holds a slot until its result is
+//! committed, and not a moment longer: delivery never holds one. A system event needs no slot, because nothing outside
+//! the gateway takes part in it.
+//!
+//! A run that does not end when it is told to, at its time limit or because another takes its place, is given up: it
+//! ends as an error, its slot is free, and whatever it still brings is recorded beside it (`late`).
 //!
 //! The order that makes it safe: the claim is durable before the work begins (so no instant runs twice), and the
 //! result is durable before anybody is told (so nothing is lost). While the store cannot be written, a finished run
@@ -18,26 +22,32 @@
 //!
 //! This crate knows no HTTP, no SQL, and not how a delivery is sent.
 
-mod planner;
+mod claims;
+mod control;
+mod late;
+mod presence;
 mod replayer;
 mod runner;
 mod slots;
 mod timer;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
-use clawhook_model::{JobId, RunId, SessionId, Trigger, UnixMs};
+use clawhook_model::{FailureRules, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs};
 use clawhook_store::{RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use presence::CatchUpPace;
 pub use replayer::Replayer;
 
+use crate::control::UnderWay;
 use crate::runner::Begun;
 use crate::slots::Slots;
 
@@ -50,6 +60,28 @@ pub struct EngineOptions {
     pub run_jobs_on_schedule: bool,
     /// How long runs may go on after the shutdown began, before they are ended.
     pub shutdown_grace: Duration,
+    /// What becomes of instants at which nobody was there, where a job does not say.
+    pub misfire: Misfire,
+    /// What becomes of instants while a run is not over, where a job does not say.
+    pub overlap: Overlap,
+    /// How what was missed is caught up.
+    pub catch_up: CatchUpPace,
+    /// What follows from failures.
+    pub failure: FailureRules,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            max_concurrent_runs: 8,
+            run_jobs_on_schedule: true,
+            shutdown_grace: Duration::from_secs(20),
+            misfire: Misfire::default(),
+            overlap: Overlap::default(),
+            catch_up: CatchUpPace::default(),
+            failure: FailureRules::default(),
+        }
+    }
 }
 
 /// The task that runs what is due.
@@ -84,15 +116,21 @@ pub(crate) struct Core {
     pub(crate) host_zone: TimeZone,
     pub(crate) options: EngineOptions,
     pub(crate) slots: Slots,
-    /// When this engine was made; what was due before is caught up.
-    pub(crate) started_at: UnixMs,
+    pub(crate) failure: Arc<FailureRules>,
+    pub(crate) under_way: UnderWay,
     /// Set once nothing more is begun.
     pub(crate) stopping: AtomicBool,
     /// Ends the runs that are still under way when the grace is over.
     pub(crate) end_runs: CancellationToken,
+    /// Ends the listening to runs that were given up.
+    pub(crate) end_listening: CancellationToken,
     pub(crate) runs: TaskTracker,
     /// How many results wait for the store to take them.
     pub(crate) unwritten: AtomicUsize,
+    /// When the timer looked last, in milliseconds since the epoch.
+    pub(crate) last_look: AtomicI64,
+    /// Notified when the instants that jobs wait for are to be compared with their schedules.
+    pub(crate) schedules_suspect: Notify,
     problem: Mutex<Option<String>>,
 }
 
@@ -105,9 +143,11 @@ impl Engine {
         host_zone: TimeZone,
         options: EngineOptions,
     ) -> (Self, EngineHandle) {
+        let clock_now = clock.now();
         let core = Arc::new(Core {
             slots: Slots::new(options.max_concurrent_runs),
-            started_at: clock.now(),
+            failure: Arc::new(options.failure.clone()),
+            under_way: UnderWay::default(),
             store,
             clock,
             runtime,
@@ -115,8 +155,11 @@ impl Engine {
             options,
             stopping: AtomicBool::new(false),
             end_runs: CancellationToken::new(),
+            end_listening: CancellationToken::new(),
             runs: TaskTracker::new(),
             unwritten: AtomicUsize::new(0),
+            last_look: AtomicI64::new(clock_now.as_millis()),
+            schedules_suspect: Notify::new(),
             problem: Mutex::new(None),
         });
         (Self { core: core.clone() }, EngineHandle { core })
@@ -144,6 +187,7 @@ impl EngineHandle {
             run_id,
             session_id: SessionId::random(),
             held: held.iter().map(|slot| slot.lane).collect(),
+            overlap: core.options.overlap,
         };
         match core.store.start_run(start, now).await? {
             RunStarted::Begun(run, job) => {
@@ -183,6 +227,11 @@ impl EngineHandle {
 }
 
 impl Core {
+    /// Notes that the timer looked.
+    pub(crate) fn looked(&self, now: UnixMs) {
+        self.last_look.store(now.as_millis(), Ordering::SeqCst);
+    }
+
     /// Notes what keeps the engine from its work, or that nothing does.
     pub(crate) fn note_problem(&self, problem: Option<String>) {
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;

@@ -8,16 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_agent::{Command, Turn, TurnResult, Work};
 use clawhook_model::{
-    DeliveryId, ErrorReason, EventId, Finished, Job, Payload, Role, RunError, RunOutcome, RunStatus,
-    TranscriptEntry, Trigger, UnixMs, plan_deliveries,
+    DeliveryId, ErrorReason, EventId, Finished, Job, Payload, Role, RunError, RunId, RunOutcome, RunStatus,
+    SessionId, TranscriptEntry, Trigger, UnixMs, plan_deliveries,
 };
-use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, RunFinished, StoreError};
+use clawhook_store::{
+    AfterRun, FinishRun, NewDelivery, NewRun, OccurrenceOutcome, RunFinished, StoreError,
+};
+use tokio::task::JoinError;
 
 use crate::Core;
+use crate::control::Control;
+use crate::late::{self, GivenUp};
 use crate::slots::Held;
 
-/// How much longer than its limit a turn may take before the engine stops waiting for it. The runtime ends a turn at
-/// its limit; this is for a runtime that does not.
+/// How much longer than its limit, or after it was cancelled, a turn may take before it is given up. The runtime ends a
+/// turn when it should; this is for a runtime that does not.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a failed commit waits before it is tried again, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -38,21 +43,36 @@ pub(crate) struct Begun {
 /// Sets a run going; the slot is held until its result is committed.
 pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     let task_core = core.clone();
+    let control = core.under_way.begin(&begun.job.id, begun.run.id, &core.end_runs);
     core.runs.spawn(async move {
-        let result = execute(&task_core, &begun).await;
-        commit(&task_core, begun, result).await;
+        let result = execute(&task_core, &begun, &control).await;
+        task_core.under_way.over(&begun.job.id, begun.run.id);
+        commit(&task_core, begun, result, None).await;
         drop(slot);
     });
 }
 
-/// Ends a run that cannot be, or was not, executed.
-pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, outcome: RunOutcome) {
-    let task_core = core.clone();
-    let result = TurnResult { outcome, transcript: Vec::new() };
-    core.runs.spawn(async move { commit(&task_core, begun, result).await });
+/// Ends a run that was under way when its process died.
+pub(crate) fn end_interrupted(core: &Arc<Core>, begun: Begun) {
+    let outcome = RunOutcome::error(ErrorReason::Interrupted, "cron: job interrupted by gateway restart");
+    end_with(core, begun, outcome, None);
 }
 
-async fn execute(core: &Arc<Core>, begun: &Begun) -> TurnResult {
+/// Ends a run that is not executed; its instant's record will say so.
+pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, passed: OccurrenceOutcome) {
+    let (OccurrenceOutcome::Skipped(reason) | OccurrenceOutcome::Missed(reason)) = &passed else { return };
+    let mut outcome = RunOutcome::error(ErrorReason::Unknown, reason.clone());
+    outcome.status = RunStatus::Skipped;
+    end_with(core, begun, outcome, Some(passed));
+}
+
+fn end_with(core: &Arc<Core>, begun: Begun, outcome: RunOutcome, passed: Option<OccurrenceOutcome>) {
+    let task_core = core.clone();
+    let result = TurnResult { outcome, transcript: Vec::new() };
+    core.runs.spawn(async move { commit(&task_core, begun, result, passed).await });
+}
+
+async fn execute(core: &Arc<Core>, begun: &Begun, control: &Control) -> TurnResult {
     let work = match &begun.job.definition.payload {
         Payload::SystemEvent { text } => return system_event(core, text),
         Payload::AgentTurn(turn) => Work::Message { text: turn.message.clone(), model: turn.model.clone() },
@@ -69,7 +89,7 @@ async fn execute(core: &Arc<Core>, begun: &Begun) -> TurnResult {
     };
     let timeout = begun.job.definition.payload.time_limit();
     let turn = Turn { agent: begun.run.agent_id.clone(), session: begun.run.session.clone(), work, timeout };
-    run_turn(core, turn).await
+    run_turn(core, begun, turn, control).await
 }
 
 /// A system event is done when it is written into the main session (contract §4.4).
@@ -78,41 +98,68 @@ fn system_event(core: &Core, text: &str) -> TurnResult {
     TurnResult { outcome: RunOutcome::ok(text), transcript: vec![entry] }
 }
 
-/// Runs a turn in a task of its own, so that neither a panic nor a hang in a runtime reaches the engine.
-async fn run_turn(core: &Arc<Core>, turn: Turn) -> TurnResult {
-    let timeout = turn.timeout;
-    let cancel = core.end_runs.child_token();
+/// Runs a turn in a task of its own, so that neither a panic nor a hang in a runtime reaches the engine. A turn that does
+/// not end when it should is given up, and listened to.
+async fn run_turn(core: &Arc<Core>, begun: &Begun, turn: Turn, control: &Control) -> TurnResult {
+    let limit = turn.timeout.map(|limit| limit.saturating_add(PATIENCE));
     let runtime = core.runtime.clone();
-    let task_cancel = cancel.clone();
-    let mut task = tokio::spawn(async move { runtime.run_turn(turn, task_cancel).await });
-    let ended = match timeout {
-        Some(limit) => tokio::time::timeout(limit.saturating_add(PATIENCE), &mut task).await,
-        None => Ok((&mut task).await),
-    };
-    let outcome = match ended {
-        Ok(Ok(result)) => return result,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a runtime failed");
-            RunOutcome::error(
-                ErrorReason::Unknown,
-                "the runtime failed unexpectedly; the gateway's log has the details",
-            )
+    let cancel = control.end.clone();
+    let mut task = tokio::spawn(async move { runtime.run_turn(turn, cancel).await });
+    let outcome = tokio::select! {
+        biased;
+        ended = &mut task => return settled(ended, control),
+        () = out_of_time(limit) => {
+            control.end.cancel();
+            let message = "cron: job execution timed out, and the runtime did not end it in time";
+            RunOutcome::error(ErrorReason::Timeout, message)
         }
-        Err(_) => {
-            cancel.cancel();
-            task.abort();
-            RunOutcome::error(
-                ErrorReason::Timeout,
-                "cron: job execution timed out, and the runtime did not end it in time",
-            )
-        }
+        reason = out_of_patience(control) => RunOutcome::error(ErrorReason::Cancelled, reason),
     };
+    let given_up =
+        GivenUp { run: begun.run.clone(), job: begun.job.clone(), started_at: begun.started_at, turn: task };
+    late::listen(core, given_up);
     TurnResult { outcome, transcript: Vec::new() }
 }
 
+/// What a turn that has ended brought.
+fn settled(ended: Result<TurnResult, JoinError>, control: &Control) -> TurnResult {
+    match (ended, control.reason()) {
+        (Ok(mut result), Some(reason)) if result.outcome.status != RunStatus::Ok => {
+            result.outcome.status = RunStatus::Error;
+            result.outcome.error =
+                Some(RunError { reason: ErrorReason::Cancelled, message: reason.to_owned() });
+            result
+        }
+        (Ok(result), _) => result,
+        (Err(error), _) => {
+            tracing::error!(%error, "a runtime failed");
+            let message = "the runtime failed unexpectedly; the gateway's log has the details";
+            TurnResult {
+                outcome: RunOutcome::error(ErrorReason::Unknown, message),
+                transcript: Vec::new(),
+            }
+        }
+    }
+}
+
+async fn out_of_time(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns once a run that was cancelled, for a reason of its own, had its time to end.
+async fn out_of_patience(control: &Control) -> &'static str {
+    control.end.cancelled().await;
+    let Some(reason) = control.reason() else { return std::future::pending().await };
+    tokio::time::sleep(PATIENCE).await;
+    reason
+}
+
 /// Makes the result durable. While the store cannot be written it tries again and again: the result exists once.
-async fn commit(core: &Arc<Core>, begun: Begun, result: TurnResult) {
-    let finish = finish(core, begun, result);
+async fn commit(core: &Arc<Core>, begun: Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) {
+    let finish = finish(core, begun, result, passed);
     let Err(error) = try_commit(core, &finish).await else { return };
     core.unwritten.fetch_add(1, Ordering::SeqCst);
     let mut wait = RETRY_FIRST;
@@ -136,24 +183,18 @@ async fn try_commit(core: &Core, finish: &FinishRun) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn finish(core: &Core, begun: Begun, result: TurnResult) -> FinishRun {
+fn finish(
+    core: &Core,
+    begun: Begun,
+    result: TurnResult,
+    passed: Option<OccurrenceOutcome>,
+) -> FinishRun {
     let Begun { run, job, trigger, started_at } = begun;
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);
     let event_id = EventId::new(ended_at);
-    let facts = Finished {
-        event_id,
-        job: &job,
-        run_id: run.id,
-        trigger,
-        scheduled_at: run.scheduled_at,
-        started_at,
-        ended_at,
-        session_id: run.session.id,
-        session_key: &run.session.key,
-        outcome: &outcome,
-    };
-    let event = Bytes::from(facts.to_bytes());
+    let event =
+        Bytes::from(finished(&run, &job, &outcome, event_id, (started_at, ended_at), false).to_bytes());
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
@@ -170,6 +211,35 @@ fn finish(core: &Core, begun: Begun, result: TurnResult) -> FinishRun {
         deliveries,
         transcript: result.transcript,
         outcome,
+        trigger,
+        passed,
+        failure: core.failure.clone(),
+        retry: (RunId::new(ended_at), SessionId::random()),
+    }
+}
+
+/// The facts of the event that tells of a run's outcome.
+pub(crate) fn finished<'a>(
+    run: &'a NewRun,
+    job: &'a Job,
+    outcome: &'a RunOutcome,
+    event_id: EventId,
+    (started_at, ended_at): (UnixMs, UnixMs),
+    late: bool,
+) -> Finished<'a> {
+    Finished {
+        event_id,
+        job,
+        run_id: run.id,
+        trigger: run.trigger,
+        scheduled_at: run.scheduled_at,
+        started_at,
+        ended_at,
+        session_id: run.session.id,
+        session_key: &run.session.key,
+        attempt: run.attempt,
+        late,
+        outcome,
     }
 }
 
@@ -184,7 +254,7 @@ fn explained(mut outcome: RunOutcome) -> RunOutcome {
 
 /// A one-shot that asks for it goes once its own occurrence has completed; a run by hand never uses it up.
 fn after(job: &Job, trigger: Trigger, outcome: &RunOutcome) -> AfterRun {
-    let used_up = job.definition.schedule.is_one_shot() && trigger != Trigger::Manual;
+    let used_up = job.definition.schedule.is_one_shot() && trigger.is_scheduled();
     if used_up && job.definition.delete_after_run && outcome.status == RunStatus::Ok {
         AfterRun::RemoveWhenComplete
     } else {

@@ -4,23 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clawhook_model::{
-    ErrorReason, Job, Lane, Run, RunId, RunOutcome, RunProgress, RunStatus, SessionId, Trigger, UnixMs,
+use clawhook_model::{Job, Lane, Run, RunId, RunProgress, Trigger, UnixMs};
+use clawhook_store::{
+    Claimed, LaneWake, NewRun, OccurrenceOutcome, PlannedRun, QueuedRun, RunStart, StoreError, Topic,
 };
-use clawhook_store::{Claim, Claimed, NewRun, QueuedRun, StoreError, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::Core;
-use crate::planner::{Plan, plan};
+use crate::claims::{self, Planned, Strikes};
+use crate::presence::{ClockMove, LONGEST_SLEEP, Presence};
 use crate::runner::{self, Begun};
 use crate::slots::{Held, LANES};
 
-/// How many occurrences are claimed in one transaction.
+/// How many jobs are claimed in one transaction.
 const BATCH: usize = 256;
 /// How long the timer waits where something is due and cannot be claimed, or the store cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often in a row a batch may be lost to others before the timer waits.
+const LOST_BATCHES: u32 = 3;
 /// How long runs have to end once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// What a run is told that another takes the place of.
+const REPLACED: &str = "cron: job cancelled, because its next instant was due (overlap policy cancelOther)";
 
 /// When the timer looks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,12 +36,22 @@ enum Wake {
     OnChange,
 }
 
+/// What the timer keeps from one round to the next.
+struct Timer<'a> {
+    core: &'a Arc<Core>,
+    presence: Presence,
+    strikes: Strikes,
+}
+
 pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     recover(core, shutdown).await;
+    let presence = Presence::beginning(core.clock.now());
+    let mut timer = Timer { core, presence, strikes: Strikes::default() };
     let mut changes = core.store.subscribe(Topic::Schedule);
     while !shutdown.is_cancelled() {
         changes.mark_unchanged();
-        let wake = match claim_round(core).await {
+        timer.look();
+        let wake = match timer.round().await {
             Ok(wake) => {
                 core.note_problem(None);
                 wake
@@ -48,6 +63,7 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => {}
             _ = changes.changed() => {}
             () = core.slots.freed() => {}
@@ -57,11 +73,14 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     drain(core).await;
 }
 
+/// Sleeps until it is time, but never long: only who looks often notices that the clock was set.
 async fn sleep(core: &Core, wake: Wake) {
-    match wake {
-        Wake::At(instant) => core.clock.sleep_until(instant).await,
-        Wake::OnChange => std::future::pending().await,
-    }
+    let longest = core.clock.now().plus(LONGEST_SLEEP);
+    let until = match wake {
+        Wake::At(instant) => instant.min(longest),
+        Wake::OnChange => longest,
+    };
+    core.clock.sleep_until(until).await;
 }
 
 /// Ends the runs that a dead process had begun: nobody knows what they did, so they are not repeated.
@@ -75,128 +94,200 @@ async fn recover(core: &Arc<Core>, shutdown: &CancellationToken) {
             }
         }
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = core.clock.sleep(PAUSE) => {}
         }
     };
     for left in interrupted {
         tracing::warn!(job = %left.run.job_id, run = %left.run.id, "a run was interrupted by the end of the last process");
-        let outcome = RunOutcome::error(ErrorReason::Interrupted, "cron: job interrupted by gateway restart");
-        runner::end_unexecuted(core, begun(left.run, left.job), outcome);
+        runner::end_interrupted(core, begun(left.run, left.job));
     }
 }
 
-/// Claims whatever can be claimed now, and says when to look again.
-async fn claim_round(core: &Arc<Core>) -> Result<Wake, StoreError> {
-    let mut wake = Wake::OnChange;
-    for lane in LANES {
-        begin_queued(core, lane).await?;
-        if core.options.run_jobs_on_schedule {
-            wake = wake.min(claim_lane(core, lane).await?);
+impl Timer<'_> {
+    /// Notes that the timer is there, and what the clock did in the meantime.
+    fn look(&mut self) {
+        let now = self.core.clock.now();
+        match self.presence.look(now) {
+            ClockMove::On => {}
+            ClockMove::Forward => {
+                tracing::warn!(%now, "the machine slept or its clock was set forward; what was due is caught up");
+            }
+            ClockMove::Back => {
+                tracing::warn!(%now, "the clock was set back; instants that have their record are not run again");
+                self.core.schedules_suspect.notify_one();
+            }
+        }
+        self.core.looked(now);
+    }
+
+    /// Does whatever can be done now, and says when to look again.
+    async fn round(&mut self) -> Result<Wake, StoreError> {
+        let mut wake = Wake::OnChange;
+        for lane in LANES {
+            wake = wake.min(self.serve(lane).await?);
+        }
+        Ok(wake)
+    }
+
+    /// Begins what is queued and claims what is due in a lane, until there is nothing left to do in it.
+    async fn serve(&mut self, lane: Lane) -> Result<Wake, StoreError> {
+        let mut lost = 0;
+        loop {
+            self.begin_queued(lane).await?;
+            let now = self.core.clock.now();
+            let progress =
+                if self.core.options.run_jobs_on_schedule { self.claim_due(lane, now).await? } else { None };
+            match progress {
+                Some(0) if lost + 1 >= LOST_BATCHES => return Ok(Wake::At(now.plus(PAUSE))),
+                Some(0) => lost += 1,
+                Some(_) => lost = 0,
+                None => match self.next_wake(lane, now).await? {
+                    Some(wake) => return Ok(wake),
+                    None => self.core.slots.note_queue(lane, true),
+                },
+            }
         }
     }
-    Ok(wake)
+
+    /// When there is something to do in a lane; none where there is at once.
+    async fn next_wake(&self, lane: Lane, now: UnixMs) -> Result<Option<Wake>, StoreError> {
+        let LaneWake { due_at, ready_at } = self.core.store.next_wake(lane).await?;
+        let due = match due_at.filter(|_| self.core.options.run_jobs_on_schedule) {
+            // What is due and was not given to us cannot be read; it must not make the timer spin.
+            Some(due) if due <= now => Wake::At(now.plus(PAUSE)),
+            Some(due) => Wake::At(due),
+            None => Wake::OnChange,
+        };
+        let ready = match ready_at {
+            Some(ready) if ready <= now && self.core.slots.room(lane) > 0 => return Ok(None),
+            Some(ready) if ready <= now => {
+                self.core.slots.note_queue(lane, true);
+                Wake::OnChange
+            }
+            Some(ready) => Wake::At(ready),
+            None => Wake::OnChange,
+        };
+        Ok(Some(due.min(ready)))
+    }
+
+    /// Begins runs that wait in the store for a slot.
+    async fn begin_queued(&self, lane: Lane) -> Result<(), StoreError> {
+        let core = self.core;
+        while core.slots.has_queue(lane) && core.slots.room(lane) > 0 {
+            let slots = core.slots.try_hold(lane, BATCH);
+            // Noted before the store is asked: a run that is queued in the meantime notes the contrary.
+            core.slots.note_queue(lane, false);
+            let claimed = core.store.claim_queued(lane, slots.len(), core.clock.now()).await;
+            if claimed.as_ref().map_or(true, |claimed| claimed.len() == slots.len()) {
+                core.slots.note_queue(lane, true);
+            }
+            for (queued, slot) in claimed?.into_iter().zip(slots) {
+                begin_one(core, queued, slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims what is due in a lane: its record is written whether or not there is a slot for its run. Returns how many
+    /// claims were won; none where nothing is due.
+    async fn claim_due(&mut self, lane: Lane, now: UnixMs) -> Result<Option<usize>, StoreError> {
+        let due = self.core.store.due_jobs(lane, now, BATCH).await?;
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let mut slots = self.core.slots.try_hold(lane, due.len());
+        let mut plans = Vec::with_capacity(due.len());
+        let mut slots_left = slots.len();
+        for job in due {
+            let Some(due_at) = job.state.next_run_at else { continue };
+            let planned = claims::plan(self.core, &mut self.presence, &mut self.strikes, job, due_at, now);
+            let Some(mut planned) = planned else { continue };
+            queue_beyond(&mut planned.claim.runs, &mut slots_left, now);
+            plans.push(planned);
+        }
+        let claims = plans.iter().map(|planned| planned.claim.clone()).collect();
+        let results = self.core.store.claim(claims, now).await?;
+        let mut won = 0;
+        for (planned, result) in plans.into_iter().zip(results) {
+            let Claimed::Won(runs) = result else { continue };
+            won += 1;
+            self.begin_won(lane, planned, &runs, &mut slots, now);
+        }
+        Ok(Some(won))
+    }
+
+    fn begin_won(&self, lane: Lane, planned: Planned, won: &[RunId], slots: &mut Vec<Held>, now: UnixMs) {
+        let core = self.core;
+        let Planned { claim, mut job, cancels } = planned;
+        if cancels && !won.is_empty() {
+            core.under_way.cancel(&job.id, REPLACED);
+        }
+        job.state.next_run_at = claim.next_run_at;
+        job.state.running_at = job.state.running_at.or(Some(now));
+        for PlannedRun { run, start } in claim.runs {
+            if !won.contains(&run.id) {
+                tracing::warn!(job = %job.id, "an instant came again that has its record; it is not run again");
+                continue;
+            }
+            match start {
+                RunStart::Now => {
+                    let trigger = run.trigger;
+                    let begun = Begun { run, job: job.clone(), trigger, started_at: now };
+                    runner::begin(core, begun, slots.pop());
+                }
+                RunStart::At(ready) if ready <= now => core.slots.note_queue(lane, true),
+                RunStart::At(_) | RunStart::AfterOthers => {}
+            }
+        }
+    }
 }
 
-/// Begins runs that wait in the store for a slot.
-async fn begin_queued(core: &Arc<Core>, lane: Lane) -> Result<(), StoreError> {
-    while core.slots.has_queue(lane) && core.slots.room(lane) > 0 {
-        let slots = core.slots.try_hold(lane, BATCH);
-        // Noted before the store is asked: a run that is queued in the meantime notes the contrary.
-        core.slots.note_queue(lane, false);
-        let claimed = core.store.claim_queued(lane, slots.len(), core.clock.now()).await;
-        if claimed.as_ref().map_or(true, |claimed| claimed.len() == slots.len()) {
-            core.slots.note_queue(lane, true);
-        }
-        for (queued, slot) in claimed?.into_iter().zip(slots) {
-            begin_one(core, queued, slot);
+/// Has runs queued for which there is no slot.
+fn queue_beyond(runs: &mut [PlannedRun], slots_left: &mut usize, now: UnixMs) {
+    for planned in runs.iter_mut().filter(|planned| planned.start == RunStart::Now) {
+        if *slots_left > 0 {
+            *slots_left -= 1;
+        } else {
+            planned.start = RunStart::At(now);
         }
     }
-    Ok(())
 }
 
 fn begin_one(core: &Arc<Core>, queued: QueuedRun, slot: Held) {
+    let now = core.clock.now();
+    let passed = passed_in_the_queue(core, &queued, now);
     let begun = begun(queued.run, queued.job);
-    if queued.job_removed {
-        let mut outcome = RunOutcome::error(ErrorReason::Unknown, "the job was removed before the run began");
-        outcome.status = RunStatus::Skipped;
-        runner::end_unexecuted(core, begun, outcome);
-    } else {
-        runner::begin(core, begun, Some(slot));
+    match passed {
+        Some(passed) => runner::end_unexecuted(core, begun, passed),
+        None => runner::begin(core, begun, Some(slot)),
     }
 }
 
-/// Claims what is due in a lane for as long as it has slots.
-async fn claim_lane(core: &Arc<Core>, lane: Lane) -> Result<Wake, StoreError> {
-    loop {
-        let room = core.slots.room(lane).min(BATCH);
-        if room == 0 {
-            return Ok(Wake::OnChange);
-        }
-        let now = core.clock.now();
-        let mut due = core.store.due_jobs(lane, now, room).await?;
-        if due.is_empty() {
-            return next_wake(core, lane, now).await;
-        }
-        // A run by hand may have taken a slot in the meantime.
-        let slots = core.slots.try_hold(lane, due.len());
-        due.truncate(slots.len());
-        if !due.is_empty() && claim(core, due, slots, now).await? == 0 {
-            return Ok(Wake::At(now.plus(PAUSE)));
-        }
+/// Why a run is not executed, now that its turn has come.
+fn passed_in_the_queue(core: &Core, queued: &QueuedRun, now: UnixMs) -> Option<OccurrenceOutcome> {
+    let QueuedRun { run, job, job_removed } = queued;
+    if *job_removed {
+        let reason = "the job was removed before the run began".to_owned();
+        return Some(OccurrenceOutcome::Skipped(reason));
     }
-}
-
-async fn next_wake(core: &Core, lane: Lane, now: UnixMs) -> Result<Wake, StoreError> {
-    Ok(match core.store.next_due(lane).await? {
-        // What is due and was not given to us cannot be read; it must not make the timer spin.
-        Some(due) if due <= now => Wake::At(now.plus(PAUSE)),
-        Some(due) => Wake::At(due),
-        None => Wake::OnChange,
-    })
-}
-
-/// Decides for each job, claims all decisions in one transaction, and begins the runs that were won. Returns how many
-/// claims were won.
-async fn claim(core: &Arc<Core>, due: Vec<Job>, slots: Vec<Held>, now: UnixMs) -> Result<usize, StoreError> {
-    let mut claims = Vec::with_capacity(due.len());
-    let mut jobs = Vec::with_capacity(due.len());
-    for mut job in due {
-        let Some(due_at) = job.state.next_run_at else { continue };
-        let Plan { passed, run, next_run_at } = plan(&job, due_at, now, core.started_at, &core.host_zone);
-        let run = run.map(|(instant, trigger)| {
-            NewRun::of(&job, RunId::new(now), trigger, Some(instant), SessionId::random())
-        });
-        claims.push(Claim { job_id: job.id.clone(), due_at, passed, run, next_run_at });
-        job.state.next_run_at = next_run_at;
-        jobs.push(job);
+    if !run.trigger.is_scheduled() {
+        return None;
     }
-    let runs: Vec<Option<NewRun>> = claims.iter().map(|claim| claim.run.clone()).collect();
-    let results = core.store.claim(claims, now).await?;
-    let mut slots = slots.into_iter();
-    let mut won = 0;
-    for ((mut job, run), result) in jobs.into_iter().zip(runs).zip(results) {
-        match result {
-            Claimed::Lost => continue,
-            Claimed::AlreadyRecorded => {
-                tracing::warn!(job = %job.id, "an instant came again that has its record; it is not run again");
-                won += 1;
-                continue;
-            }
-            Claimed::Won => won += 1,
-        }
-        let Some(run) = run else { continue };
-        job.state.active_run = Some(run.id);
-        job.state.running_at = Some(now);
-        let trigger = run.trigger;
-        runner::begin(core, Begun { run, job, trigger, started_at: now }, slots.next());
+    if !job.is_enabled() {
+        return Some(OccurrenceOutcome::Skipped("the job was disabled before the run began".to_owned()));
     }
-    Ok(won)
+    let most = job.definition.misfire.over(core.options.misfire).max_lateness?;
+    let is_too_late =
+        run.trigger != Trigger::Retry && run.scheduled_at.is_some_and(|due| now.since(due) > most);
+    is_too_late.then(|| OccurrenceOutcome::Missed(clawhook_schedule::MissReason::TooLate { most }.to_string()))
 }
 
 /// Lets runs finish within the grace, ends the rest, and waits until every result is committed.
 async fn drain(core: &Arc<Core>) {
     core.stopping.store(true, Ordering::SeqCst);
+    core.end_listening.cancel();
     core.runs.close();
     let grace = core.options.shutdown_grace;
     if tokio::time::timeout(grace, core.runs.wait()).await.is_ok() {
@@ -225,6 +316,7 @@ fn begun(run: Run, job: Job) -> Begun {
         agent_id: run.agent_id,
         trigger,
         scheduled_at: run.scheduled_at,
+        attempt: run.attempt,
         session: run.session,
         lane: job.definition.payload.lane(),
         best_effort: job.definition.delivery.best_effort,

@@ -177,6 +177,11 @@ impl JobId {
         Self(Uuid::new_v4().to_string())
     }
 
+    /// What stands in place of a job's id where something is about the gateway itself.
+    pub fn of_gateway() -> Self {
+        Self("(gateway)".to_owned())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -23,6 +23,15 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 5] =
+        [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual];
+
+    /// Whether the schedule brought the run about: such runs alone count among a job's failures.
+    pub fn is_scheduled(self) -> bool {
+        matches!(self, Self::Schedule | Self::CatchUp | Self::Retry)
+    }
+
     /// The wire's name.
     pub fn as_str(self) -> &'static str {
         match self {

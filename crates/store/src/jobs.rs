@@ -1,6 +1,6 @@
 //! Asking for jobs.
 
-use clawhook_model::{Job, UnixMs};
+use clawhook_model::{Job, JobDefinition, UnixMs};
 
 /// Which jobs, and in what order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,19 @@ pub enum NextRun {
     Keep,
     /// It becomes this one, or none.
     Set(Option<UnixMs>),
+}
+
+/// An edit of a job.
+#[derive(Debug, Clone)]
+pub struct JobEdit {
+    /// The definition that the edit was made from; if the job has another by now, it is refused.
+    pub before: JobDefinition,
+    /// The definition that it makes.
+    pub after: JobDefinition,
+    /// What becomes of the next instant.
+    pub next_run: NextRun,
+    /// Whether the failures so far are forgiven, and the job is no longer switched off for them.
+    pub forgives: bool,
 }
 
 /// What came of an edit.

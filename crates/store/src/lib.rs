@@ -20,6 +20,7 @@
 mod destinations;
 mod error;
 mod failpoint;
+mod gateway_notice;
 mod jobs;
 mod ledger;
 mod outbox;
@@ -29,8 +30,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
-    JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -39,8 +39,12 @@ pub use destinations::{
     DestinationWithQueue, NewDestination, OrderHead, QueueState,
 };
 pub use error::StoreError;
-pub use jobs::{JobFilter, JobPage, JobSort, JobUpdated, NextRun};
-pub use ledger::{Claim, Claimed, Occurrence, OccurrenceOutcome};
+pub use gateway_notice::GatewayNotice;
+pub use jobs::{JobEdit, JobFilter, JobPage, JobSort, JobUpdated, NextRun};
+pub use ledger::{
+    Backfill, Backfilled, Claim, Claimed, LaneWake, Occurrence, OccurrenceFilter, OccurrenceOutcome,
+    Overdue, PlannedRun, RunStart,
+};
 pub use outbox::{
     Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
     LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
@@ -51,7 +55,7 @@ pub use replays::{
     ReplayOutcomes, ReplayPage, ReplayWithOutcomes, RunReplayed, RunningReplay, SentAgain,
 };
 pub use runs::{
-    AfterRun, FinishRun, InterruptedRun, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
+    AfterRun, FinishRun, InterruptedRun, LateEvent, LateResult, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
     RunRecord, RunStarted, StartRun, StoredEvent,
 };
 
@@ -82,15 +86,9 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a job.
     async fn insert_job(&self, job: Job) -> Result<(), StoreError>;
 
-    /// Replaces a job's definition, if it is still `before`.
-    async fn update_job(
-        &self,
-        id: &JobId,
-        before: &JobDefinition,
-        after: JobDefinition,
-        next_run: NextRun,
-        now: UnixMs,
-    ) -> Result<JobUpdated, StoreError>;
+    /// Replaces a job's definition. Where it is disabled by that, its runs that wait are ended, but for those that were
+    /// asked for by hand.
+    async fn update_job(&self, id: &JobId, edit: JobEdit, now: UnixMs) -> Result<JobUpdated, StoreError>;
 
     /// Removes a job; its history, what waits in the outbox, and a run that is under way stay. False where there is
     /// none.
@@ -107,26 +105,52 @@ pub trait Store: Send + Sync + 'static {
     /// The enabled jobs of `lane` that are due at `now`, the longest waiting first.
     async fn due_jobs(&self, lane: Lane, now: UnixMs, limit: usize) -> Result<Vec<Job>, StoreError>;
 
-    /// The earliest next instant of the enabled jobs of `lane`.
-    async fn next_due(&self, lane: Lane) -> Result<Option<UnixMs>, StoreError>;
+    /// When something of `lane` is to be done next.
+    async fn next_wake(&self, lane: Lane) -> Result<LaneWake, StoreError>;
 
     /// Writes what was decided for due occurrences, each if its job still waits for the very instant.
     async fn claim(&self, claims: Vec<Claim>, now: UnixMs) -> Result<Vec<Claimed>, StoreError>;
 
     /// A job's occurrences, the newest first.
-    async fn occurrences(&self, job: &JobId, limit: usize) -> Result<Vec<Occurrence>, StoreError>;
+    async fn occurrences(&self, filter: OccurrenceFilter) -> Result<Vec<Occurrence>, StoreError>;
+
+    /// Queues runs for instants of the past that were not run.
+    async fn backfill(&self, backfill: Backfill, now: UnixMs) -> Result<Backfilled, StoreError>;
+
+    /// What has waited since before `since`: an instant for its record, a run for a slot.
+    async fn overdue(&self, since: UnixMs) -> Result<Overdue, StoreError>;
+
+    /// Jobs that should be due at some time, in an order of the store's own, after the job at `cursor`; with each its
+    /// cursor.
+    async fn scheduled_jobs(&self, cursor: u64, limit: usize) -> Result<Vec<(u64, Job)>, StoreError>;
+
+    /// Has a job wait for another instant, if it still waits for `from`: its schedule says otherwise since the zone data
+    /// or the clock was mended. False where it waits for another.
+    async fn correct_next_run(
+        &self,
+        job: &JobId,
+        from: Option<UnixMs>,
+        to: Option<UnixMs>,
+    ) -> Result<bool, StoreError>;
+
+    /// Tells those who subscribed what is wrong with the gateway itself, or is so no more.
+    async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError>;
 
     // Runs.
 
     /// Adds a run that was asked for by hand: begun at once where the caller holds a slot, else queued.
     async fn start_run(&self, start: StartRun, now: UnixMs) -> Result<RunStarted, StoreError>;
 
-    /// Begins queued runs of `lane`, the longest waiting first.
+    /// Begins queued runs of `lane` that are ready, the longest waiting first.
     async fn claim_queued(&self, lane: Lane, limit: usize, now: UnixMs)
     -> Result<Vec<QueuedRun>, StoreError>;
 
-    /// Ends a run: its outcome, its event, its deliveries and its transcript become durable together.
+    /// Ends a run: its outcome, its event, its deliveries, its transcript, and what follows for its job (backoff, another
+    /// try, the run that waits for it) become durable together.
     async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError>;
+
+    /// Records a result with the run that had been given up before it came. False where it has one.
+    async fn record_late(&self, late: LateResult) -> Result<bool, StoreError>;
 
     /// Makes this process the owner of the runs that dead ones had begun, and returns them, to be finished.
     async fn recover(&self) -> Result<Vec<InterruptedRun>, StoreError>;

@@ -1,11 +1,15 @@
 //! Starting, finishing and reading runs.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, EventKind, Job,
-    JobId, Lane, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason,
+    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, EventKind,
+    FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason,
     TranscriptEntry, Trigger, UnixMs,
 };
+
+use crate::ledger::OccurrenceOutcome;
 
 /// A run that is to be.
 #[derive(Debug, Clone)]
@@ -22,6 +26,8 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// The due instant it stands for.
     pub scheduled_at: Option<UnixMs>,
+    /// Which try of its occurrence it is, from 1.
+    pub attempt: u32,
     /// Its session.
     pub session: SessionRef,
     /// Where it waits.
@@ -47,6 +53,7 @@ impl NewRun {
             agent_id: definition.agent(),
             trigger,
             scheduled_at,
+            attempt: 1,
             session: definition.session(&job.id, session),
             lane: definition.payload.lane(),
             best_effort: definition.delivery.best_effort,
@@ -78,6 +85,8 @@ pub struct StartRun {
     pub session_id: SessionId,
     /// Lanes in which the caller holds a slot: there the run begins at once, elsewhere it is queued.
     pub held: Vec<Lane>,
+    /// What holds where the job has no overlap policy of its own.
+    pub overlap: Overlap,
 }
 
 /// What came of asking for a run.
@@ -138,6 +147,40 @@ pub struct FinishRun {
     pub transcript: Vec<TranscriptEntry>,
     /// What becomes of the job.
     pub after: AfterRun,
+    /// What made the run happen.
+    pub trigger: Trigger,
+    /// What its instant's record is to say instead, where the run was never executed.
+    pub passed: Option<OccurrenceOutcome>,
+    /// What follows from a failure.
+    pub failure: Arc<FailureRules>,
+    /// The run and the session of another try, should there be one.
+    pub retry: (RunId, SessionId),
+}
+
+/// A result that came after its run had been given up.
+#[derive(Debug, Clone)]
+pub struct LateResult {
+    /// The run.
+    pub run_id: RunId,
+    /// Its job.
+    pub job_id: JobId,
+    /// When it came.
+    pub at: UnixMs,
+    /// What came of it.
+    pub outcome: RunOutcome,
+    /// The event that tells of it and where it is carried, where the job asks for that.
+    pub event: Option<LateEvent>,
+}
+
+/// The event of a late result.
+#[derive(Debug, Clone)]
+pub struct LateEvent {
+    /// Its identity.
+    pub id: EventId,
+    /// Its bytes.
+    pub body: Bytes,
+    /// What is to be carried where.
+    pub deliveries: Vec<NewDelivery>,
 }
 
 /// A delivery that is to be.
@@ -176,6 +219,8 @@ pub struct RunRecord {
     pub deliveries: Vec<Delivery>,
     /// Whether its delivery may fail without the run counting as failed.
     pub best_effort: bool,
+    /// A result that came after the run had been given up, and when it came.
+    pub late: Option<(UnixMs, Box<RunOutcome>)>,
 }
 
 impl RunRecord {

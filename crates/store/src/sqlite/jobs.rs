@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use clawhook_model::{
-    AgentId, CompletionStatus, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Lane,
-    LastRun, Notice, RunId, RunProgress, UnixMs, WebhookTarget,
+    AgentId, AutoDisabled, CompletionStatus, DeliveryMode, DestinationName, Job, JobDefinition, JobId,
+    JobState, Lane, LastRun, Notice, OpenRuns, RunId, RunProgress, UnixMs, WebhookTarget,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -13,10 +13,10 @@ use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, runs};
-use crate::{JobFilter, JobPage, JobSort, JobUpdated, NextRun, RunRecord, StoreError, Topic};
+use crate::{JobEdit, JobFilter, JobPage, JobSort, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic};
 
-const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, active_run, \
-                       running_at, last_run, consecutive_errors";
+const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
+                       running_at, last_run, consecutive_errors, backoff_until, auto_disabled";
 
 pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
     let definition = &job.definition;
@@ -66,20 +66,24 @@ pub(super) fn update(
     conn: &Connection,
     raised: &mut Raised,
     id: &JobId,
-    before: &JobDefinition,
-    after: &JobDefinition,
-    next_run: NextRun,
+    edit: &JobEdit,
     now: UnixMs,
 ) -> Result<JobUpdated, StoreError> {
+    let JobEdit { before, after, next_run, forgives } = edit;
     let (moves, next_run_at) = match next_run {
         NextRun::Keep => (false, None),
-        NextRun::Set(next_run_at) => (true, next_run_at),
+        NextRun::Set(next_run_at) => (true, *next_run_at),
     };
     // The definition's own text is the revision: an edit that was made from another text is refused.
     let changed = conn
         .prepare_cached(
-            "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, enabled = ?8, \
-             lane = ?9, next_run_at = CASE WHEN ?10 THEN ?11 ELSE next_run_at END, updated_at = ?12 WHERE id = ?1 AND definition = ?2 AND removed = 0",
+            "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, \
+             enabled = ?8 AND (?13 OR auto_disabled IS NULL), lane = ?9, \
+             next_run_at = CASE WHEN ?10 THEN ?11 ELSE next_run_at END, updated_at = ?12, \
+             consecutive_errors = CASE WHEN ?13 THEN 0 ELSE consecutive_errors END, \
+             backoff_until = CASE WHEN ?13 THEN NULL ELSE backoff_until END, \
+             auto_disabled = CASE WHEN ?13 THEN NULL ELSE auto_disabled END \
+             WHERE id = ?1 AND definition = ?2 AND removed = 0",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -95,9 +99,13 @@ pub(super) fn update(
                 moves,
                 next_run_at.map(At),
                 At(now),
+                forgives,
             ])
         })
         .map_err(fault)?;
+    if changed > 0 && !after.enabled {
+        runs::hasten(conn, raised, id, false, now)?;
+    }
     let job = get(conn, id)?;
     Ok(match job {
         None => JobUpdated::NotFound,
@@ -124,15 +132,105 @@ pub(super) fn remove(
         )
         .and_then(|mut update| update.execute([id.as_str()]))
         .map_err(fault)?;
-    conn.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND active_run IS NULL")
-        .and_then(|mut delete| delete.execute([id.as_str()]))
-        .map_err(fault)?;
+    if hidden > 0 {
+        runs::hasten(conn, raised, id, true, now)?;
+    }
+    drop_if_over(conn, id)?;
     raised.raise(Topic::Schedule);
     if hidden > 0 {
         let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
         notices::publish(conn, raised, about, &Notice::JobRemoved, now)?;
     }
     Ok(hidden > 0)
+}
+
+/// Lets the row of a removed job go, once none of its runs is open.
+pub(super) fn drop_if_over(conn: &Connection, id: &JobId) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND removed = 1 AND running = 0 AND waiting = 0")
+        .and_then(|mut delete| delete.execute([id.as_str()]))
+        .map_err(fault)?;
+    Ok(())
+}
+
+/// Counts runs as open.
+pub(super) fn add_open(
+    conn: &Connection,
+    id: &JobId,
+    open: OpenRuns,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE jobs SET running = running + ?2, waiting = waiting + ?3, \
+         running_at = CASE WHEN ?2 > 0 THEN coalesce(running_at, ?4) ELSE running_at END WHERE id = ?1",
+    )
+    .and_then(|mut update| update.execute(params![id.as_str(), open.running, open.waiting, At(now)]))
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Counts a run that was queued as under way.
+pub(super) fn begin_queued(conn: &Connection, id: &JobId, now: UnixMs) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE jobs SET running = running + 1, waiting = waiting - 1, running_at = coalesce(running_at, ?2) \
+         WHERE id = ?1",
+    )
+    .and_then(|mut update| update.execute(params![id.as_str(), At(now)]))
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Switches a job off, and tells those who subscribed. Its owner's own switch stays as it is (invariant 13).
+pub(super) fn auto_disable(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: &JobId,
+    disabled: &AutoDisabled,
+) -> Result<(), StoreError> {
+    let text = serde_json::to_string(disabled).map_err(|error| StoreError::Engine(error.to_string()))?;
+    conn.prepare_cached("UPDATE jobs SET auto_disabled = ?2, enabled = 0, next_run_at = NULL WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![id.as_str(), text]))
+        .map_err(fault)?;
+    runs::hasten(conn, raised, id, false, disabled.at_ms)?;
+    let (job_name, agent_id) = name_and_agent(conn, id)?;
+    let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
+    notices::publish(conn, raised, about, &Notice::JobAutoDisabled(disabled), disabled.at_ms)
+}
+
+/// Has a job wait for another instant, if it still waits for `from`.
+pub(super) fn correct_next_run(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: &JobId,
+    from: Option<UnixMs>,
+    to: Option<UnixMs>,
+) -> Result<bool, StoreError> {
+    let corrected = conn
+        .prepare_cached("UPDATE jobs SET next_run_at = ?3 WHERE id = ?1 AND enabled AND next_run_at IS ?2")
+        .and_then(|mut update| update.execute(params![id.as_str(), from.map(At), to.map(At)]))
+        .map_err(fault)?;
+    raised.raise(Topic::Schedule);
+    Ok(corrected > 0)
+}
+
+/// Jobs that should be due at some time, after a row.
+pub(super) fn scheduled(
+    conn: &Connection,
+    cursor: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Job)>, StoreError> {
+    let sql = format!("SELECT seq, {COLUMNS} FROM jobs WHERE seq > ?1 AND enabled ORDER BY seq LIMIT ?2");
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let cursor = i64::try_from(cursor).unwrap_or(i64::MAX);
+    let mut found = select.query(params![cursor, rows::int(limit)]).map_err(fault)?;
+    let mut jobs = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        let seq = u64::try_from(rows::get::<i64>(row, "seq")?).unwrap_or(0);
+        match read(row) {
+            Ok((job, _)) => jobs.push((seq, job)),
+            Err(error) => tracing::error!(%error, "a job cannot be read and is passed over"),
+        }
+    }
+    Ok(jobs)
 }
 
 pub(super) fn get(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -173,11 +271,17 @@ pub(super) fn due(conn: &Connection, lane: Lane, now: UnixMs, limit: usize) -> R
     Ok(jobs)
 }
 
-pub(super) fn next_due(conn: &Connection, lane: Lane) -> Result<Option<UnixMs>, StoreError> {
-    conn.prepare_cached("SELECT min(next_run_at) FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL")
-        .and_then(|mut select| select.query_row([rows::lane_word(lane)], |row| row.get::<_, Option<At>>(0)))
-        .map(|at| at.map(|at| at.0))
-        .map_err(fault)
+pub(super) fn next_wake(conn: &Connection, lane: Lane) -> Result<LaneWake, StoreError> {
+    let earliest = |sql: &str| -> Result<Option<UnixMs>, StoreError> {
+        conn.prepare_cached(sql)
+            .and_then(|mut select| select.query_row([rows::lane_word(lane)], |row| row.get::<_, Option<At>>(0)))
+            .map(|at| at.map(|at| at.0))
+            .map_err(fault)
+    };
+    Ok(LaneWake {
+        due_at: earliest("SELECT min(next_run_at) FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL")?,
+        ready_at: earliest("SELECT min(ready_at) FROM runs WHERE lane = ?1 AND ready_at IS NOT NULL")?,
+    })
 }
 
 pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, StoreError> {
@@ -252,10 +356,14 @@ fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
         .map_err(|error| StoreError::BadRow(format!("the definition of job `{id}`: {error}")))?;
     let state = JobState {
         next_run_at: rows::at_opt(row, "next_run_at")?,
-        active_run: rows::id_opt(row, "active_run", RunId::from_bytes)?,
+        open_runs: OpenRuns { running: rows::get(row, "running")?, waiting: rows::get(row, "waiting")? },
         running_at: rows::at_opt(row, "running_at")?,
         last_run: None,
         consecutive_errors: rows::get(row, "consecutive_errors")?,
+        backoff_until: rows::at_opt(row, "backoff_until")?,
+        auto_disabled: rows::get::<Option<String>>(row, "auto_disabled")?
+            .map(|text| rows::from_json(&text, "why a job is switched off"))
+            .transpose()?,
     };
     let job = Job {
         id,

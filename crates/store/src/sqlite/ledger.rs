@@ -1,13 +1,17 @@
-//! Claiming occurrences.
+//! The ledger in rows: claiming occurrences, running them after all, reading them.
 
-use clawhook_model::{JobId, Notice, OwnerId, RunId, UnixMs};
-use rusqlite::{Connection, params};
+use clawhook_model::{JobId, Lane, Notice, OpenRuns, Overlap, OwnerId, RunId, Trigger, UnixMs};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::notices::{self, About};
 use super::rows::{self, At};
+use super::runs::Begin;
 use super::writer::Raised;
 use super::{fault, jobs, runs};
-use crate::{Claim, Claimed, Occurrence, OccurrenceOutcome, StoreError};
+use crate::{
+    Backfill, Backfilled, Claim, Claimed, NewRun, Occurrence, OccurrenceFilter, OccurrenceOutcome, Overdue,
+    PlannedRun, RunStart, StoreError, Topic,
+};
 
 pub(super) fn claim(
     conn: &Connection,
@@ -27,43 +31,137 @@ fn claim_one(
     claim: &Claim,
     now: UnixMs,
 ) -> Result<Claimed, StoreError> {
-    let mut run = claim.run.as_ref();
-    let recorded = match run {
-        Some(run) => is_recorded(conn, &claim.job_id, run.scheduled_at.unwrap_or(claim.due_at))?,
-        None => false,
-    };
-    if recorded {
-        run = None;
+    let mut runs = Vec::with_capacity(claim.runs.len());
+    for planned in &claim.runs {
+        let due_at = planned.run.scheduled_at.unwrap_or(claim.due_at);
+        if !is_recorded(conn, &claim.job_id, due_at)? {
+            runs.push((due_at, planned));
+        }
     }
-    let moved = conn
-        .prepare_cached(
-            "UPDATE jobs SET next_run_at = ?3, active_run = coalesce(?4, active_run), \
-             running_at = CASE WHEN ?4 IS NULL THEN running_at ELSE ?5 END \
-             WHERE id = ?1 AND next_run_at = ?2 AND (?4 IS NULL OR active_run IS NULL)",
-        )
-        .and_then(|mut update| {
-            update.execute(params![
-                claim.job_id.as_str(),
-                At(claim.due_at),
-                claim.next_run_at.map(At),
-                run.map(|run| run.id.as_bytes()),
-                At(now),
-            ])
-        })
-        .map_err(fault)?;
-    if moved == 0 {
+    let begins = runs.iter().filter(|(_, planned)| planned.start == RunStart::Now).count();
+    let opens = OpenRuns { running: number(begins), waiting: number(runs.len() - begins) };
+    if !advance(conn, claim, opens, now)? {
         return Ok(Claimed::Lost);
     }
     for (due_at, outcome) in &claim.passed {
         record(conn, &claim.job_id, *due_at, outcome, now)?;
         tell_of_passed(conn, raised, &claim.job_id, *due_at, outcome, now)?;
     }
-    if let Some(run) = run {
-        let due_at = run.scheduled_at.unwrap_or(claim.due_at);
-        record(conn, &claim.job_id, due_at, &OccurrenceOutcome::Ran(run.id), now)?;
-        runs::insert(conn, Some(owner), run, now)?;
+    for (due_at, PlannedRun { run, start }) in &runs {
+        record(conn, &claim.job_id, *due_at, &OccurrenceOutcome::Ran(run.id), now)?;
+        let begin = match start {
+            RunStart::Now => Begin::Running(owner),
+            RunStart::At(at) => Begin::Queued(Some(*at)),
+            RunStart::AfterOthers => Begin::Queued(None),
+        };
+        runs::insert(conn, begin, run, now)?;
     }
-    Ok(if recorded { Claimed::AlreadyRecorded } else { Claimed::Won })
+    // The runs that some are to wait for may be over by now; then nobody else would let them begin.
+    if begins == 0 && !runs.is_empty() {
+        release_if_idle(conn, raised, &claim.job_id, now)?;
+    }
+    if let Some(disabled) = &claim.disables {
+        jobs::auto_disable(conn, raised, &claim.job_id, disabled)?;
+    }
+    Ok(Claimed::Won(runs.iter().map(|(_, planned)| planned.run.id).collect()))
+}
+
+/// Moves the job on to its next instant, and counts the runs that open. False where the claim is lost.
+fn advance(conn: &Connection, claim: &Claim, opens: OpenRuns, now: UnixMs) -> Result<bool, StoreError> {
+    let moved = conn
+        .prepare_cached(
+            "UPDATE jobs SET next_run_at = ?3, running = running + ?4, waiting = waiting + ?5, \
+             running_at = CASE WHEN ?4 > 0 THEN coalesce(running_at, ?6) ELSE running_at END \
+             WHERE id = ?1 AND next_run_at = ?2 AND running + waiting <= ?7",
+        )
+        .and_then(|mut update| {
+            update.execute(params![
+                claim.job_id.as_str(),
+                At(claim.due_at),
+                claim.next_run_at.map(At),
+                opens.running,
+                opens.waiting,
+                At(now),
+                claim.open.all(),
+            ])
+        })
+        .map_err(fault)?;
+    Ok(moved > 0)
+}
+
+fn release_if_idle(
+    conn: &Connection,
+    raised: &mut Raised,
+    job: &JobId,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let running: u32 = conn
+        .prepare_cached("SELECT running FROM jobs WHERE id = ?1")
+        .and_then(|mut select| select.query_row([job.as_str()], |row| row.get(0)))
+        .map_err(fault)?;
+    if running > 0 {
+        return Ok(());
+    }
+    runs::release_next(conn, raised, job, now)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Queues runs for instants of the past that were not run; one that has a record keeps the reason in it.
+pub(super) fn backfill(
+    conn: &Connection,
+    raised: &mut Raised,
+    backfill: &Backfill,
+    now: UnixMs,
+) -> Result<Backfilled, StoreError> {
+    let Some((job, false)) = jobs::of_run(conn, &backfill.job_id)? else { return Ok(Backfilled::NotFound) };
+    let (mut queued, mut already_ran) = (Vec::new(), Vec::new());
+    for instant in &backfill.instants {
+        if has_run(conn, &job.id, instant.0)? { already_ran.push(instant.0) } else { queued.push(*instant) }
+    }
+    let open = job.state.open_runs;
+    if open.all().saturating_add(number(queued.len())) > Overlap::MOST_OPEN {
+        return Ok(Backfilled::TooMany { open: open.all() });
+    }
+    let done = Backfilled::Done { queued: queued.iter().map(|(due_at, ..)| *due_at).collect(), already_ran };
+    if backfill.dry_run || queued.is_empty() {
+        return Ok(done);
+    }
+    let beside = job.definition.overlap.unwrap_or(backfill.overlap) == Overlap::AllowAll;
+    for (due_at, run_id, session) in &queued {
+        let run = NewRun::of(&job, *run_id, Trigger::Backfill, Some(*due_at), *session);
+        runs::insert(conn, Begin::Queued(beside.then_some(now)), &run, now)?;
+        overwrite(conn, &job.id, *due_at, *run_id, now)?;
+    }
+    jobs::add_open(conn, &job.id, OpenRuns { running: 0, waiting: number(queued.len()) }, now)?;
+    release_if_idle(conn, raised, &job.id, now)?;
+    raised.raise(Topic::Schedule);
+    Ok(done)
+}
+
+fn has_run(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT 1 FROM occurrences WHERE job_id = ?1 AND due_at = ?2 AND outcome = 'ran'")
+        .and_then(|mut select| select.exists(params![job.as_str(), At(due_at)]))
+        .map_err(fault)
+}
+
+/// Makes an instant's record say that it is run after all.
+fn overwrite(
+    conn: &Connection,
+    job: &JobId,
+    due_at: UnixMs,
+    run: RunId,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO occurrences (job_id, due_at, outcome, run_id, recorded_at) VALUES (?1, ?2, 'ran', ?3, ?4) \
+         ON CONFLICT DO UPDATE SET outcome = 'ran', run_id = excluded.run_id, recorded_at = excluded.recorded_at",
+    )
+    .and_then(|mut insert| insert.execute(params![job.as_str(), At(due_at), run.as_bytes(), At(now)]))
+    .map_err(fault)?;
+    Ok(())
 }
 
 /// Tells those who subscribed that an instant passed without a run.
@@ -117,31 +215,98 @@ fn record(
     Ok(())
 }
 
+/// Makes the record of the instant that a run stood for say that it was not executed, and why.
+pub(super) fn amend(
+    conn: &Connection,
+    run: RunId,
+    job: &JobId,
+    passed: &OccurrenceOutcome,
+) -> Result<(), StoreError> {
+    let (OccurrenceOutcome::Skipped(reason) | OccurrenceOutcome::Missed(reason)) = passed else {
+        return Ok(());
+    };
+    conn.prepare_cached(
+        "UPDATE occurrences SET outcome = ?3, reason = ?4 WHERE job_id = ?1 AND run_id = ?2 \
+         AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2)",
+    )
+    .and_then(|mut update| {
+        update.execute(params![job.as_str(), run.as_bytes(), passed.as_str(), reason])
+    })
+    .map_err(fault)?;
+    Ok(())
+}
+
 pub(super) fn occurrences(
     conn: &Connection,
-    job: &JobId,
-    limit: usize,
+    filter: &OccurrenceFilter,
 ) -> Result<Vec<Occurrence>, StoreError> {
     let mut select = conn
         .prepare_cached(
             "SELECT due_at, outcome, run_id, reason, recorded_at FROM occurrences WHERE job_id = ?1 \
-             ORDER BY due_at DESC LIMIT ?2",
+             AND due_at < ?2 AND (?3 IS NULL OR outcome = ?3) ORDER BY due_at DESC LIMIT ?4",
         )
         .map_err(fault)?;
-    let mut found = select.query(params![job.as_str(), rows::int(limit)]).map_err(fault)?;
+    let before = filter.before.unwrap_or(UnixMs::from_millis(i64::MAX));
+    let mut found = select
+        .query(params![filter.job_id.as_str(), At(before), filter.outcome, rows::int(filter.limit)])
+        .map_err(fault)?;
     let mut occurrences = Vec::new();
     while let Some(row) = found.next().map_err(fault)? {
         let reason: Option<String> = rows::get(row, "reason")?;
-        let reason = reason.unwrap_or_default();
-        let run = rows::id_opt(row, "run_id", RunId::from_bytes)?;
-        let outcome = rows::word(row, "outcome", |word| match (word, run) {
+        let run_id = rows::id_opt(row, "run_id", RunId::from_bytes)?;
+        let passed = || reason.clone().unwrap_or_default();
+        let outcome = rows::word(row, "outcome", |word| match (word, run_id) {
             ("ran", Some(run)) => Some(OccurrenceOutcome::Ran(run)),
-            ("skipped", _) => Some(OccurrenceOutcome::Skipped(reason.clone())),
-            ("missed", _) => Some(OccurrenceOutcome::Missed(reason.clone())),
+            ("skipped", _) => Some(OccurrenceOutcome::Skipped(passed())),
+            ("missed", _) => Some(OccurrenceOutcome::Missed(passed())),
             _ => None,
         })?;
-        let (due_at, recorded_at) = (rows::at(row, "due_at")?, rows::at(row, "recorded_at")?);
-        occurrences.push(Occurrence { due_at, outcome, recorded_at });
+        occurrences.push(Occurrence {
+            due_at: rows::at(row, "due_at")?,
+            was_passed: reason.filter(|_| run_id.is_some()),
+            outcome,
+            recorded_at: rows::at(row, "recorded_at")?,
+            run: run_id.map(|run| runs::get(conn, run)).transpose()?.flatten(),
+        });
     }
     Ok(occurrences)
+}
+
+/// What has waited since before `since`.
+pub(super) fn overdue(conn: &Connection, since: UnixMs) -> Result<Overdue, StoreError> {
+    let mut overdue = Overdue::default();
+    for lane in [Lane::Instant, Lane::Slot] {
+        let job = conn
+            .prepare_cached(
+                "SELECT id AS job_id, next_run_at FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL \
+                 AND next_run_at < ?2 ORDER BY next_run_at LIMIT 1",
+            )
+            .and_then(|mut select| {
+                select
+                    .query_row(params![rows::lane_word(lane), At(since)], |row| {
+                        Ok(rows::job_id(row).and_then(|id| Ok((id, rows::at(row, "next_run_at")?))))
+                    })
+                    .optional()
+            })
+            .map_err(fault)?
+            .transpose()?;
+        let run = conn
+            .prepare_cached(
+                "SELECT id, ready_at FROM runs WHERE lane = ?1 AND ready_at IS NOT NULL AND ready_at < ?2 \
+                 ORDER BY ready_at LIMIT 1",
+            )
+            .and_then(|mut select| {
+                select
+                    .query_row(params![rows::lane_word(lane), At(since)], |row| {
+                        Ok(rows::id(row, "id", RunId::from_bytes)
+                            .and_then(|id| Ok((id, rows::at(row, "ready_at")?))))
+                    })
+                    .optional()
+            })
+            .map_err(fault)?
+            .transpose()?;
+        overdue.job = overdue.job.into_iter().chain(job).min_by_key(|(_, at)| *at);
+        overdue.run = overdue.run.into_iter().chain(run).min_by_key(|(_, at)| *at);
+    }
+    Ok(overdue)
 }

@@ -4,6 +4,7 @@
 //! lease that a dead process left void at once.
 
 mod destinations;
+mod finish;
 mod jobs;
 mod leases;
 mod ledger;
@@ -24,8 +25,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobDefinition,
-    JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -34,13 +34,14 @@ use tokio::sync::watch;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer};
 use crate::{
-    Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
-    DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage, DestinationRemoved,
-    DestinationUpdated, DestinationWithQueue, FinishRun, InterruptedRun, JobFilter, JobPage, JobUpdated,
-    LeaseBatch, LeaseRequest, NewDestination, NewReplay, NextRun, Occurrence, OpenQueues, OrderHead,
-    QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
-    RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt,
-    Settled, StartRun, Store, StoreError, StoredEvent, Topic,
+    Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage,
+    DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
+    DestinationRemoved, DestinationUpdated, DestinationWithQueue, FinishRun, GatewayNotice, InterruptedRun,
+    JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest, NewDestination, NewReplay,
+    Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews, QueuedRun, ReplayAdvanced,
+    ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter, RunFinished, RunPage,
+    RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled, StartRun, Store, StoreError,
+    StoredEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -127,19 +128,9 @@ impl Store for SqliteStore {
         self.write("insert_job", move |conn, raised| jobs::insert(conn, raised, &job)).await
     }
 
-    async fn update_job(
-        &self,
-        id: &JobId,
-        before: &JobDefinition,
-        after: JobDefinition,
-        next_run: NextRun,
-        now: UnixMs,
-    ) -> Result<JobUpdated, StoreError> {
-        let (id, before) = (id.clone(), before.clone());
-        self.write("update_job", move |conn, raised| {
-            jobs::update(conn, raised, &id, &before, &after, next_run, now)
-        })
-        .await
+    async fn update_job(&self, id: &JobId, edit: JobEdit, now: UnixMs) -> Result<JobUpdated, StoreError> {
+        let id = id.clone();
+        self.write("update_job", move |conn, raised| jobs::update(conn, raised, &id, &edit, now)).await
     }
 
     async fn remove_job(&self, id: &JobId, now: UnixMs) -> Result<bool, StoreError> {
@@ -160,8 +151,8 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| jobs::due(conn, lane, now, limit)).await
     }
 
-    async fn next_due(&self, lane: Lane) -> Result<Option<UnixMs>, StoreError> {
-        self.readers.read(move |conn| jobs::next_due(conn, lane)).await
+    async fn next_wake(&self, lane: Lane) -> Result<LaneWake, StoreError> {
+        self.readers.read(move |conn| jobs::next_wake(conn, lane)).await
     }
 
     async fn claim(&self, claims: Vec<Claim>, now: UnixMs) -> Result<Vec<Claimed>, StoreError> {
@@ -169,9 +160,38 @@ impl Store for SqliteStore {
         self.write("claim", move |conn, raised| ledger::claim(conn, raised, owner, &claims, now)).await
     }
 
-    async fn occurrences(&self, job: &JobId, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
+    async fn occurrences(&self, filter: OccurrenceFilter) -> Result<Vec<Occurrence>, StoreError> {
+        self.readers.read(move |conn| ledger::occurrences(conn, &filter)).await
+    }
+
+    async fn backfill(&self, backfill: Backfill, now: UnixMs) -> Result<Backfilled, StoreError> {
+        self.write("backfill", move |conn, raised| ledger::backfill(conn, raised, &backfill, now)).await
+    }
+
+    async fn overdue(&self, since: UnixMs) -> Result<Overdue, StoreError> {
+        self.readers.read(move |conn| ledger::overdue(conn, since)).await
+    }
+
+    async fn scheduled_jobs(&self, cursor: u64, limit: usize) -> Result<Vec<(u64, Job)>, StoreError> {
+        self.readers.read(move |conn| jobs::scheduled(conn, cursor, limit)).await
+    }
+
+    async fn correct_next_run(
+        &self,
+        job: &JobId,
+        from: Option<UnixMs>,
+        to: Option<UnixMs>,
+    ) -> Result<bool, StoreError> {
         let job = job.clone();
-        self.readers.read(move |conn| ledger::occurrences(conn, &job, limit)).await
+        self.write("correct_next_run", move |conn, raised| jobs::correct_next_run(conn, raised, &job, from, to))
+            .await
+    }
+
+    async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError> {
+        self.write("tell_of_gateway", move |conn, raised| {
+            notices::publish_of_gateway(conn, raised, &notice.notice(), now)
+        })
+        .await
     }
 
     async fn start_run(&self, start: StartRun, now: UnixMs) -> Result<RunStarted, StoreError> {
@@ -191,7 +211,11 @@ impl Store for SqliteStore {
 
     async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError> {
         let owner = self.owner;
-        self.write("finish_run", move |conn, raised| runs::finish(conn, raised, owner, &finish)).await
+        self.write("finish_run", move |conn, raised| finish::finish(conn, raised, owner, &finish)).await
+    }
+
+    async fn record_late(&self, late: LateResult) -> Result<bool, StoreError> {
+        self.write("record_late", move |conn, raised| finish::record_late(conn, raised, &late)).await
     }
 
     async fn recover(&self) -> Result<Vec<InterruptedRun>, StoreError> {

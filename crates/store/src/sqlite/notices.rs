@@ -56,6 +56,17 @@ pub(super) fn publish(
     Ok(())
 }
 
+/// Tells of the gateway itself.
+pub(super) fn publish_of_gateway(
+    conn: &Connection,
+    raised: &mut Raised,
+    notice: &Notice<'_>,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let (job_id, agent_id) = (JobId::of_gateway(), AgentId::main());
+    publish(conn, raised, About { job_id: &job_id, job_name: "", agent_id: &agent_id }, notice, now)
+}
+
 /// Writes a delivery of a finished run's event for each destination that subscribed to it and is not among the run's own.
 pub(super) fn publish_finished(
     conn: &Connection,

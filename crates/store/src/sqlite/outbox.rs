@@ -12,10 +12,10 @@ use super::destinations::Accepting;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{destinations, fault, jobs, leases, replays, runs};
+use super::{destinations, fault, finish, jobs, leases, replays};
 use crate::{
     AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
-    DeliveryRetried, DeliveryWithAttempts, FinishRun, NewDelivery, NotSentAgain, QueueClass, QueueNews,
+    DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass, QueueNews,
     SettleAttempt, Settled, Spends, StoreError, Topic, Verdict,
 };
 
@@ -68,6 +68,37 @@ pub(super) fn insert_own(
     };
     insert(conn, raised, &row)?;
     Ok(to.id)
+}
+
+/// Writes a delivery of a late result. The run's completion does not wait for it, because the run was over before.
+pub(super) fn insert_late(
+    conn: &Connection,
+    raised: &mut Raised,
+    late: &LateResult,
+    (event_seq, event_id): (i64, EventId),
+    delivery: &NewDelivery,
+) -> Result<(), StoreError> {
+    let to = destinations::accepting(conn, &delivery.plan.target, late.at)?;
+    let begin = match &delivery.plan.begin {
+        _ if !to.exists => {
+            let gone = delivery.plan.target.shown();
+            DeliveryBegin::Dead(format!("there is no destination `{gone}` any more"))
+        }
+        begin => begin.clone(),
+    };
+    let row = NewRow {
+        id: delivery.id,
+        event_seq,
+        event_id,
+        run_id: Some(late.run_id),
+        job_id: &late.job_id,
+        to,
+        begin,
+        required: false,
+        removes_job: false,
+        now: late.at,
+    };
+    insert(conn, raised, &row)
 }
 
 pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -> Result<(), StoreError> {
@@ -203,8 +234,8 @@ pub(super) fn settle(
     )?;
     if removes_job && state == DeliveryState::Delivered {
         let (job, run) = used_up?;
-        if runs::nothing_is_missing(conn, run)? {
-            runs::remove_used_up(conn, &job, run)?;
+        if finish::nothing_is_missing(conn, run)? {
+            finish::remove_used_up(conn, &job, run)?;
         }
     }
     if let Some(at) = next_at {
@@ -481,8 +512,8 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
         jobs: count("SELECT count(*) FROM jobs WHERE removed = 0")?,
         jobs_enabled: count("SELECT count(*) FROM jobs WHERE enabled")?,
         next_run_at: next_run_at.map(|at| at.0),
-        runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued' AND state <> 'finished'")?,
-        runs_running: count("SELECT count(*) FROM runs WHERE state = 'running' AND state <> 'finished'")?,
+        runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued'")?,
+        runs_running: count("SELECT count(*) FROM runs WHERE state = 'running'")?,
         deliveries_open: count("SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL")?
             + count("SELECT count(*) FROM deliveries WHERE lease_until IS NOT NULL")?
             + count(

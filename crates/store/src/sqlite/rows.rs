@@ -106,9 +106,7 @@ pub(super) fn lane_word(lane: Lane) -> &'static str {
 }
 
 pub(super) fn trigger(text: &str) -> Option<Trigger> {
-    [Trigger::Schedule, Trigger::CatchUp, Trigger::Manual]
-        .into_iter()
-        .find(|trigger| trigger.as_str() == text)
+    Trigger::ALL.into_iter().find(|trigger| trigger.as_str() == text)
 }
 
 pub(super) fn delivery_state(text: &str) -> Option<DeliveryState> {

@@ -9,14 +9,17 @@ CREATE TABLE jobs (
     label              TEXT NOT NULL DEFAULT '',
     description        TEXT NOT NULL DEFAULT '',
     agent_id           TEXT NOT NULL,
-    enabled            INTEGER NOT NULL,
+    enabled            INTEGER NOT NULL,  -- wanted by its owner, and not switched off by the gateway
     lane               TEXT NOT NULL,
     next_run_at        INTEGER,           -- null while disabled, or once a one-shot is used up
-    active_run         BLOB,              -- the run that is queued or under way; it keeps a second one out
-    running_at         INTEGER,
-    removed            INTEGER NOT NULL DEFAULT 0, -- removed while a run was active; the row goes with its end
+    running            INTEGER NOT NULL DEFAULT 0, -- how many of its runs are under way
+    waiting            INTEGER NOT NULL DEFAULT 0, -- how many of its runs are queued
+    running_at         INTEGER,           -- since when one is under way
+    removed            INTEGER NOT NULL DEFAULT 0, -- removed while a run was open; the row goes with its end
     last_run           BLOB,
     consecutive_errors INTEGER NOT NULL DEFAULT 0,
+    backoff_until      INTEGER,
+    auto_disabled      TEXT,              -- JSON: why and when the gateway switched it off
     created_at         INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL
 ) STRICT;
@@ -27,8 +30,8 @@ CREATE TABLE occurrences (
     job_id      TEXT NOT NULL,
     due_at      INTEGER NOT NULL,
     outcome     TEXT NOT NULL,            -- ran | skipped | missed
-    run_id      BLOB,
-    reason      TEXT,
+    run_id      BLOB,                     -- of an instant that was run: the last try
+    reason      TEXT,                     -- why it was skipped or missed; it stays where the instant is run after all
     recorded_at INTEGER NOT NULL,
     PRIMARY KEY (job_id, due_at)
 ) STRICT, WITHOUT ROWID;
@@ -41,8 +44,10 @@ CREATE TABLE runs (
     agent_id     TEXT NOT NULL,
     trigger      TEXT NOT NULL,
     scheduled_at INTEGER,
+    attempt      INTEGER NOT NULL DEFAULT 1, -- which try of its occurrence
     lane         TEXT NOT NULL,
     state        TEXT NOT NULL,           -- queued | running | finished
+    ready_at     INTEGER,                 -- set while queued, but not while it waits for a run of its job to end
     owner        BLOB,                    -- the gateway's life that runs it
     session_id   BLOB NOT NULL,
     session_key  TEXT NOT NULL,
@@ -51,10 +56,14 @@ CREATE TABLE runs (
     started_at   INTEGER,
     ended_at     INTEGER,
     status       TEXT,                    -- ok | error | skipped
-    outcome      TEXT                     -- JSON
+    outcome      TEXT,                    -- JSON
+    late_at      INTEGER,                 -- when a result came after the run had been given up
+    late_outcome TEXT                     -- JSON: that result
 ) STRICT;
 CREATE INDEX runs_of_job ON runs (job_id, seq);
-CREATE INDEX runs_open ON runs (lane, state) WHERE state <> 'finished';
+CREATE INDEX runs_running ON runs (seq) WHERE state = 'running';
+CREATE INDEX runs_queued ON runs (job_id, seq) WHERE state = 'queued';
+CREATE INDEX runs_ready ON runs (lane, ready_at, seq) WHERE ready_at IS NOT NULL;
 
 CREATE TABLE sessions (
     id         BLOB NOT NULL PRIMARY KEY,

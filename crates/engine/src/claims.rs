@@ -1,0 +1,131 @@
+//! What is claimed for a job that is due: the decision, as the store is to write it.
+
+use std::collections::HashMap;
+
+use clawhook_model::{AutoDisableReason, AutoDisabled, Job, JobId, RunId, SessionId, Trigger, UnixMs};
+use clawhook_schedule::{Fate, ScheduleError, Situation, Start, Timetable, decide};
+use clawhook_store::{Claim, NewRun, OccurrenceOutcome, PlannedRun, RunStart};
+
+use crate::Core;
+use crate::presence::Presence;
+
+/// After how many failures in a row to read a job's schedule it is switched off (contract §3.6).
+const STRIKES: u32 = 3;
+
+/// Counts how often in a row a job's schedule could not be read: zone data that is being replaced comes back.
+#[derive(Debug, Default)]
+pub(crate) struct Strikes(HashMap<JobId, u32>);
+
+/// A claim, and what is to be done once it is won.
+pub(crate) struct Planned {
+    pub(crate) claim: Claim,
+    pub(crate) job: Job,
+    /// Whether the job's runs under way are cancelled.
+    pub(crate) cancels: bool,
+}
+
+impl Strikes {
+    /// Counts one more; true once it is too many.
+    fn add(&mut self, job: &JobId) -> bool {
+        let count = self.0.entry(job.clone()).or_default();
+        *count += 1;
+        let out = *count >= STRIKES;
+        if out {
+            self.0.remove(job);
+        }
+        out
+    }
+}
+
+/// Plans the claim of a job that waits for `due`; none where its schedule cannot be read at the moment.
+pub(crate) fn plan(
+    core: &Core,
+    presence: &mut Presence,
+    strikes: &mut Strikes,
+    job: Job,
+    due: UnixMs,
+    now: UnixMs,
+) -> Option<Planned> {
+    let timetable = match Timetable::new(&job.definition.schedule, &job.id, &core.host_zone) {
+        Ok(timetable) => timetable,
+        Err(error) => {
+            tracing::error!(job = %job.id, %error, "a schedule that was good can no longer be read");
+            return strikes.add(&job.id).then(|| switched_off(job, due, now, &error));
+        }
+    };
+    strikes.0.remove(&job.id);
+    let misfire = job.definition.misfire.over(core.options.misfire);
+    let decision = decide(&Situation {
+        timetable: &timetable,
+        due,
+        now,
+        present_since: presence.since(),
+        misfire,
+        overlap: job.definition.overlap.unwrap_or(core.options.overlap),
+        open: job.state.open_runs,
+        backoff_until: job.state.backoff_until,
+    });
+    let (mut passed, mut runs) = (Vec::new(), Vec::new());
+    for (instant, fate) in decision.fates {
+        match fate {
+            Fate::Skipped(reason) => passed.push((instant, OccurrenceOutcome::Skipped(reason.to_string()))),
+            Fate::Missed(reason) => passed.push((instant, OccurrenceOutcome::Missed(reason.to_string()))),
+            Fate::Run { start, catch_up } => {
+                let trigger = if catch_up { Trigger::CatchUp } else { Trigger::Schedule };
+                let run = NewRun::of(&job, RunId::new(now), trigger, Some(instant), SessionId::random());
+                runs.push(PlannedRun { run, start: paced(core, presence, start, instant, now) });
+            }
+        }
+    }
+    let claim = Claim {
+        job_id: job.id.clone(),
+        due_at: due,
+        open: job.state.open_runs,
+        passed,
+        runs,
+        next_run_at: decision.next_run_at,
+        disables: None,
+    };
+    Some(Planned { claim, job, cancels: decision.cancels })
+}
+
+/// When a run begins: what nobody was there for is caught up step by step.
+fn paced(core: &Core, presence: &mut Presence, start: Start, instant: UnixMs, now: UnixMs) -> RunStart {
+    match start {
+        Start::Now if instant < presence.since() => {
+            let at = presence.next_catch_up(core.options.catch_up);
+            if at <= now { RunStart::Now } else { RunStart::At(at) }
+        }
+        Start::Now => RunStart::Now,
+        Start::At(at) => RunStart::At(at),
+        Start::AfterOthers => RunStart::AfterOthers,
+    }
+}
+
+/// Nobody can tell when the job is due next. The instant that it waited for is run, and the job is switched off where
+/// everybody can see it.
+fn switched_off(job: Job, due: UnixMs, now: UnixMs, error: &ScheduleError) -> Planned {
+    let run = NewRun::of(&job, RunId::new(now), Trigger::Schedule, Some(due), SessionId::random());
+    let disabled = AutoDisabled {
+        reason: AutoDisableReason::ScheduleErrors,
+        at_ms: now,
+        consecutive_errors: job.state.consecutive_errors.max(1),
+        detail: Some(error.to_string()),
+    };
+    let (passed, runs) = if job.state.open_runs.any() {
+        let reason = "the job's previous run was still under way".to_owned();
+        (vec![(due, OccurrenceOutcome::Skipped(reason))], Vec::new())
+    } else {
+        (Vec::new(), vec![PlannedRun { run, start: RunStart::Now }])
+    };
+    let claim = Claim {
+        job_id: job.id.clone(),
+        due_at: due,
+        open: job.state.open_runs,
+        passed,
+        runs,
+        next_run_at: None,
+        disables: Some(disabled),
+    };
+    Planned { claim, job, cancels: false }
+}

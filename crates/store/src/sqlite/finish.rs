@@ -1,0 +1,296 @@
+//! The end of a run, and what follows from it, in one transaction.
+
+use clawhook_model::{
+    Aftermath, Delivery, DeliveryState, DestinationId, EventKind, Failure, JobId, Notice, OpenRuns, OwnerId,
+    RunId, RunStatus, Trigger, UnixMs, counts_against_job,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::notices::{self, About};
+use super::rows::At;
+use super::runs::Begin;
+use super::writer::Raised;
+use super::{fault, jobs, ledger, outbox, runs};
+use crate::{AfterRun, FinishRun, LateResult, NewRun, RunFinished, RunRecord, StoreError, Topic};
+
+/// The run, its event and all its deliveries become durable together (invariant 3).
+pub(super) fn finish(
+    conn: &Connection,
+    raised: &mut Raised,
+    owner: OwnerId,
+    finish: &FinishRun,
+) -> Result<RunFinished, StoreError> {
+    let outcome =
+        serde_json::to_string(&finish.outcome).map_err(|error| StoreError::Engine(error.to_string()))?;
+    let ended = conn
+        .prepare_cached(
+            "UPDATE runs SET state = 'finished', ended_at = ?3, status = ?4, outcome = ?5 \
+             WHERE id = ?1 AND state = 'running' AND owner = ?2",
+        )
+        .and_then(|mut update| {
+            update.execute(params![
+                finish.run_id.as_bytes(),
+                owner.as_bytes(),
+                At(finish.ended_at),
+                finish.outcome.status.as_str(),
+                outcome,
+            ])
+        })
+        .map_err(fault)?;
+    if ended == 0 {
+        return Ok(RunFinished::Fenced);
+    }
+    write_event(conn, raised, finish)?;
+    write_transcript(conn, finish)?;
+    tell_of_recovery(conn, raised, finish)?;
+    if let Some(passed) = &finish.passed {
+        ledger::amend(conn, finish.run_id, &finish.job_id, passed)?;
+    }
+    settle_job(conn, raised, finish)?;
+    raised.raise(Topic::Settled);
+    Ok(RunFinished::Done)
+}
+
+fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
+    let run = Some(finish.run_id.as_bytes());
+    let kind = EventKind::RunFinished;
+    let event_seq = notices::write_event(conn, finish.event_id, kind, run, finish.ended_at, &finish.event)?;
+    let own: Result<Vec<DestinationId>, StoreError> = finish
+        .deliveries
+        .iter()
+        .map(|delivery| outbox::insert_own(conn, raised, finish, event_seq, delivery))
+        .collect();
+    notices::publish_finished(conn, raised, finish, event_seq, &own?)
+}
+
+/// Tells those who subscribed that a job succeeded after failures; before the job's count of them starts anew.
+fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
+    let counts = finish.outcome.status == RunStatus::Ok && finish.trigger.is_scheduled();
+    if !counts || !notices::anybody(conn, EventKind::JobRecovered)? {
+        return Ok(());
+    }
+    let Some((job, _)) = jobs::of_run(conn, &finish.job_id)? else { return Ok(()) };
+    let failures = job.state.consecutive_errors;
+    if failures == 0 {
+        return Ok(());
+    }
+    let about = About { job_id: &job.id, job_name: &job.definition.name, agent_id: &job.definition.agent() };
+    let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
+    notices::publish(conn, raised, about, &notice, finish.ended_at)
+}
+
+fn write_transcript(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
+    if finish.transcript.is_empty() {
+        return Ok(());
+    }
+    conn.prepare_cached(
+        "INSERT INTO sessions (id, key, agent_id, job_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
+         ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            finish.session.id.as_bytes(),
+            finish.session.key,
+            finish.agent_id.as_str(),
+            finish.job_id.as_str(),
+            At(finish.ended_at),
+        ])
+    })
+    .map_err(fault)?;
+    let mut insert = conn
+        .prepare_cached(
+            "INSERT INTO transcript (session_id, run_id, at, role, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .map_err(fault)?;
+    for entry in &finish.transcript {
+        insert
+            .execute(params![
+                finish.session.id.as_bytes(),
+                finish.run_id.as_bytes(),
+                At(entry.at),
+                entry.role.as_str(),
+                entry.text,
+            ])
+            .map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// What follows for the job: it may back off, try again or be switched off; the next run that waits may begin; a one-shot
+/// that has completed goes.
+fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
+    let Some(job) = close_run(conn, finish)? else { return Ok(()) };
+    if job.is_removed {
+        return jobs::drop_if_over(conn, &finish.job_id);
+    }
+    if let Some(error) = finish.outcome.error.as_ref().filter(|_| finish.outcome.status == RunStatus::Error)
+        && finish.trigger.is_scheduled()
+        && job.is_enabled
+    {
+        let one_shot = match jobs::of_run(conn, &finish.job_id)? {
+            Some((job, _)) => job.definition.schedule.is_one_shot(),
+            None => return Ok(()),
+        };
+        let failure = Failure {
+            error,
+            ended_at: finish.ended_at,
+            attempt: attempt_of(conn, finish.run_id)?,
+            in_a_row: job.consecutive_errors,
+            one_shot,
+            next_run_at: job.next_run_at,
+        };
+        apply(conn, raised, finish, finish.failure.aftermath(failure))?;
+    }
+    if job.running == 0 && job.waiting > 0 {
+        runs::release_next(conn, raised, &finish.job_id, finish.ended_at)?;
+    }
+    let succeeded = finish.outcome.status == RunStatus::Ok;
+    if finish.after == AfterRun::RemoveWhenComplete && succeeded && nothing_is_missing(conn, finish.run_id)? {
+        remove_used_up(conn, &finish.job_id, finish.run_id)?;
+    }
+    Ok(())
+}
+
+/// A job after one of its runs was closed.
+struct Closed {
+    running: u32,
+    waiting: u32,
+    consecutive_errors: u32,
+    next_run_at: Option<UnixMs>,
+    is_enabled: bool,
+    is_removed: bool,
+}
+
+/// Counts the run as over, and its failure where it counts: the streak ends with a success or a skip, and only runs of
+/// the schedule are part of it.
+fn close_run(conn: &Connection, finish: &FinishRun) -> Result<Option<Closed>, StoreError> {
+    let reason = finish.outcome.error.as_ref().map(|error| error.reason);
+    let (adds, ends) = match finish.outcome.status {
+        _ if !finish.trigger.is_scheduled() => (false, false),
+        RunStatus::Error => (reason.is_none_or(counts_against_job), false),
+        RunStatus::Ok | RunStatus::Skipped => (false, true),
+    };
+    conn.prepare_cached(
+        "UPDATE jobs SET running = running - 1, running_at = CASE WHEN running = 1 THEN NULL ELSE running_at END, \
+         last_run = ?2, updated_at = ?3, \
+         consecutive_errors = CASE WHEN ?5 THEN 0 ELSE consecutive_errors + ?4 END, \
+         backoff_until = CASE WHEN ?5 THEN NULL ELSE backoff_until END \
+         WHERE id = ?1 RETURNING running, waiting, consecutive_errors, next_run_at, enabled, removed",
+    )
+    .and_then(|mut update| {
+        update
+            .query_row(
+                params![finish.job_id.as_str(), finish.run_id.as_bytes(), At(finish.ended_at), adds, ends],
+                |row| {
+                    Ok(Closed {
+                        running: row.get("running")?,
+                        waiting: row.get("waiting")?,
+                        consecutive_errors: row.get("consecutive_errors")?,
+                        next_run_at: row.get::<_, Option<At>>("next_run_at")?.map(|at| at.0),
+                        is_enabled: row.get("enabled")?,
+                        is_removed: row.get("removed")?,
+                    })
+                },
+            )
+            .optional()
+    })
+    .map_err(fault)
+}
+
+fn attempt_of(conn: &Connection, run: RunId) -> Result<u32, StoreError> {
+    conn.prepare_cached("SELECT attempt FROM runs WHERE id = ?1")
+        .and_then(|mut select| select.query_row([run.as_bytes()], |row| row.get(0)))
+        .map_err(fault)
+}
+
+fn apply(
+    conn: &Connection,
+    raised: &mut Raised,
+    finish: &FinishRun,
+    aftermath: Aftermath,
+) -> Result<(), StoreError> {
+    let Aftermath { backoff_until, retry_at, disabled } = aftermath;
+    if let Some(until) = backoff_until {
+        conn.prepare_cached("UPDATE jobs SET backoff_until = ?2 WHERE id = ?1")
+            .and_then(|mut update| update.execute(params![finish.job_id.as_str(), At(until)]))
+            .map_err(fault)?;
+    }
+    if let Some(at) = retry_at {
+        queue_retry(conn, raised, finish, at)?;
+    }
+    if let Some(disabled) = disabled {
+        jobs::auto_disable(conn, raised, &finish.job_id, &disabled)?;
+    }
+    Ok(())
+}
+
+/// Queues another try of the run's occurrence, whose record then names that try.
+fn queue_retry(
+    conn: &Connection,
+    raised: &mut Raised,
+    finish: &FinishRun,
+    at: UnixMs,
+) -> Result<(), StoreError> {
+    let Some(RunRecord { run: before, .. }) = runs::get(conn, finish.run_id)? else { return Ok(()) };
+    let (job, _) = runs::job_of(conn, &before)?;
+    let (run_id, session_id) = finish.retry;
+    let mut run = NewRun::of(&job, run_id, Trigger::Retry, before.scheduled_at, session_id);
+    run.attempt = before.attempt.saturating_add(1);
+    jobs::add_open(conn, &job.id, OpenRuns { running: 0, waiting: 1 }, at)?;
+    runs::insert(conn, Begin::Queued(Some(at)), &run, finish.ended_at)?;
+    if let Some(due_at) = before.scheduled_at {
+        conn.prepare_cached("UPDATE occurrences SET run_id = ?3 WHERE job_id = ?1 AND due_at = ?2")
+            .and_then(|mut update| {
+                update.execute(params![job.id.as_str(), At(due_at), run_id.as_bytes()])
+            })
+            .map_err(fault)?;
+    }
+    raised.raise(Topic::Schedule);
+    Ok(())
+}
+
+/// Records a result with the run that had been given up before it came.
+pub(super) fn record_late(
+    conn: &Connection,
+    raised: &mut Raised,
+    late: &LateResult,
+) -> Result<bool, StoreError> {
+    let outcome =
+        serde_json::to_string(&late.outcome).map_err(|error| StoreError::Engine(error.to_string()))?;
+    let recorded = conn
+        .prepare_cached(
+            "UPDATE runs SET late_at = ?2, late_outcome = ?3 \
+             WHERE id = ?1 AND state = 'finished' AND late_at IS NULL",
+        )
+        .and_then(|mut update| update.execute(params![late.run_id.as_bytes(), At(late.at), outcome]))
+        .map_err(fault)?;
+    if recorded == 0 {
+        return Ok(false);
+    }
+    let Some(event) = &late.event else { return Ok(true) };
+    let run = Some(late.run_id.as_bytes());
+    let event_seq = notices::write_event(conn, event.id, EventKind::RunLate, run, late.at, &event.body)?;
+    for delivery in &event.deliveries {
+        outbox::insert_late(conn, raised, late, (event_seq, event.id), delivery)?;
+    }
+    raised.raise(Topic::Settled);
+    Ok(true)
+}
+
+/// Whether everything that a run asked of the outbox has arrived, or was not to be sent.
+pub(super) fn nothing_is_missing(conn: &Connection, run: RunId) -> Result<bool, StoreError> {
+    let arrived =
+        |delivery: &Delivery| matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Suppressed);
+    Ok(outbox::of_run(conn, run)?.iter().all(|delivery| !delivery.required || arrived(delivery)))
+}
+
+/// Removes a one-shot whose run has completed, unless it was given another instant in the meantime.
+pub(super) fn remove_used_up(conn: &Connection, job: &JobId, run: RunId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "DELETE FROM jobs WHERE id = ?1 AND last_run = ?2 AND next_run_at IS NULL AND running = 0 \
+         AND waiting = 0",
+    )
+    .and_then(|mut delete| delete.execute(params![job.as_str(), run.as_bytes()]))
+    .map_err(fault)?;
+    Ok(())
+}
