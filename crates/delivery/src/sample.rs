@@ -38,6 +38,8 @@ impl Sample {
             ended_at: now,
             session_id: session.id,
             session_key: &session.key,
+            attempt: 1,
+            late: false,
             outcome: &RunOutcome::ok(SUMMARY),
         };
         Self { event_id, body: Bytes::from(marked(&finished.to_bytes())) }

@@ -34,7 +34,8 @@ pub(crate) fn listen(core: &Arc<Core>, given_up: GivenUp) {
             ended = tokio::time::timeout(LISTENED, &mut turn) => ended.ok().and_then(Result::ok),
         };
         turn.abort();
-        let Some(TurnResult { outcome, .. }) = ended.filter(|result| is_worth_keeping(&result.outcome)) else {
+        let Some(TurnResult { outcome, .. }) = ended.filter(|result| is_worth_keeping(&result.outcome))
+        else {
             return;
         };
         record(&core, &run, &job, started_at, outcome).await;
@@ -60,7 +61,9 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
     });
     let late = LateResult { run_id: run.id, job_id: job.id.clone(), at, outcome, event };
     match core.store.record_late(late).await {
-        Ok(_) => tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up"),
+        Ok(_) => {
+            tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up")
+        }
         Err(error) => {
             tracing::error!(job = %job.id, run = %run.id, %error, "a late result could not be recorded");
         }

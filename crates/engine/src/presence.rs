@@ -90,8 +90,7 @@ mod tests {
     #[test]
     fn the_first_five_begin_at_once_and_then_one_every_five_seconds() {
         let mut presence = Presence::beginning(t(100));
-        let starts: Vec<UnixMs> =
-            (0..8).map(|_| presence.next_catch_up(CatchUpPace::default())).collect();
+        let starts: Vec<UnixMs> = (0..8).map(|_| presence.next_catch_up(CatchUpPace::default())).collect();
         assert_eq!(starts, [t(100), t(100), t(100), t(100), t(100), t(105), t(110), t(115)]);
     }
 

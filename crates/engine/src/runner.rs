@@ -11,9 +11,7 @@ use clawhook_model::{
     DeliveryId, ErrorReason, EventId, Finished, Job, Payload, Role, RunError, RunId, RunOutcome, RunStatus,
     SessionId, TranscriptEntry, Trigger, UnixMs, plan_deliveries,
 };
-use clawhook_store::{
-    AfterRun, FinishRun, NewDelivery, NewRun, OccurrenceOutcome, RunFinished, StoreError,
-};
+use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, OccurrenceOutcome, RunFinished, StoreError};
 use tokio::task::JoinError;
 
 use crate::Core;
@@ -134,10 +132,7 @@ fn settled(ended: Result<TurnResult, JoinError>, control: &Control) -> TurnResul
         (Err(error), _) => {
             tracing::error!(%error, "a runtime failed");
             let message = "the runtime failed unexpectedly; the gateway's log has the details";
-            TurnResult {
-                outcome: RunOutcome::error(ErrorReason::Unknown, message),
-                transcript: Vec::new(),
-            }
+            TurnResult { outcome: RunOutcome::error(ErrorReason::Unknown, message), transcript: Vec::new() }
         }
     }
 }
@@ -183,12 +178,7 @@ async fn try_commit(core: &Core, finish: &FinishRun) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn finish(
-    core: &Core,
-    begun: Begun,
-    result: TurnResult,
-    passed: Option<OccurrenceOutcome>,
-) -> FinishRun {
+fn finish(core: &Core, begun: Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) -> FinishRun {
     let Begun { run, job, trigger, started_at } = begun;
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);

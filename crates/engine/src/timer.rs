@@ -281,7 +281,8 @@ fn passed_in_the_queue(core: &Core, queued: &QueuedRun, now: UnixMs) -> Option<O
     let most = job.definition.misfire.over(core.options.misfire).max_lateness?;
     let is_too_late =
         run.trigger != Trigger::Retry && run.scheduled_at.is_some_and(|due| now.since(due) > most);
-    is_too_late.then(|| OccurrenceOutcome::Missed(clawhook_schedule::MissReason::TooLate { most }.to_string()))
+    is_too_late
+        .then(|| OccurrenceOutcome::Missed(clawhook_schedule::MissReason::TooLate { most }.to_string()))
 }
 
 /// Lets runs finish within the grace, ends the rest, and waits until every result is committed.

@@ -162,6 +162,7 @@ impl Gateway {
             max_concurrent_runs: config.cron.max_concurrent_runs,
             run_jobs_on_schedule: config.cron.enabled,
             shutdown_grace: config.cron.shutdown_grace,
+            ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
             Arc::clone(&store),

@@ -292,7 +292,10 @@ mod tests {
         let broken = error(ErrorReason::Exit);
         assert_eq!(rules.aftermath(failure(&broken, 9)).disabled, None);
         let disabled = rules.aftermath(failure(&broken, 10)).disabled.unwrap();
-        assert_eq!((disabled.reason, disabled.consecutive_errors), (AutoDisableReason::ConsecutiveFailures, 10));
+        assert_eq!(
+            (disabled.reason, disabled.consecutive_errors),
+            (AutoDisableReason::ConsecutiveFailures, 10)
+        );
         assert_eq!(rules.aftermath(failure(&error(ErrorReason::Auth), 12)).disabled, None);
         let once = Failure { one_shot: true, ..failure(&broken, 10) };
         assert_eq!(rules.aftermath(once), Aftermath::default());

@@ -76,8 +76,7 @@ impl Overlap {
             }
             (Some(policy), None) => Ok(policy),
             (None, _) => {
-                let why =
-                    format!("`{word}` is not skip, bufferOne, bufferAll, cancelOther or allowAll");
+                let why = format!("`{word}` is not skip, bufferOne, bufferAll, cancelOther or allowAll");
                 Err(DefinitionError::invalid("overlap.policy", why))
             }
         }

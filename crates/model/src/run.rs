@@ -24,8 +24,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 5] =
-        [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual];
+    pub const ALL: [Self; 5] = [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual];
 
     /// Whether the schedule brought the run about: such runs alone count among a job's failures.
     pub fn is_scheduled(self) -> bool {

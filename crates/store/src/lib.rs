@@ -30,7 +30,8 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, Replay,
+    ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -42,8 +43,8 @@ pub use error::StoreError;
 pub use gateway_notice::GatewayNotice;
 pub use jobs::{JobEdit, JobFilter, JobPage, JobSort, JobUpdated, NextRun};
 pub use ledger::{
-    Backfill, Backfilled, Claim, Claimed, LaneWake, Occurrence, OccurrenceFilter, OccurrenceOutcome,
-    Overdue, PlannedRun, RunStart,
+    Backfill, Backfilled, Claim, Claimed, LaneWake, Occurrence, OccurrenceFilter, OccurrenceOutcome, Overdue,
+    PlannedRun, RunStart,
 };
 pub use outbox::{
     Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
@@ -55,8 +56,8 @@ pub use replays::{
     ReplayOutcomes, ReplayPage, ReplayWithOutcomes, RunReplayed, RunningReplay, SentAgain,
 };
 pub use runs::{
-    AfterRun, FinishRun, InterruptedRun, LateEvent, LateResult, NewDelivery, NewRun, QueuedRun, RunFilter, RunFinished, RunPage,
-    RunRecord, RunStarted, StartRun, StoredEvent,
+    AfterRun, FinishRun, InterruptedRun, LateEvent, LateResult, NewDelivery, NewRun, QueuedRun, RunFilter,
+    RunFinished, RunPage, RunRecord, RunStarted, StartRun, StoredEvent,
 };
 
 /// What a commit can give others to do.

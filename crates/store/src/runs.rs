@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, EventKind,
-    FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef, SuppressionReason,
-    TranscriptEntry, Trigger, UnixMs,
+    FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef,
+    SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
 
 use crate::ledger::OccurrenceOutcome;

@@ -103,6 +103,8 @@ impl Samples {
             ended_at,
             session_id: session.id,
             session_key: &session.key,
+            attempt: 1,
+            late: false,
             outcome,
         };
         Event { id, body: Bytes::from(finished.to_bytes()) }

@@ -75,6 +75,8 @@ fn sample(number: u8, outcome: &RunOutcome) -> Sample {
         ended_at: BEGAN.plus_millis(TOOK_MS),
         session_id: SessionId::from_bytes(id_bytes(0xb0, number)),
         session_key: "agent:main:cron:daily-summary",
+        attempt: 1,
+        late: false,
         outcome,
     };
     Sample { status: outcome.status, event_id, body: Bytes::from(finished.to_bytes()) }

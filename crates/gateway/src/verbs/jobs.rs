@@ -7,7 +7,7 @@ use clawhook_model::{
     UnixMs, WebhookTarget,
 };
 use clawhook_schedule::{ScheduleError, Timetable, check_new};
-use clawhook_store::{JobFilter, JobPage, JobUpdated, NextRun, StoreError};
+use clawhook_store::{JobEdit, JobFilter, JobPage, JobUpdated, NextRun, OccurrenceFilter, StoreError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -242,10 +242,13 @@ impl Verbs {
     /// Edits the job as it was read; `None` where somebody else edited it since.
     async fn try_edit(&self, job: Job, patch: Value) -> Result<Option<Job>, JobVerbError> {
         let now = self.with.clock.now();
+        let switches_on = asks_to_switch_on(&patch) && !job.is_enabled();
         let after = job.definition.patched(patch, now)?;
-        self.check_edit(&job.definition, &after).await?;
-        let next_run = self.next_after_edit(&job, &after, now).await?;
-        match self.with.store.update_job(&job.id, &job.definition, after, next_run, now).await? {
+        self.check_edit(&job.definition, &after, switches_on).await?;
+        let next_run = self.next_after_edit(&job, &after, switches_on, now).await?;
+        // To switch a job on again is to forgive it the failures that it was switched off for (contract §1.8).
+        let edit = JobEdit { before: job.definition, after, next_run, forgives: switches_on };
+        match self.with.store.update_job(&job.id, edit, now).await? {
             JobUpdated::Done(job) => Ok(Some(*job)),
             JobUpdated::Changed => Ok(None),
             JobUpdated::NotFound => Err(not_found(job.id.as_str())),
@@ -254,8 +257,12 @@ impl Verbs {
 
     /// Checks what an edit changes, and all of it where the edit switches the job on. A job that has become unfit
     /// through a change of the configuration can still be renamed and switched off.
-    async fn check_edit(&self, before: &JobDefinition, after: &JobDefinition) -> Result<(), JobVerbError> {
-        let switched_on = after.enabled && !before.enabled;
+    async fn check_edit(
+        &self,
+        before: &JobDefinition,
+        after: &JobDefinition,
+        switched_on: bool,
+    ) -> Result<(), JobVerbError> {
         if switched_on || after.delivery != before.delivery {
             self.check_receivers(after).await?;
         }
@@ -273,20 +280,22 @@ impl Verbs {
         &self,
         job: &Job,
         after: &JobDefinition,
+        switched_on: bool,
         now: UnixMs,
     ) -> Result<NextRun, JobVerbError> {
         let before = &job.definition;
         let rescheduled = after.schedule != before.schedule;
-        if !after.enabled && !rescheduled {
+        let stays_off = !after.enabled || (job.state.auto_disabled.is_some() && !switched_on);
+        if stays_off && !rescheduled {
             return Ok(NextRun::Set(None));
         }
-        if after.enabled == before.enabled && !rescheduled {
+        if !switched_on && !rescheduled {
             let lacks_one = job.state.next_run_at.is_none();
             let following = if lacks_one { self.following(job, now) } else { None };
             return Ok(following.map_or(NextRun::Keep, |next| NextRun::Set(Some(next))));
         }
         let timetable = check_new(&after.schedule, &job.id, &self.with.host_zone, now)?;
-        if !after.enabled {
+        if stays_off {
             return Ok(NextRun::Set(None));
         }
         Ok(NextRun::Set(self.first_unrecorded(&job.id, &after.schedule, &timetable, now).await?))
@@ -301,7 +310,13 @@ impl Verbs {
         timetable: &Timetable,
         now: UnixMs,
     ) -> Result<Option<UnixMs>, JobVerbError> {
-        let last = self.with.store.occurrences(id, 1).await?.first().map(|occurrence| occurrence.due_at);
+        let last = self
+            .with
+            .store
+            .occurrences(OccurrenceFilter::newest(id, 1))
+            .await?
+            .first()
+            .map(|occurrence| occurrence.due_at);
         match (schedule, last) {
             (Schedule::At { at }, Some(last)) if *at <= last => Err(JobVerbError::UsedUp { at: *at, last }),
             (_, last) => Ok(first_due(schedule, timetable, last.map_or(now, |last| last.max(now)))),
@@ -342,6 +357,11 @@ impl Verbs {
     fn timetable(&self, job: &Job) -> Option<Timetable> {
         Timetable::new(&job.definition.schedule, &job.id, &self.with.host_zone).ok()
     }
+}
+
+/// Whether a patch asks for the job to be run when due.
+fn asks_to_switch_on(patch: &Value) -> bool {
+    matches!(patch.get("enabled"), Some(Value::Bool(true))) || patch["enabled"] == "true"
 }
 
 /// The instant a job waits for first. A one-shot's may be over by a moment: it is due at once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawhook_model::{CompletionStatus, RunId, TranscriptEntry};
-use clawhook_store::{Occurrence, RunFilter, RunPage, RunRecord, StoreError, Topic};
+use clawhook_store::{Occurrence, OccurrenceFilter, RunFilter, RunPage, RunRecord, StoreError, Topic};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -111,7 +111,7 @@ impl Verbs {
     pub(crate) async fn occurrences(&self, job: &str, limit: usize) -> Result<Vec<Occurrence>, RunVerbError> {
         let no_such_job = || RunVerbError::NoSuchJob(shown(job));
         let id = job_id(job).map_err(|_| no_such_job())?;
-        let occurrences = self.with.store.occurrences(&id, limit).await?;
+        let occurrences = self.with.store.occurrences(OccurrenceFilter::newest(&id, limit)).await?;
         if occurrences.is_empty() && self.with.store.job(&id).await?.is_none() {
             return Err(no_such_job());
         }

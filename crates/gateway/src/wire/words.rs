@@ -35,13 +35,13 @@ words! {
     /// Where a run stands.
     RunState, "camelCase" { Queued, Running, Finished }
     /// What made a run happen.
-    Trigger, "camelCase" { Schedule, CatchUp, Manual }
+    Trigger, "camelCase" { Schedule, CatchUp, Retry, Backfill, Manual }
     /// How the execution ended.
     RunStatus, "camelCase" { Ok, Error, Skipped }
     /// The class of a failed run.
     ErrorReason, "snake_case" {
         Auth, Format, RateLimit, Overloaded, Billing, ServerError, Timeout, ContextOverflow, ModelNotFound,
-        EmptyResponse, Interrupted, Network, Exit, Launch, Unknown,
+        EmptyResponse, Interrupted, Network, Offline, Cancelled, Exit, Launch, Unknown,
     }
     /// Whether a run did all that its job asks for, delivery included.
     CompletionStatus, "lowercase" { Succeeded, Failed, Unknown }

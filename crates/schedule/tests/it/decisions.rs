@@ -157,7 +157,8 @@ fn i01_a_long_absence_is_worked_off_in_steps_and_loses_no_instant() {
         let misfire = Misfire { policy, max_lateness: None };
         let (mut recorded, mut due, mut ran) = (Vec::new(), at(1), 0);
         while due <= now {
-            let decision = decide(&Situation { due, misfire, present_since: now, ..situation(&timetable, now) });
+            let decision =
+                decide(&Situation { due, misfire, present_since: now, ..situation(&timetable, now) });
             recorded.extend(decision.fates.iter().map(|(instant, _)| *instant));
             ran += decision.fates.iter().filter(|(_, fate)| matches!(fate, Fate::Run { .. })).count();
             due = decision.next_run_at.unwrap();
@@ -183,9 +184,11 @@ fn policies() -> impl Strategy<Value = (Misfire, Overlap, OpenRuns)> {
         Just(Overlap::CancelOther),
         Just(Overlap::AllowAll),
     ];
-    (misfire, lateness, overlap, 0..3u32, 0..4u32).prop_map(|(policy, max_lateness, overlap, running, waiting)| {
-        (Misfire { policy, max_lateness }, overlap, OpenRuns { running, waiting })
-    })
+    (misfire, lateness, overlap, 0..3u32, 0..4u32).prop_map(
+        |(policy, max_lateness, overlap, running, waiting)| {
+            (Misfire { policy, max_lateness }, overlap, OpenRuns { running, waiting })
+        },
+    )
 }
 
 proptest! {

@@ -240,9 +240,7 @@ fn queue_retry(
     runs::insert(conn, Begin::Queued(Some(at)), &run, finish.ended_at)?;
     if let Some(due_at) = before.scheduled_at {
         conn.prepare_cached("UPDATE occurrences SET run_id = ?3 WHERE job_id = ?1 AND due_at = ?2")
-            .and_then(|mut update| {
-                update.execute(params![job.id.as_str(), At(due_at), run_id.as_bytes()])
-            })
+            .and_then(|mut update| update.execute(params![job.id.as_str(), At(due_at), run_id.as_bytes()]))
             .map_err(fault)?;
     }
     raised.raise(Topic::Schedule);

@@ -13,7 +13,9 @@ use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, runs};
-use crate::{JobEdit, JobFilter, JobPage, JobSort, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic};
+use crate::{
+    JobEdit, JobFilter, JobPage, JobSort, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic,
+};
 
 const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
                        running_at, last_run, consecutive_errors, backoff_until, auto_disabled";
@@ -153,12 +155,7 @@ pub(super) fn drop_if_over(conn: &Connection, id: &JobId) -> Result<(), StoreErr
 }
 
 /// Counts runs as open.
-pub(super) fn add_open(
-    conn: &Connection,
-    id: &JobId,
-    open: OpenRuns,
-    now: UnixMs,
-) -> Result<(), StoreError> {
+pub(super) fn add_open(conn: &Connection, id: &JobId, open: OpenRuns, now: UnixMs) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE jobs SET running = running + ?2, waiting = waiting + ?3, \
          running_at = CASE WHEN ?2 > 0 THEN coalesce(running_at, ?4) ELSE running_at END WHERE id = ?1",
@@ -213,11 +210,7 @@ pub(super) fn correct_next_run(
 }
 
 /// Jobs that should be due at some time, after a row.
-pub(super) fn scheduled(
-    conn: &Connection,
-    cursor: u64,
-    limit: usize,
-) -> Result<Vec<(u64, Job)>, StoreError> {
+pub(super) fn scheduled(conn: &Connection, cursor: u64, limit: usize) -> Result<Vec<(u64, Job)>, StoreError> {
     let sql = format!("SELECT seq, {COLUMNS} FROM jobs WHERE seq > ?1 AND enabled ORDER BY seq LIMIT ?2");
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
     let cursor = i64::try_from(cursor).unwrap_or(i64::MAX);
@@ -274,7 +267,9 @@ pub(super) fn due(conn: &Connection, lane: Lane, now: UnixMs, limit: usize) -> R
 pub(super) fn next_wake(conn: &Connection, lane: Lane) -> Result<LaneWake, StoreError> {
     let earliest = |sql: &str| -> Result<Option<UnixMs>, StoreError> {
         conn.prepare_cached(sql)
-            .and_then(|mut select| select.query_row([rows::lane_word(lane)], |row| row.get::<_, Option<At>>(0)))
+            .and_then(|mut select| {
+                select.query_row([rows::lane_word(lane)], |row| row.get::<_, Option<At>>(0))
+            })
             .map(|at| at.map(|at| at.0))
             .map_err(fault)
     };

@@ -229,9 +229,7 @@ pub(super) fn amend(
         "UPDATE occurrences SET outcome = ?3, reason = ?4 WHERE job_id = ?1 AND run_id = ?2 \
          AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2)",
     )
-    .and_then(|mut update| {
-        update.execute(params![job.as_str(), run.as_bytes(), passed.as_str(), reason])
-    })
+    .and_then(|mut update| update.execute(params![job.as_str(), run.as_bytes(), passed.as_str(), reason]))
     .map_err(fault)?;
     Ok(())
 }

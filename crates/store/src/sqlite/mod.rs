@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane,
+    OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -37,11 +38,11 @@ use crate::{
     Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage,
     DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
     DestinationRemoved, DestinationUpdated, DestinationWithQueue, FinishRun, GatewayNotice, InterruptedRun,
-    JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest, NewDestination, NewReplay,
-    Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews, QueuedRun, ReplayAdvanced,
-    ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter, RunFinished, RunPage,
-    RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled, StartRun, Store, StoreError,
-    StoredEvent, Topic,
+    JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest, NewDestination,
+    NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews, QueuedRun,
+    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled,
+    StartRun, Store, StoreError, StoredEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -183,8 +184,10 @@ impl Store for SqliteStore {
         to: Option<UnixMs>,
     ) -> Result<bool, StoreError> {
         let job = job.clone();
-        self.write("correct_next_run", move |conn, raised| jobs::correct_next_run(conn, raised, &job, from, to))
-            .await
+        self.write("correct_next_run", move |conn, raised| {
+            jobs::correct_next_run(conn, raised, &job, from, to)
+        })
+        .await
     }
 
     async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError> {

@@ -15,8 +15,8 @@ use super::writer::Raised;
 use super::{destinations, fault, finish, jobs, leases, replays};
 use crate::{
     AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
-    DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass, QueueNews,
-    SettleAttempt, Settled, Spends, StoreError, Topic, Verdict,
+    DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass,
+    QueueNews, SettleAttempt, Settled, Spends, StoreError, Topic, Verdict,
 };
 
 const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.replay_of, d.destination, d.state, \

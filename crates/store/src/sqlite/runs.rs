@@ -94,9 +94,11 @@ pub(super) fn start(
 
 /// The newest run of a job that is not over.
 fn newest_open(conn: &Connection, job: &JobId) -> Result<RunId, StoreError> {
-    conn.prepare_cached("SELECT id FROM runs WHERE job_id = ?1 AND state <> 'finished' ORDER BY seq DESC LIMIT 1")
-        .and_then(|mut select| select.query_row([job.as_str()], |row| Ok(rows::id(row, "id", RunId::from_bytes))))
-        .map_err(fault)?
+    conn.prepare_cached(
+        "SELECT id FROM runs WHERE job_id = ?1 AND state <> 'finished' ORDER BY seq DESC LIMIT 1",
+    )
+    .and_then(|mut select| select.query_row([job.as_str()], |row| Ok(rows::id(row, "id", RunId::from_bytes))))
+    .map_err(fault)?
 }
 
 /// Lets the runs of a job that wait to be begun at once, in order to be ended: the job is disabled or gone. Those that were
@@ -181,9 +183,8 @@ pub(super) fn job_of(conn: &Connection, run: &Run) -> Result<(Job, bool), StoreE
 
 /// Makes `owner` the owner of every run that was under way, and returns them.
 pub(super) fn adopt(conn: &Connection, owner: OwnerId) -> Result<Vec<InterruptedRun>, StoreError> {
-    let sql = format!(
-        "UPDATE runs SET owner = ?1 WHERE state = 'running' AND owner <> ?1 RETURNING {COLUMNS}"
-    );
+    let sql =
+        format!("UPDATE runs SET owner = ?1 WHERE state = 'running' AND owner <> ?1 RETURNING {COLUMNS}");
     let mut update = conn.prepare_cached(&sql).map_err(fault)?;
     let mut found = update.query([owner.as_bytes()]).map_err(fault)?;
     let mut runs: Vec<Run> = Vec::new();
