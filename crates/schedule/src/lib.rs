@@ -10,6 +10,7 @@
 //!   from the message, what was probably meant.
 //! - [`decide`]: what becomes of the instants at which a job is due, by its misfire and overlap policies. The engine acts
 //!   on it, and the simulator shows it.
+//! - [`Simulation`]: what a job would do over a stretch of time, decision by decision.
 //! - [`default_stagger_ms`] and [`describe()`]: the spread that an expression gets by itself, and its text for people.
 //!
 //! Inside, a cron expression is read once (`expression`) into sets of bits, its matching civil times are walked by
@@ -44,6 +45,7 @@ mod decision;
 mod describe;
 mod error;
 mod expression;
+mod simulator;
 mod stagger;
 mod timetable;
 mod zone;
@@ -53,5 +55,6 @@ pub use decision::{Decision, Fate, MISFIRE_TOLERANCE, MissReason, Situation, Ski
 pub use describe::describe;
 pub use error::ScheduleError;
 pub use expression::{ExpressionError, Fault, Field};
+pub use simulator::{Entry, Happening, Simulation, World};
 pub use stagger::default_stagger_ms;
 pub use timetable::Timetable;

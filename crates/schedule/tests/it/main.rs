@@ -6,6 +6,7 @@ mod answers;
 mod decisions;
 mod properties;
 mod refusals;
+mod simulations;
 
 use clawhook_model::{JobId, Schedule, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable};
