@@ -12,7 +12,7 @@ use crate::job::{JobDefinition, SessionTarget, WakeMode};
 use crate::misfire::MisfireSettings;
 use crate::overlap::Overlap;
 use crate::payload::Payload;
-use crate::schedule::Schedule;
+use crate::schedule::{DstRule, DstRuleError, Schedule};
 use crate::time::{MAX_DATE_MS, UnixMs};
 
 /// Fields of OpenClaw's jobs that this version does not act on.
@@ -28,6 +28,13 @@ const DELIVERY_FIELDS: &[(&str, &str)] =
     &[("channel", "channel"), ("provider", "channel"), ("to", "to"), ("bestEffortDeliver", "bestEffort")];
 /// The longest name that is taken.
 const LONGEST_NAME: usize = 200;
+
+impl Schedule {
+    /// Reads a schedule as the definition of a job holds it. `now` is the anchor of an interval that names none.
+    pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
+        parse_schedule(value, now)
+    }
+}
 
 impl JobDefinition {
     /// Reads the definition of a new job. `now` is the anchor of an interval that names none.
@@ -196,6 +203,7 @@ pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, Defi
                 .to_owned(),
             tz: fields.text("tz")?.map(|tz| tz.trim().to_owned()),
             stagger_ms: parse_stagger(fields.value("staggerMs").as_ref())?,
+            dst: parse_dst(fields.text("dst")?.as_deref())?,
         },
         "on-exit" | "stream" | "event" => {
             let why = format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run");
@@ -256,6 +264,14 @@ fn parse_stagger(value: Option<&Value>) -> Result<Option<u64>, DefinitionError> 
             "schedule.staggerMs",
             "expected a number of milliseconds of at least 0",
         )),
+    }
+}
+
+fn parse_dst(given: Option<&str>) -> Result<DstRule, DefinitionError> {
+    match given.map(str::parse) {
+        None => Ok(DstRule::default()),
+        Some(Ok(rule)) => Ok(rule),
+        Some(Err(error)) => Err(DefinitionError::invalid("schedule.dst", DstRuleError::to_string(&error))),
     }
 }
 

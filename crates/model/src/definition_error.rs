@@ -78,11 +78,35 @@ impl DefinitionError {
             Self::Missing { field } if field == "delivery.to" => {
                 Some("give the URL that the event is to be posted to".to_owned())
             }
+            Self::Missing { field } | Self::Type { field, .. } | Self::Invalid { field, .. } => {
+                schedule_hint(field).map(str::to_owned)
+            }
             _ => None,
         }
     }
 
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), why: why.into() }
+    }
+}
+
+/// How the values of a schedule are written.
+fn schedule_hint(field: &str) -> Option<&'static str> {
+    match field {
+        "schedule.at" => Some(
+            "write an instant such as `2027-02-18T14:00:00Z` or `2027-02-18T15:00:00+01:00`, or milliseconds since \
+             the epoch; the last year is 9999",
+        ),
+        "schedule.everyMs" => {
+            Some("give a whole number of milliseconds, at least 1: 900000 is a quarter of an hour")
+        }
+        "schedule.anchorMs" => {
+            Some("give milliseconds since the epoch, or leave it out: it is then the present")
+        }
+        "schedule.staggerMs" => Some("give a whole number of milliseconds; 0 is exact"),
+        "schedule.expr" => Some("give a cron expression such as `0 9 * * 1-5`"),
+        "schedule.dst" => Some("`openclaw` is the default; docs/schedules.md shows what each of them does"),
+        "schedule.kind" => Some("use `at` for once, `every` for an interval, `cron` for times of day"),
+        _ => None,
     }
 }

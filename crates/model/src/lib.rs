@@ -73,7 +73,7 @@ pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
     Severity, Trigger, Usage,
 };
-pub use schedule::Schedule;
+pub use schedule::{DstRule, DstRuleError, Schedule};
 pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};
 pub use session::{Role, SessionId, SessionRef, TranscriptEntry};
 pub use time::{MAX_DATE_MS, UnixMs};

@@ -31,7 +31,7 @@ impl JobDefinition {
         for (key, value) in patch {
             let old = merged.remove(&key);
             let new = match key.as_str() {
-                "schedule" => self.keep_stagger(value),
+                "schedule" => self.keep_cron_choices(value),
                 "payload" => merge_payload(old, value),
                 "delivery" => self.merge_delivery(old, value),
                 _ => value,
@@ -41,15 +41,19 @@ impl JobDefinition {
         Self::read(Value::Object(merged), now)
     }
 
-    /// A cron expression that replaces another keeps its stagger.
-    fn keep_stagger(&self, mut new: Value) -> Value {
-        let Schedule::Cron { stagger_ms: Some(old), .. } = self.schedule else { return new };
-        if let Some(schedule) = new.as_object_mut() {
-            let is_cron =
-                schedule.get("kind").is_none_or(|kind| kind == "cron") && schedule.contains_key("expr");
-            if is_cron {
-                schedule.entry("staggerMs").or_insert(json!(old));
-            }
+    /// A cron expression that replaces another keeps its stagger and its rule for changes of clocks.
+    fn keep_cron_choices(&self, mut new: Value) -> Value {
+        let Schedule::Cron { stagger_ms, dst, .. } = self.schedule else { return new };
+        let Some(schedule) = new.as_object_mut() else { return new };
+        let is_cron = schedule.get("kind").is_none_or(|kind| kind == "cron") && schedule.contains_key("expr");
+        if !is_cron {
+            return new;
+        }
+        if let Some(old) = stagger_ms {
+            schedule.entry("staggerMs").or_insert(json!(old));
+        }
+        if !dst.is_default() {
+            schedule.entry("dst").or_insert(json!(dst));
         }
         new
     }

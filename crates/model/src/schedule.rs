@@ -1,8 +1,15 @@
 //! The three kinds of schedule (contract §1.2). When they are due is the `schedule` crate's business.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::time::UnixMs;
+
+/// How much of a text that is no rule an error repeats.
+const LONGEST_EXCERPT: usize = 40;
 
 /// When a job is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +38,66 @@ pub enum Schedule {
         /// The window, in milliseconds, over which jobs of one expression are spread; 0 is exact.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stagger_ms: Option<u64>,
+        /// What becomes of civil times that the clocks skip or repeat.
+        #[serde(default, skip_serializing_if = "DstRule::is_default")]
+        dst: DstRule,
     },
+}
+
+/// What becomes of a cron schedule's civil times that the clocks skip (a gap) or go through twice (a fold).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DstRule {
+    /// As in OpenClaw: a fixed time is due at the gap's end and in the fold's first pass; any other expression is not
+    /// due in a gap and due in both passes.
+    #[default]
+    OpenClaw,
+    /// What does not exist is not due; what comes twice is due in its first pass.
+    Skip,
+    /// Each civil time is due exactly once: at the gap's end, or in the fold's first pass.
+    Once,
+}
+
+impl DstRule {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenClaw, Self::Skip, Self::Once];
+
+    /// The wire's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenClaw => "openclaw",
+            Self::Skip => "skip",
+            Self::Once => "once",
+        }
+    }
+
+    /// Whether it is what a schedule that names none has.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for DstRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text is none of the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not openclaw, skip or once")]
+pub struct DstRuleError(String);
+
+impl FromStr for DstRule {
+    type Err = DstRuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word = text.trim();
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.as_str().eq_ignore_ascii_case(word))
+            .ok_or_else(|| DstRuleError(text.chars().take(LONGEST_EXCERPT).collect()))
+    }
 }
 
 impl Schedule {

@@ -1,7 +1,8 @@
 //! What is taken for a job, what is refused and how, and what an edit does: through the public door.
 
 use clawhook_model::{
-    DefinitionError, DeliveryMode, JobDefinition, Payload, Schedule, SessionTarget, UnixMs, WebhookTarget,
+    DefinitionError, DeliveryMode, DstRule, JobDefinition, Payload, Schedule, SessionTarget, UnixMs,
+    WebhookTarget,
 };
 use serde_json::{Value, json};
 
@@ -122,8 +123,101 @@ fn wrong_types_are_named_with_what_was_given() {
     refused(
         |job| job["schedule"] = json!({ "kind": "every", "everyMs": 0 }),
         "`schedule.everyMs`: `0` is not an interval: expected 1 to 8640000000000000 milliseconds",
-        None,
+        Some("give a whole number of milliseconds, at least 1: 900000 is a quarter of an hour"),
     );
+    refused(
+        |job| job["schedule"] = json!({ "kind": "every", "everyMs": -5 }),
+        "`schedule.everyMs` must be a whole number of at least 0, not -5",
+        Some("give a whole number of milliseconds, at least 1: 900000 is a quarter of an hour"),
+    );
+}
+
+#[test]
+fn a_schedule_that_cannot_be_is_refused_with_the_reason_and_a_way_out() {
+    for schedule in [
+        json!({ "kind": "every", "everyMs": 0 }),
+        json!({ "kind": "every", "everyMs": -1 }),
+        json!({ "kind": "every", "everyMs": 1.5 }),
+        json!({ "kind": "every", "everyMs": "1h" }),
+        json!({ "kind": "every", "everyMs": u64::MAX }),
+        json!({ "kind": "every" }),
+        json!({ "kind": "every", "everyMs": 1000, "anchorMs": -1 }),
+        json!({ "kind": "every", "everyMs": 1000, "anchorMs": u64::MAX }),
+        json!({ "kind": "at" }),
+        json!({ "kind": "at", "at": "tomorrow" }),
+        json!({ "kind": "at", "at": -1 }),
+        json!({ "kind": "at", "at": "10000-01-01T00:00:00Z" }),
+        json!({ "kind": "at", "at": "+010000-01-01T00:00:00Z" }),
+        json!({ "kind": "at", "at": "1969-12-31T23:59:59Z" }),
+        json!({ "kind": "at", "at": u64::MAX }),
+        json!({ "kind": "at", "at": true }),
+        json!({ "kind": "cron" }),
+        json!({ "kind": "cron", "expr": "0 9 * * *", "staggerMs": "much" }),
+        json!({ "kind": "cron", "expr": "0 9 * * *", "dst": "twice" }),
+        json!({ "kind": "cron", "expr": "0 9 * * *", "dst": true }),
+        json!({ "kind": "weekly" }),
+    ] {
+        let mut job = daily_summary();
+        job["schedule"] = schedule.clone();
+        let error = parse(job).expect_err(&schedule.to_string());
+        assert!(error.to_string().contains("schedule."), "{error}");
+        assert!(error.hint().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_for_changes_of_clocks_is_one_of_three_words_and_for_cron_alone() {
+    let rule = |schedule: Value| match Schedule::parse(schedule, NOW) {
+        Ok(Schedule::Cron { dst, .. }) => dst,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rule(json!({ "kind": "cron", "expr": "0 9 * * *" })), DstRule::OpenClaw);
+    assert_eq!(rule(json!({ "kind": "cron", "expr": "0 9 * * *", "dst": null })), DstRule::OpenClaw);
+    for dst in DstRule::ALL {
+        assert_eq!(rule(json!({ "kind": "cron", "expr": "0 9 * * *", "dst": dst.as_str() })), dst);
+    }
+    refused(
+        |job| job["schedule"]["dst"] = json!("twice"),
+        "`schedule.dst`: `twice` is not openclaw, skip or once",
+        Some("`openclaw` is the default; docs/schedules.md shows what each of them does"),
+    );
+    for schedule in [
+        json!({ "kind": "every", "everyMs": 1000, "dst": "once" }),
+        json!({ "kind": "at", "at": "2030-01-01", "dst": "once" }),
+    ] {
+        refused(|job| job["schedule"] = schedule, "unknown field `schedule.dst`", None);
+    }
+}
+
+#[test]
+fn a_rule_for_changes_of_clocks_is_written_only_where_it_is_not_the_usual_one_and_read_back() {
+    for (dst, written) in [(json!("openclaw"), None), (json!("once"), Some(&json!("once")))] {
+        let mut job = daily_summary();
+        job["schedule"]["dst"] = dst.clone();
+        let stored = parse(job).unwrap().to_stored_json();
+        assert_eq!(stored["schedule"].get("dst"), written);
+        let read = JobDefinition::from_stored_json(stored.clone()).unwrap();
+        assert_eq!(read.to_stored_json(), stored);
+    }
+}
+
+#[test]
+fn a_cron_expression_that_replaces_another_keeps_its_stagger_and_its_rule_for_changes_of_clocks() {
+    let mut job = daily_summary();
+    job["schedule"]["staggerMs"] = json!(5000);
+    job["schedule"]["dst"] = json!("once");
+    let job = parse(job).unwrap();
+    let edited = |schedule: Value| {
+        job.patched(json!({ "schedule": schedule }), NOW).unwrap().to_stored_json()["schedule"].take()
+    };
+    let kept = json!({ "kind": "cron", "expr": "30 2 * * *", "staggerMs": 5000, "dst": "once" });
+    assert_eq!(edited(json!({ "kind": "cron", "expr": "30 2 * * *" })), kept);
+    assert_eq!(edited(json!({ "expr": "30 2 * * *" })), kept);
+    let chosen = json!({ "kind": "cron", "expr": "30 2 * * *", "staggerMs": 0, "dst": "skip" });
+    assert_eq!(edited(chosen.clone()), chosen);
+    let back = edited(json!({ "kind": "cron", "expr": "30 2 * * *", "dst": "openclaw" }));
+    assert_eq!(back, json!({ "kind": "cron", "expr": "30 2 * * *", "staggerMs": 5000 }));
+    assert_eq!(edited(json!({ "kind": "every", "everyMs": 1000 })).get("dst"), None);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn jobs() -> Vec<Value> {
         json!({ "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" } }),
         json!({
             "name": "all", "displayName": "All", "description": "Everything", "agentId": "sales", "enabled": false,
-            "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "America/New_York", "staggerMs": 5000 },
+            "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "America/New_York", "staggerMs": 5000, "dst": "once" },
             "payload": { "kind": "agentTurn", "message": "hi", "model": "local/tiny", "timeoutSeconds": 1.5 },
             "delivery": { "mode": "webhook", "to": "https://example.com/?token=s3cret", "bestEffort": true },
         }),

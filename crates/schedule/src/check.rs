@@ -1,11 +1,11 @@
 //! What is refused when a schedule is saved (contract §1.2).
 
-use clawhook_model::{JobId, MAX_DATE_MS, Schedule, UnixMs};
+use clawhook_model::{JobId, Schedule, UnixMs};
 use jiff::tz::TimeZone;
 
 use crate::describe::describe;
 use crate::error::ScheduleError;
-use crate::timetable::Timetable;
+use crate::timetable::{LAST_INSTANT, Timetable};
 
 /// How far in the past a new `at` may lie: what a request's way and two clocks that differ may cost.
 const PAST_TOLERANCE_MS: i64 = 60_000;
@@ -26,7 +26,7 @@ pub fn check_new(
         Schedule::At { at } => check_at(*at, now)?,
         Schedule::Every { every_ms, anchor_ms } => {
             check_length("everyMs", *every_ms)?;
-            if !(0..=MAX_DATE_MS).contains(&anchor_ms.as_millis()) {
+            if !(UnixMs::EPOCH..=LAST_INSTANT).contains(anchor_ms) {
                 return Err(ScheduleError::AnchorOutOfRange(*anchor_ms));
             }
         }
@@ -49,5 +49,9 @@ fn check_at(at: UnixMs, now: UnixMs) -> Result<(), ScheduleError> {
 }
 
 fn check_length(field: &'static str, value: u64) -> Result<(), ScheduleError> {
-    if value <= MAX_DATE_MS.unsigned_abs() { Ok(()) } else { Err(ScheduleError::TooLong { field, value }) }
+    if value <= LAST_INSTANT.as_millis().unsigned_abs() {
+        Ok(())
+    } else {
+        Err(ScheduleError::TooLong { field, value })
+    }
 }

@@ -1,7 +1,5 @@
 //! The spread of cron jobs that would all be due at the same moment (contract §3.3).
 
-use std::time::Duration;
-
 use clawhook_model::JobId;
 use sha2::{Digest, Sha256};
 
@@ -26,12 +24,13 @@ pub(crate) fn window_ms(expr: &str, set: Option<u64>) -> u64 {
     set.unwrap_or_else(|| default_stagger_ms(expr))
 }
 
-/// The job's own place in a window: the same for ever, and spread evenly over many jobs.
-pub(crate) fn offset(job: &JobId, window_ms: u64) -> Duration {
+/// The job's own place in a window, in milliseconds: the same for ever, and spread evenly over many jobs.
+pub(crate) fn offset_ms(job: &JobId, window_ms: u64) -> i64 {
     let digest: [u8; 32] = Sha256::digest(job.as_str()).into();
     let [a, b, c, d, ..] = digest;
-    let place = u64::from(u32::from_be_bytes([a, b, c, d]));
-    Duration::from_millis(place.checked_rem(window_ms).unwrap_or(0))
+    let place = u64::from(u32::from_be_bytes([a, b, c, d])).checked_rem(window_ms).unwrap_or(0);
+    // It is below 2^32, whatever the window.
+    i64::try_from(place).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -47,7 +46,7 @@ mod tests {
         ] {
             let job: JobId = job.parse().unwrap();
             for (window, expected) in [(u64::MAX, whole), (300_000, wide), (30_000, narrow), (1, 0), (0, 0)] {
-                assert_eq!(offset(&job, window), Duration::from_millis(expected), "{job} in {window}");
+                assert_eq!(offset_ms(&job, window), expected, "{job} in {window}");
             }
         }
     }

@@ -1,9 +1,10 @@
 //! An expression's civil times, set against the offset changes of a zone.
 
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone, db};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase, db};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::dst::{Conduct, InFold, InGap};
 use crate::error::ScheduleError;
 use crate::expression::Expression;
 
@@ -11,14 +12,23 @@ use crate::expression::Expression;
 /// mean something else on every machine.
 const NOT_PLACES: [&str; 3] = ["Factory", "localtime", "posixrules"];
 
+/// How much of a name that no zone has an error repeats.
+const EXCERPT_CHARS: usize = 100;
+
 const ONE_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// The zone of that IANA name, written exactly so.
-pub(crate) fn named(name: &str) -> Result<TimeZone, ScheduleError> {
-    TimeZone::get(name)
+/// The zone of that IANA name, written exactly so: every database answers to a name in another case, but a job
+/// would carry that spelling to clients that do not.
+pub fn zone_named(name: &str) -> Result<TimeZone, ScheduleError> {
+    named_in(db(), name)
+}
+
+fn named_in(zones: &TimeZoneDatabase, name: &str) -> Result<TimeZone, ScheduleError> {
+    zones
+        .get(name)
         .ok()
         .filter(|zone| zone.iana_name() == Some(name) && !NOT_PLACES.contains(&name))
-        .ok_or_else(|| ScheduleError::UnknownZone(name.to_owned()))
+        .ok_or_else(|| ScheduleError::UnknownZone(name.chars().take(EXCERPT_CHARS).collect()))
 }
 
 /// The name of a zone that was probably meant by `name`.
@@ -45,10 +55,15 @@ pub(crate) fn near(name: &str) -> Option<String> {
 }
 
 /// The first instant strictly after the whole second `after` at which `expression` is due in `zone`.
-pub(crate) fn next_after(expression: &Expression, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_after(
+    expression: &Expression,
+    conduct: Conduct,
+    zone: &TimeZone,
+    after: Timestamp,
+) -> Option<Timestamp> {
     let offset = zone.to_offset(after);
     let mut civil = offset.to_datetime(after);
-    if !expression.is_fixed_time()
+    if conduct.fold == InFold::BothPasses
         && let Some(second_pass) = coming_second_pass(zone, civil, offset, after)
     {
         let in_first_pass = expression.next_after(civil).and_then(|next| offset.to_timestamp(next).ok());
@@ -59,7 +74,6 @@ pub(crate) fn next_after(expression: &Expression, zone: &TimeZone, after: Timest
     }
     loop {
         let wanted = expression.next_after(civil)?;
-        civil = wanted;
         match zone.to_ambiguous_timestamp(wanted).offset() {
             AmbiguousOffset::Unambiguous { offset } => return offset.to_timestamp(wanted).ok(),
             AmbiguousOffset::Fold { before, after: later } => {
@@ -67,17 +81,26 @@ pub(crate) fn next_after(expression: &Expression, zone: &TimeZone, after: Timest
                 if first > after {
                     return Some(first);
                 }
-                if !expression.is_fixed_time() {
+                if conduct.fold == InFold::BothPasses {
                     return later.to_timestamp(wanted).ok();
                 }
+                // `after` lies in the second pass, and everything in it was due in the first.
+                let second_pass = Change::into(zone, later, first)?;
+                civil = before.to_datetime(second_pass.begins).checked_sub(ONE_SECOND).ok()?;
             }
             AmbiguousOffset::Gap { after: later, .. } => {
                 let end = Change::into(zone, later, later.to_timestamp(wanted).ok()?)?;
-                if !expression.is_fixed_time() {
-                    civil = end.last_civil_before()?;
-                } else if end.civil().date() == wanted.date() && end.begins > after {
+                let is_due = match conduct.gap {
+                    InGap::NotDue => false,
+                    InGap::AtItsEnd => true,
+                    InGap::AtItsEndOnTheSameDay => end.civil().date() == wanted.date(),
+                };
+                if is_due && end.begins > after {
                     return Some(end.begins);
                 }
+                // A time of day that this day's end does not make up for may still come later in a very long gap.
+                let asks_each_day = conduct.gap == InGap::AtItsEndOnTheSameDay;
+                civil = if asks_each_day { wanted } else { end.last_civil_before()? };
             }
         }
     }
@@ -122,7 +145,7 @@ mod tests {
     #[test]
     fn every_zone_this_machine_knows_is_found_by_its_own_name() {
         for zone in db().available().filter(|zone| !NOT_PLACES.contains(&zone.as_str())) {
-            assert!(named(zone.as_str()).is_ok(), "{}", zone.as_str());
+            assert!(zone_named(zone.as_str()).is_ok(), "{}", zone.as_str());
         }
     }
 
@@ -135,7 +158,10 @@ mod tests {
             ("America/New York", "America/New_York"),
             ("utc", "UTC"),
         ] {
-            assert_eq!(named(given), Err(ScheduleError::UnknownZone(given.to_owned())));
+            for zones in [db(), &TimeZoneDatabase::bundled()] {
+                assert_eq!(named_in(zones, given), Err(ScheduleError::UnknownZone(given.to_owned())));
+                assert!(named_in(zones, meant).is_ok(), "{meant}");
+            }
             assert_eq!(near(given).as_deref(), Some(meant), "{given}");
         }
         assert_eq!(near("Mars/Olympus"), None);
@@ -155,7 +181,7 @@ mod tests {
             "/etc/localtime",
             "EST5EDT4",
         ] {
-            assert_eq!(named(name), Err(ScheduleError::UnknownZone(name.to_owned())));
+            assert_eq!(zone_named(name), Err(ScheduleError::UnknownZone(name.to_owned())));
         }
     }
 }

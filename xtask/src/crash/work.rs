@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clawhook_clock::{Clock, SystemClock};
-use clawhook_model::{Schedule, UnixMs};
+use clawhook_model::{DstRule, Schedule, UnixMs};
 use clawhook_schedule::Timetable;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -117,7 +117,12 @@ impl Worker {
             self.make(api, "command", Role::Grid, schedule, Some(nap))?;
         }
         for nap in [None, None, Some("0.1")] {
-            let schedule = Schedule::Cron { expr: "* * * * * *".to_owned(), tz: None, stagger_ms: None };
+            let schedule = Schedule::Cron {
+                expr: "* * * * * *".to_owned(),
+                tz: None,
+                stagger_ms: None,
+                dst: DstRule::default(),
+            };
             self.make(api, "cron", Role::Grid, schedule, nap)?;
         }
         for _ in 0..BY_HAND {

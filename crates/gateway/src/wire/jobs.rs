@@ -86,7 +86,25 @@ pub(crate) enum ScheduleView {
         /// The window over which jobs of one expression are spread; 0 is exact.
         #[serde(skip_serializing_if = "Option::is_none")]
         stagger_ms: Option<u64>,
+        /// What becomes of times that the clocks skip or repeat; `openclaw` where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dst: Option<DstRuleView>,
     },
+}
+
+/// What becomes of civil times that the clocks skip or go through twice.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = DstRule)]
+#[expect(dead_code, reason = "the schema of what the model reads and writes")]
+pub(crate) enum DstRuleView {
+    /// As in OpenClaw: a fixed time is due at the gap's end and in the fold's first pass; any other expression is not
+    /// due in a gap and due in both passes.
+    OpenClaw,
+    /// What does not exist is not due; what comes twice is due in its first pass.
+    Skip,
+    /// Each civil time is due exactly once: at the gap's end, or in the fold's first pass.
+    Once,
 }
 
 /// What a job does.

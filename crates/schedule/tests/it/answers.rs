@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawhook_model::{Schedule, UnixMs};
+use clawhook_model::{DstRule, Schedule, UnixMs};
 use clawhook_schedule::Timetable;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -96,7 +96,8 @@ fn an_instant_is_due_once() {
 
 #[test]
 fn a_stagger_shifts_every_due_time_by_the_jobs_own_offset() {
-    let hourly = Schedule::Cron { expr: "0 * * * *".to_owned(), tz: None, stagger_ms: None };
+    let hourly =
+        Schedule::Cron { expr: "0 * * * *".to_owned(), tz: None, stagger_ms: None, dst: DstRule::OpenClaw };
     let timetable = timetable(&hourly).unwrap();
     assert_eq!(timetable.stagger_offset(), Duration::from_millis(47_897));
     let (noon, one) = (ms("2026-01-01T12:00:47.897Z"), ms("2026-01-01T13:00:47.897Z"));
@@ -109,7 +110,8 @@ fn a_stagger_shifts_every_due_time_by_the_jobs_own_offset() {
 #[test]
 fn an_explicit_stagger_wins_over_the_default() {
     for (stagger_ms, offset) in [(Some(0), 0), (Some(1), 0), (Some(30_000), 17_897), (None, 47_897)] {
-        let schedule = Schedule::Cron { expr: "0 * * * *".to_owned(), tz: None, stagger_ms };
+        let schedule =
+            Schedule::Cron { expr: "0 * * * *".to_owned(), tz: None, stagger_ms, dst: DstRule::OpenClaw };
         let offset = Duration::from_millis(offset);
         assert_eq!(timetable(&schedule).unwrap().stagger_offset(), offset, "{stagger_ms:?}");
     }
@@ -119,7 +121,8 @@ fn an_explicit_stagger_wins_over_the_default() {
 fn without_a_zone_or_with_a_blank_one_the_hosts_counts() {
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
     for tz in [None, Some(String::new()), Some("  ".to_owned())] {
-        let schedule = Schedule::Cron { expr: "0 9 * * *".to_owned(), tz, stagger_ms: None };
+        let schedule =
+            Schedule::Cron { expr: "0 9 * * *".to_owned(), tz, stagger_ms: None, dst: DstRule::OpenClaw };
         let timetable = Timetable::new(&schedule, &job(), &berlin).unwrap();
         assert_eq!(timetable.next_after(ms("2026-01-01T00:00:00Z")), Some(ms("2026-01-01T08:00:00Z")));
     }

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod clocks;
 mod decisions;
 mod properties;
 mod refusals;
 mod simulations;
 
-use clawhook_model::{JobId, Schedule, UnixMs};
+use clawhook_model::{DstRule, JobId, Schedule, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable};
 use jiff::tz::TimeZone;
 
@@ -22,7 +23,12 @@ fn ms(instant: &str) -> UnixMs {
 
 /// An exact cron schedule, without a spread.
 fn cron(expr: &str, zone: &str) -> Schedule {
-    Schedule::Cron { expr: expr.to_owned(), tz: Some(zone.to_owned()), stagger_ms: Some(0) }
+    Schedule::Cron {
+        expr: expr.to_owned(),
+        tz: Some(zone.to_owned()),
+        stagger_ms: Some(0),
+        dst: DstRule::OpenClaw,
+    }
 }
 
 fn timetable(schedule: &Schedule) -> Result<Timetable, ScheduleError> {

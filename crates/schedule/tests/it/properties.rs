@@ -25,7 +25,7 @@ const ZONES: [&str; 9] = [
 
 /// An expression of minute precision by its sets, which is also how the plain reading understands it.
 #[derive(Debug, Clone)]
-struct Sets {
+pub(crate) struct Sets {
     minutes: BTreeSet<i8>,
     hours: BTreeSet<i8>,
     month_days: Option<BTreeSet<i8>>,
@@ -35,7 +35,7 @@ struct Sets {
 }
 
 impl Sets {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let list = |set: &BTreeSet<i8>| set.iter().map(i8::to_string).collect::<Vec<_>>().join(",");
         let days = |set: &Option<BTreeSet<i8>>| set.as_ref().map_or_else(|| "*".to_owned(), list);
         format!(
@@ -65,7 +65,19 @@ impl Sets {
             }
     }
 
-    fn matches(&self, civil: civil::DateTime) -> bool {
+    /// The matching times of a day, in order.
+    pub(crate) fn times_of(&self, date: civil::Date) -> Vec<civil::DateTime> {
+        if !self.matches_day(date) {
+            return Vec::new();
+        }
+        let times = |hour: &i8| {
+            let hour = *hour;
+            self.minutes.iter().map(move |minute| date.at(hour, *minute, 0, 0))
+        };
+        self.hours.iter().flat_map(times).collect()
+    }
+
+    pub(crate) fn matches(&self, civil: civil::DateTime) -> bool {
         civil.second() == 0
             && self.minutes.contains(&civil.minute())
             && self.hours.contains(&civil.hour())
@@ -105,7 +117,7 @@ fn minutes_between(from: Timestamp, until: Timestamp) -> impl Iterator<Item = Ti
         .take_while(move |at| *at <= until)
 }
 
-fn unix(at: Timestamp) -> UnixMs {
+pub(crate) fn unix(at: Timestamp) -> UnixMs {
     UnixMs::from_millis(at.as_millisecond())
 }
 
@@ -126,7 +138,7 @@ fn hours() -> impl Strategy<Value = BTreeSet<i8>> {
     ]
 }
 
-fn sets() -> impl Strategy<Value = Sets> {
+pub(crate) fn sets() -> impl Strategy<Value = Sets> {
     let months = prop_oneof![3 => Just((1..=12).collect()), 1 => values(1, 12)];
     let week_days = prop::option::weighted(0.4, values(0, 6));
     (values(0, 59), hours(), prop::option::weighted(0.4, values(1, 31)), months, week_days, any::<bool>())
@@ -141,7 +153,7 @@ fn sets() -> impl Strategy<Value = Sets> {
 }
 
 /// An instant, often within two days of a change of clocks.
-fn around_a_change() -> impl Strategy<Value = (&'static str, Timestamp)> {
+pub(crate) fn around_a_change() -> impl Strategy<Value = (&'static str, Timestamp)> {
     let within = -172_800_i64..172_800;
     (prop::sample::select(&ZONES[..]), 1_600_000_000_i64..2_400_000_000, within, any::<bool>()).prop_map(
         |(name, second, off, near)| {

@@ -1,7 +1,7 @@
 //! What is refused, in which words, and how schedules are shown.
 
-use clawhook_model::{MAX_DATE_MS, Schedule, UnixMs};
-use clawhook_schedule::{ScheduleError, check_new, describe};
+use clawhook_model::{DstRule, Schedule, UnixMs};
+use clawhook_schedule::{ScheduleError, check_new, describe, describe_for};
 use jiff::tz::TimeZone;
 
 use crate::{cron, job, ms, timetable};
@@ -17,7 +17,8 @@ fn an_unknown_zone_is_refused_with_the_one_that_was_meant() {
     let error = timetable(&cron("0 9 * * *", "europe/berlin")).unwrap_err();
     assert_eq!(error.to_string(), "`europe/berlin` is not an IANA time zone of this machine");
     assert_eq!(error.hint().as_deref(), Some("did you mean `Europe/Berlin`?"));
-    assert_eq!(timetable(&cron("0 9 * * *", "Mars/Olympus")).unwrap_err().hint(), None);
+    let nothing_near = timetable(&cron("0 9 * * *", "Mars/Olympus")).unwrap_err().hint().unwrap();
+    assert!(nothing_near.contains("such as `Europe/Berlin`"), "{nothing_near}");
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn an_instant_may_be_a_minute_late_and_ten_years_ahead_and_no_more() {
 #[test]
 fn intervals_anchors_and_staggers_stay_within_the_dates() {
     let every = |every_ms, anchor| Schedule::Every { every_ms, anchor_ms: UnixMs::from_millis(anchor) };
-    let longest = MAX_DATE_MS.unsigned_abs();
+    let longest = ms("9999-12-30T22:00:00.999Z").as_millis().unsigned_abs();
     assert_eq!(refusal(&every(1, 0)), None);
     assert_eq!(refusal(&every(0, 0)), Some(ScheduleError::ZeroInterval));
     assert_eq!(timetable(&every(0, 0)).unwrap_err(), ScheduleError::ZeroInterval);
@@ -95,14 +96,61 @@ fn intervals_anchors_and_staggers_stay_within_the_dates() {
         refusal(&every(longest + 1, 0)),
         Some(ScheduleError::TooLong { field: "everyMs", value: longest + 1 })
     );
-    for anchor in [-1, MAX_DATE_MS + 1] {
+    for anchor in [-1, 253_402_207_201_000] {
         let error = ScheduleError::AnchorOutOfRange(UnixMs::from_millis(anchor));
         assert_eq!(refusal(&every(1, anchor)), Some(error));
     }
-    let spread = Schedule::Cron { expr: "0 9 * * *".to_owned(), tz: None, stagger_ms: Some(u64::MAX) };
+    let spread = Schedule::Cron {
+        expr: "0 9 * * *".to_owned(),
+        tz: None,
+        stagger_ms: Some(u64::MAX),
+        dst: DstRule::OpenClaw,
+    };
     assert_eq!(refusal(&spread), Some(ScheduleError::TooLong { field: "staggerMs", value: u64::MAX }));
     // Its anchor is past and the next point of its grid would be beyond the last date.
-    assert!(matches!(refusal(&every(longest, 1)), Some(ScheduleError::NeverDue(_))));
+    let never = refusal(&every(longest, 1)).unwrap();
+    assert!(matches!(never, ScheduleError::NeverDue(_)));
+    assert!(never.hint().unwrap().contains("past the year 9999"));
+}
+
+#[test]
+fn seconds_given_for_milliseconds_are_recognised() {
+    // 1772000000 s is February 2026, and 1772000000 ms is January 1970.
+    let refused = refusal(&Schedule::At { at: UnixMs::from_millis(1_772_000_000) }).unwrap();
+    assert_eq!(refused.hint().as_deref(), Some("it looks like seconds; in milliseconds it is 1772000000000"));
+}
+
+#[test]
+fn every_refusal_says_what_to_do_instead() {
+    let every = |every_ms, anchor| Schedule::Every { every_ms, anchor_ms: UnixMs::from_millis(anchor) };
+    for schedule in [
+        cron("0 0 30 2 *", "UTC"),
+        cron("0 0 1 1 * * 2020", "UTC"),
+        cron("0 0 1 1 * * 10000", "UTC"),
+        cron("0 9 * *", "UTC"),
+        cron("61 9 * * *", "UTC"),
+        cron("0 24 * * *", "UTC"),
+        cron("0, 9 * * *", "UTC"),
+        cron("*/90 * * * *", "UTC"),
+        cron("0 9 * * 5#6", "UTC"),
+        cron("0 9 LL * *", "UTC"),
+        cron("0 9 * * some", "UTC"),
+        cron("@often", "UTC"),
+        cron(&"0".repeat(2000), "UTC"),
+        cron("0 9 * * *", "Mars/Olympus"),
+        cron("0 9 * * *", "europe/berlin"),
+        cron("0 9 * * *", "+02:00"),
+        every(0, 0),
+        every(u64::MAX, 0),
+        every(1, -1),
+        every(1, i64::MAX),
+        Schedule::At { at: ms("2020-01-01T00:00:00Z") },
+        Schedule::At { at: ms("9999-01-01T00:00:00Z") },
+        Schedule::At { at: UnixMs::from_millis(i64::MAX) },
+    ] {
+        let refused = refusal(&schedule).unwrap_or_else(|| panic!("{schedule:?} is taken"));
+        assert!(refused.hint().is_some(), "{refused}");
+    }
 }
 
 #[test]
@@ -111,6 +159,7 @@ fn schedules_are_shown_as_openclaws_list_shows_them() {
         expr: expr.to_owned(),
         tz: tz.map(str::to_owned),
         stagger_ms,
+        dst: DstRule::OpenClaw,
     };
     for (schedule, text) in [
         (Schedule::At { at: ms("2026-02-18T14:00:59.999Z") }, "at 2026-02-18 14:00Z"),
@@ -125,5 +174,35 @@ fn schedules_are_shown_as_openclaws_list_shows_them() {
         ),
     ] {
         assert_eq!(describe(&schedule, &job()), text);
+    }
+}
+
+#[test]
+fn in_full_a_schedule_has_its_zone_the_jobs_own_offset_and_an_unusual_rule_for_clocks() {
+    let cron = |expr: &str, tz: Option<&str>, stagger_ms, dst| Schedule::Cron {
+        expr: expr.to_owned(),
+        tz: tz.map(str::to_owned),
+        stagger_ms,
+        dst,
+    };
+    let hourly = cron("0 * * * *", None, None, DstRule::OpenClaw);
+    let host = Some("Europe/Berlin");
+    assert_eq!(
+        describe_for(&hourly, Some(&job()), host),
+        "cron 0 * * * * @ Europe/Berlin (stagger 5m, this job +47s)"
+    );
+    assert_eq!(describe_for(&hourly, None, None), "cron 0 * * * * (stagger 5m)");
+    for (schedule, text) in [
+        (
+            cron("0 9 * * *", Some("UTC"), Some(1000), DstRule::Skip),
+            "cron 0 9 * * * @ UTC (stagger 1s, this job +897ms, dst skip)",
+        ),
+        (
+            cron("0 9 * * *", Some(" "), None, DstRule::Once),
+            "cron 0 9 * * * @ Europe/Berlin (exact, dst once)",
+        ),
+        (Schedule::Every { every_ms: 1_800_000, anchor_ms: UnixMs::EPOCH }, "every 30m"),
+    ] {
+        assert_eq!(describe_for(&schedule, Some(&job()), host), text);
     }
 }
