@@ -65,6 +65,8 @@ pub(crate) struct JobView {
     #[serde(default)]
     pub(crate) upcoming: Vec<String>,
     #[serde(default)]
+    pub(crate) host_time_zone: Option<String>,
+    #[serde(default)]
     pub(crate) notes: Vec<String>,
 }
 
@@ -84,6 +86,16 @@ impl JobView {
     pub(crate) fn schedule_text(&self) -> String {
         match (Schedule::deserialize(&self.schedule), self.id.parse::<JobId>()) {
             (Ok(schedule), Ok(id)) => clawhook_schedule::describe(&schedule, &id),
+            _ => self.schedule.to_string(),
+        }
+    }
+
+    /// The schedule with its zone and what the job's stagger makes of it.
+    pub(crate) fn schedule_in_full(&self) -> String {
+        match (Schedule::deserialize(&self.schedule), self.id.parse::<JobId>()) {
+            (Ok(schedule), Ok(id)) => {
+                clawhook_schedule::describe_for(&schedule, Some(&id), self.host_time_zone.as_deref())
+            }
             _ => self.schedule.to_string(),
         }
     }

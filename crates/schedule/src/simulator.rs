@@ -100,7 +100,6 @@ struct Waiting {
 struct Running {
     due_at: UnixMs,
     ends_at: UnixMs,
-    trigger: Trigger,
     attempt: u32,
 }
 
@@ -257,7 +256,7 @@ impl Walk<'_> {
             }
             self.tell(now, due_at, Happening::Begins { trigger, attempt });
             let ends_at = now.plus(self.with.world.takes);
-            self.running.push(Running { due_at, ends_at, trigger, attempt });
+            self.running.push(Running { due_at, ends_at, attempt });
         }
     }
 

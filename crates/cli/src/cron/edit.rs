@@ -185,7 +185,7 @@ fn amended(job: JobView, amendment: &Amendment) -> Result<Value, Failure> {
     if job.schedule["kind"] != "cron" {
         return Err(Failure::with_hint(
             format!(
-                "--tz, --stagger and --exact change a cron schedule, and this is `{}`",
+                "--tz, --dst, --stagger and --exact change a cron schedule, and this is `{}`",
                 job.schedule_text()
             ),
             "give a new schedule with --cron, --every or --at",

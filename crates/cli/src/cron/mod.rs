@@ -6,6 +6,7 @@ mod edit;
 mod job_flags;
 mod ledger;
 mod list;
+mod next;
 mod payload_flags;
 mod remove;
 mod run;
@@ -43,6 +44,8 @@ enum CronCommand {
     Add(Box<add::AddArgs>),
     /// List the jobs
     List(list::ListArgs),
+    /// Show when a job, or a schedule that none has yet, is due
+    Next(Box<next::NextArgs>),
     /// Print a job's JSON
     Get(IdArgs),
     /// Show a job and when it is due next
@@ -118,6 +121,10 @@ pub(crate) async fn run(
             status::warn_if_off(&client).await?;
         }
         CronCommand::List(args) => list::run(&client()?, args, now).await?,
+        CronCommand::Next(args) => {
+            let question = args.plan(now).map_err(|misuse| misuse.of("next"))?;
+            next::run(client, question, now).await?;
+        }
         CronCommand::Get(args) => show::get(&client()?, &args).await?,
         CronCommand::Show(args) => show::run(&client()?, &args, now).await?,
         CronCommand::Enable(args) => {

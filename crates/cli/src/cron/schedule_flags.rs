@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use clawhook_model::{UnixMs, parse_at_in, parse_duration};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clawhook_model::{DstRule, UnixMs, parse_at_in, parse_duration};
+use clawhook_schedule::{ScheduleError, zone_named};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -26,6 +29,9 @@ pub(super) struct ScheduleFlags {
     /// The IANA time zone that the cron expression, or a time without an offset, is read in
     #[arg(long, value_name = "ZONE", conflicts_with = "every")]
     tz: Option<String>,
+    /// What becomes of cron times that the clocks skip or repeat
+    #[arg(long, value_name = "RULE", value_parser = dst_rules(), conflicts_with_all = ["every", "at"])]
+    dst: Option<DstRule>,
     /// Spread the cron times of different jobs over so long
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with_all = ["every", "at", "exact"])]
     stagger: Option<Duration>,
@@ -50,6 +56,7 @@ pub(super) enum Timing {
 pub(super) struct Amendment {
     tz: Option<String>,
     stagger_ms: Option<u64>,
+    dst: Option<DstRule>,
 }
 
 enum Spelled {
@@ -106,24 +113,19 @@ impl ScheduleFlags {
     }
 
     fn read_at(&self, text: &str, now: UnixMs) -> Result<UnixMs, Misuse> {
-        let length = text.trim().trim_start_matches("in ").trim_start_matches('+');
-        if let Ok(length) = parse_duration(length) {
-            return Ok(now.plus(length));
-        }
-        let zone = match &self.tz {
-            None => TimeZone::UTC,
-            Some(name) => TimeZone::get(name)
-                .map_err(|error| Misuse::new(format!("`{name}` is no time zone: {error}")))?,
-        };
-        parse_at_in(text, &zone).map_err(|_| {
-            Misuse::new(format!("`{text}` is neither an ISO 8601 time nor a duration such as `20m`"))
-        })
+        let zone = || self.zone().map_err(|error| Misuse::new(with_hint(&error)));
+        read_instant(text, now, zone)
+    }
+
+    /// The zone that was named.
+    pub(super) fn zone(&self) -> Result<Option<TimeZone>, ScheduleError> {
+        self.tz.as_deref().map(zone_named).transpose()
     }
 
     fn whole(&self, spelled: Spelled) -> Result<Value, Misuse> {
         let is_cron = matches!(spelled, Spelled::Cron(_));
-        if !is_cron && (self.exact || self.stagger.is_some()) {
-            return Err(Misuse::new("--stagger and --exact are for cron expressions"));
+        if !is_cron && (self.exact || self.stagger.is_some() || self.dst.is_some()) {
+            return Err(Misuse::new("--stagger, --exact and --dst are for cron expressions"));
         }
         Ok(match spelled {
             Spelled::Cron(expr) => {
@@ -141,14 +143,14 @@ impl ScheduleFlags {
 
     fn amendment(&self) -> Timing {
         match self.parts() {
-            Amendment { tz: None, stagger_ms: None } => Timing::Unsaid,
+            Amendment { tz: None, stagger_ms: None, dst: None } => Timing::Unsaid,
             amendment => Timing::Amended(amendment),
         }
     }
 
     fn parts(&self) -> Amendment {
         let stagger_ms = if self.exact { Some(0) } else { self.stagger.map(millis) };
-        Amendment { tz: self.tz.clone(), stagger_ms }
+        Amendment { tz: self.tz.clone(), stagger_ms, dst: self.dst }
     }
 }
 
@@ -161,7 +163,44 @@ impl Amendment {
         if let Some(stagger_ms) = self.stagger_ms {
             schedule["staggerMs"] = json!(stagger_ms);
         }
+        if let Some(dst) = self.dst {
+            schedule["dst"] = json!(dst);
+        }
     }
+}
+
+/// Reads an ISO 8601 time, milliseconds since the epoch, or a duration from now. What has no offset is read in the
+/// zone that is given, or in UTC.
+pub(super) fn read_instant(
+    text: &str,
+    now: UnixMs,
+    zone: impl FnOnce() -> Result<Option<TimeZone>, Misuse>,
+) -> Result<UnixMs, Misuse> {
+    let length = text.trim().trim_start_matches("in ").trim_start_matches('+');
+    if let Ok(length) = parse_duration(length) {
+        return within_the_calendar(now.plus(length), text);
+    }
+    let at = parse_at_in(text, &zone()?.unwrap_or(TimeZone::UTC)).map_err(|_| {
+        Misuse::new(format!("`{text}` is neither an ISO 8601 time nor a duration such as `20m`"))
+    })?;
+    within_the_calendar(at, text)
+}
+
+/// What cannot be written as a date could not be told to the gateway.
+fn within_the_calendar(at: UnixMs, text: &str) -> Result<UnixMs, Misuse> {
+    let last = UnixMs::from_millis(Timestamp::MAX.as_millisecond());
+    if at <= last { Ok(at) } else { Err(Misuse::new(format!("`{text}` lies past the year 9999"))) }
+}
+
+fn with_hint(error: &ScheduleError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+fn dst_rules() -> impl TypedValueParser<Value = DstRule> {
+    PossibleValuesParser::new(DstRule::ALL.map(DstRule::as_str)).try_map(|word| word.parse())
 }
 
 fn millis(length: Duration) -> u64 {
@@ -199,6 +238,10 @@ mod tests {
                 json!({"kind": "cron", "expr": "0 9 * * *", "tz": "Asia/Taipei", "staggerMs": 30_000}),
             ),
             (vec!["0 9 * * *", "--exact"], json!({"kind": "cron", "expr": "0 9 * * *", "staggerMs": 0})),
+            (
+                vec!["30 2 * * *", "--dst", "skip"],
+                json!({"kind": "cron", "expr": "30 2 * * *", "dst": "skip"}),
+            ),
             (vec!["every 1h"], json!({"kind": "every", "everyMs": 3_600_000})),
             (vec!["--every", "1h30m"], json!({"kind": "every", "everyMs": 5_400_000})),
             (vec!["20m"], json!({"kind": "at", "at": "2026-01-01T00:20:00.000Z"})),
@@ -218,11 +261,12 @@ mod tests {
     #[test]
     fn parts_alone_change_a_part() {
         assert_eq!(read(&[]), Ok(Timing::Unsaid));
-        let amended = |tz: Option<&str>, stagger_ms| {
-            Timing::Amended(Amendment { tz: tz.map(str::to_owned), stagger_ms })
+        let amended = |tz: Option<&str>, stagger_ms, dst| {
+            Timing::Amended(Amendment { tz: tz.map(str::to_owned), stagger_ms, dst })
         };
-        assert_eq!(read(&["--tz", "Asia/Taipei"]), Ok(amended(Some("Asia/Taipei"), None)));
-        assert_eq!(read(&["--exact"]), Ok(amended(None, Some(0))));
+        assert_eq!(read(&["--tz", "Asia/Taipei"]), Ok(amended(Some("Asia/Taipei"), None, None)));
+        assert_eq!(read(&["--exact"]), Ok(amended(None, Some(0), None)));
+        assert_eq!(read(&["--dst", "once"]), Ok(amended(None, None, Some(DstRule::Once))));
     }
 
     #[test]
@@ -238,7 +282,13 @@ mod tests {
             (vec!["--every", "15"], "`15` has a number without a unit"),
             (vec!["every 15"], "`15` has a number without a unit"),
             (vec!["--at", "tomorrow"], "`tomorrow` is neither"),
-            (vec!["--at", "2026-03-01", "--tz", "Mars/Base"], "`Mars/Base` is no time zone"),
+            (vec!["--at", "2026-03-01", "--tz", "Mars/Base"], "`Mars/Base` is not an IANA time zone"),
+            (vec!["--at", "2026-03-01", "--tz", "europe/berlin"], "did you mean `Europe/Berlin`?"),
+            (vec!["--at", "9999999d"], "`9999999d` lies past the year 9999"),
+            (vec!["--at", "300000000000000"], "lies past the year 9999"),
+            (vec!["--every", "1h", "--dst", "once"], "cannot be used with"),
+            (vec!["every 1h", "--dst", "once"], "for cron expressions"),
+            (vec!["0 9 * * *", "--dst", "twice"], "[possible values: openclaw, skip, once]"),
             (vec!["soon"], "`soon` is no schedule"),
         ] {
             let error = read(&line).unwrap_err();

@@ -55,7 +55,7 @@ fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("display name", text(job.display_name.as_ref())),
         ("description", text(job.description.as_ref())),
         ("enabled", if job.enabled { "yes" } else { "no" }.to_owned()),
-        ("schedule", job.schedule_text()),
+        ("schedule", job.schedule_in_full()),
         ("session", job.session_target.clone()),
         ("agent", text(job.effective_agent_id.as_ref())),
         ("model", job.payload["model"].as_str().unwrap_or(NONE).to_owned()),

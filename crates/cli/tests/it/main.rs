@@ -5,6 +5,7 @@ mod conformance;
 mod destinations;
 mod gateway;
 mod listen;
+mod next;
 mod processes;
 mod replay;
 mod unreachable;

@@ -27,6 +27,8 @@ pub(crate) struct SavedJob {
     pub(crate) job: Job,
     /// When it is due next; empty where it is not to be run.
     pub(crate) upcoming: Vec<UnixMs>,
+    /// The zone of this machine by its name, where it is known: a cron expression that names none is read in it.
+    pub(crate) host_time_zone: Option<String>,
 }
 
 /// What came of asking for a run.
@@ -344,7 +346,8 @@ impl Verbs {
         let timetable = self.timetable(&job);
         let following = |due: &UnixMs| timetable.as_ref()?.next_after(*due);
         let upcoming = std::iter::successors(job.state.next_run_at, following).take(UPCOMING).collect();
-        SavedJob { job, upcoming }
+        let host_time_zone = self.with.host_zone.iana_name().map(str::to_owned);
+        SavedJob { job, upcoming, host_time_zone }
     }
 
     /// The next instant after `now` of a job that should have one and has none; a one-shot is used up.

@@ -23,6 +23,9 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
     }
     let upcoming: Vec<String> = saved.upcoming.iter().copied().map(UnixMs::to_rfc3339).collect();
     shown.insert("upcoming".to_owned(), json!(upcoming));
+    if let Some(zone) = &saved.host_time_zone {
+        shown.insert("hostTimeZone".to_owned(), json!(zone));
+    }
     Value::Object(shown)
 }
 
@@ -460,6 +463,7 @@ pub(crate) struct JobStateView {
 
 /// A job with its next instants.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = JobWithUpcoming)]
 pub(crate) struct SavedJobView {
     #[serde(flatten)]
@@ -469,6 +473,10 @@ pub(crate) struct SavedJobView {
     notes: Option<Vec<String>>,
     /// When it is due next, in order, at most five.
     upcoming: Vec<String>,
+    /// The zone of the gateway's host, in which a cron expression that names none is read; absent where it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Europe/Berlin")]
+    host_time_zone: Option<String>,
 }
 
 #[cfg(test)]

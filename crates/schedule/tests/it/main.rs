@@ -5,6 +5,7 @@
 mod answers;
 mod clocks;
 mod decisions;
+mod document;
 mod properties;
 mod refusals;
 mod simulations;
