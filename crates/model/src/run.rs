@@ -133,6 +133,27 @@ pub enum ErrorReason {
 }
 
 impl ErrorReason {
+    /// Every class.
+    pub const ALL: [Self; 17] = [
+        Self::Auth,
+        Self::Format,
+        Self::RateLimit,
+        Self::Overloaded,
+        Self::Billing,
+        Self::ServerError,
+        Self::Timeout,
+        Self::ContextOverflow,
+        Self::ModelNotFound,
+        Self::EmptyResponse,
+        Self::Interrupted,
+        Self::Network,
+        Self::Offline,
+        Self::Cancelled,
+        Self::Exit,
+        Self::Launch,
+        Self::Unknown,
+    ];
+
     /// The wire's name.
     pub fn as_str(self) -> &'static str {
         match self {

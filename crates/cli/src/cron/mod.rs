@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod schedule_flags;
 mod show;
+mod simulate;
 mod status;
 mod switch;
 
@@ -46,6 +47,8 @@ enum CronCommand {
     List(list::ListArgs),
     /// Show when a job, or a schedule that none has yet, is due
     Next(Box<next::NextArgs>),
+    /// Show what jobs would do: each run, skip, catch-up, overlap and change of clocks, with its reason
+    Simulate(Box<simulate::SimulateArgs>),
     /// Print a job's JSON
     Get(IdArgs),
     /// Show a job and when it is due next
@@ -124,6 +127,10 @@ pub(crate) async fn run(
         CronCommand::Next(args) => {
             let question = args.plan(now).map_err(|misuse| misuse.of("next"))?;
             next::run(client, question, now).await?;
+        }
+        CronCommand::Simulate(args) => {
+            let plan = args.plan(now).map_err(|misuse| misuse.of("simulate"))?;
+            return simulate::run(client, &args, &plan).await;
         }
         CronCommand::Get(args) => show::get(&client()?, &args).await?,
         CronCommand::Show(args) => show::run(&client()?, &args, now).await?,

@@ -176,7 +176,7 @@ fn without_stagger(schedule: Schedule) -> (Schedule, u64) {
     }
 }
 
-fn this_machines_zone() -> TimeZone {
+pub(super) fn this_machines_zone() -> TimeZone {
     TimeZone::try_system().unwrap_or_else(|error| {
         output::message("warning", &format!("this machine's time zone cannot be told, UTC is used: {error}"));
         TimeZone::UTC
