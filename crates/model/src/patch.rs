@@ -45,7 +45,10 @@ impl JobDefinition {
     fn keep_cron_choices(&self, mut new: Value) -> Value {
         let Schedule::Cron { stagger_ms, dst, .. } = self.schedule else { return new };
         let Some(schedule) = new.as_object_mut() else { return new };
-        let is_cron = schedule.get("kind").is_none_or(|kind| kind == "cron") && schedule.contains_key("expr");
+        let is_cron = match schedule.get("kind").and_then(Value::as_str) {
+            Some(kind) => kind.trim().eq_ignore_ascii_case("cron"),
+            None => schedule.contains_key("expr") || schedule.contains_key("cron"),
+        };
         if !is_cron {
             return new;
         }

@@ -213,6 +213,7 @@ fn a_cron_expression_that_replaces_another_keeps_its_stagger_and_its_rule_for_ch
     let kept = json!({ "kind": "cron", "expr": "30 2 * * *", "staggerMs": 5000, "dst": "once" });
     assert_eq!(edited(json!({ "kind": "cron", "expr": "30 2 * * *" })), kept);
     assert_eq!(edited(json!({ "expr": "30 2 * * *" })), kept);
+    assert_eq!(edited(json!({ "kind": " CRON ", "cron": "30 2 * * *" })), kept);
     let chosen = json!({ "kind": "cron", "expr": "30 2 * * *", "staggerMs": 0, "dst": "skip" });
     assert_eq!(edited(chosen.clone()), chosen);
     let back = edited(json!({ "kind": "cron", "expr": "30 2 * * *", "dst": "openclaw" }));

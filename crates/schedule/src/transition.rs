@@ -65,6 +65,8 @@ pub(crate) fn between<'a>(
     let start = Timestamp::from_millisecond(from.max(UnixMs::EPOCH).as_millis()).ok();
     start
         .and_then(|start| start.checked_sub(LONGEST_FOLD).ok())
+        // What never comes would be looked for anew at each change.
+        .filter(|start| expression.next_after(zone.to_datetime(*start)).is_some())
         .into_iter()
         .flat_map(|start| zone.following(start))
         .filter_map(move |change| Stretch::around(zone, change.timestamp(), change.offset()))

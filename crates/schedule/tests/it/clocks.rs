@@ -345,4 +345,6 @@ fn an_interval_and_an_instant_know_no_changes_of_clocks_and_a_cron_schedule_tell
     assert_eq!(timetable(&Schedule::At { at: from }).unwrap().transitions_between(from, until), []);
     let always = timetable(&cron("* * * * *", "Europe/Berlin", DstRule::OpenClaw)).unwrap();
     assert_eq!(always.transitions_between(from, until).len(), clawhook_schedule::MAX_TRANSITIONS);
+    let never = timetable(&cron("0 2 30 2 *", "Europe/Berlin", DstRule::OpenClaw)).unwrap();
+    assert_eq!(never.transitions_between(from, until), []);
 }
