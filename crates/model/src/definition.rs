@@ -18,8 +18,34 @@ use crate::time::{MAX_DATE_MS, UnixMs};
 /// Fields of OpenClaw's jobs that this version does not act on.
 const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "sessionKey", "trigger"];
 /// Fields that a read of a job shows and the gateway writes alone; written back, they change nothing.
-const READ_ONLY: &[&str] =
-    &["configRevision", "createdAtMs", "effectiveAgentId", "id", "state", "status", "updatedAtMs"];
+const READ_ONLY: &[&str] = &[
+    "configRevision",
+    "createdAtMs",
+    "deliveryPreview",
+    "deliverySuppressionReason",
+    "effective",
+    "effectiveAgentId",
+    "hostTimeZone",
+    "id",
+    "lastCompletionStatus",
+    "lastDelivered",
+    "lastDeliveryError",
+    "lastDeliveryStatus",
+    "lastFailureNotificationDelivered",
+    "lastFailureNotificationDeliveryError",
+    "lastFailureNotificationDeliveryStatus",
+    "lastRunAtMs",
+    "lastRunError",
+    "lastRunStatus",
+    "nextRunAtMs",
+    "notes",
+    "schedulePreview",
+    "scheduledToolPolicy",
+    "state",
+    "status",
+    "upcoming",
+    "updatedAtMs",
+];
 /// Legacy fields at the top that belong into the payload (contract §1.7).
 const PAYLOAD_FIELDS: &[&str] =
     &["message", "text", "model", "thinking", "timeoutSeconds", "allowUnsafeExternalContent"];

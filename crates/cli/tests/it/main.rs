@@ -8,5 +8,6 @@ mod listen;
 mod next;
 mod processes;
 mod replay;
+mod simulate;
 mod unreachable;
 mod usage;

@@ -134,16 +134,36 @@ pub(super) fn text(subject: &Subject, lines: &[Line], from: UnixMs, until: UnixM
     }
     let columns =
         [Column::whole("At"), Column::whole("Due"), Column::whole("Event"), Column::cut("Reason", 16)];
-    let row = |line: &Line| {
-        let due = match line.due_at {
-            Some(due) if due == line.at => "on time".to_owned(),
-            Some(due) => local(due, &subject.zone),
-            None => NONE.to_owned(),
-        };
-        let reason = line.reason.clone().unwrap_or_default();
-        vec![local(line.at, &subject.zone), due, line.event.to_owned(), reason]
+    let rows = gathered(lines).into_iter().flat_map(|group| rows(group, &subject.zone)).collect();
+    format!("{head}\n{}", table::render(&columns, rows))
+}
+
+/// Lines that say the same of one instant after the other, together.
+fn gathered(lines: &[Line]) -> Vec<&[Line]> {
+    lines
+        .chunk_by(|one, next| one.event == next.event && one.at == next.at && one.reason == next.reason)
+        .collect()
+}
+
+/// The lines of a group; of a long one the first and the last, and how many there are in between.
+fn rows(group: &[Line], zone: &TimeZone) -> Vec<Vec<String>> {
+    match group {
+        [first, between @ .., last] if between.len() > 1 => {
+            let more = format!("… {} more", between.len());
+            let ditto = vec![String::new(), more, first.event.to_owned(), String::new()];
+            vec![row(first, zone), ditto, row(last, zone)]
+        }
+        few => few.iter().map(|line| row(line, zone)).collect(),
+    }
+}
+
+fn row(line: &Line, zone: &TimeZone) -> Vec<String> {
+    let due = match line.due_at {
+        Some(due) if due == line.at => "on time".to_owned(),
+        Some(due) => local(due, zone),
+        None => NONE.to_owned(),
     };
-    format!("{head}\n{}", table::render(&columns, lines.iter().map(row).collect()))
+    vec![local(line.at, zone), due, line.event.to_owned(), line.reason.clone().unwrap_or_default()]
 }
 
 /// `2026-02-18 15:00:00 +01:00`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use clawhook_model::{DefinitionError, JobDefinition, JobId, Schedule, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, zone_named};
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::client::{Call, Client};
 use crate::cron::next::this_machines_zone;
@@ -118,13 +118,10 @@ fn title(place: &str, number: usize, job: &Value) -> String {
 }
 
 impl Subject {
-    fn read(title: &str, mut job: Value) -> Result<Self, Failure> {
-        let extras = job.as_object_mut().map(std::mem::take).unwrap_or_default();
-        let taken = |key: &str| extras.get(key).and_then(Value::as_str).map(str::to_owned);
-        let (id, host_zone) = (taken("id"), taken("hostTimeZone"));
-        let created_at =
-            extras.get("createdAtMs").and_then(Value::as_i64).map_or(UnixMs::EPOCH, UnixMs::from_millis);
-        let job = if extras.is_empty() { job } else { Value::Object(without_extras(extras)) };
+    fn read(title: &str, job: Value) -> Result<Self, Failure> {
+        let id = job["id"].as_str().map(str::to_owned);
+        let host_zone = job["hostTimeZone"].as_str().map(str::to_owned);
+        let created_at = job["createdAtMs"].as_i64().map_or(UnixMs::EPOCH, UnixMs::from_millis);
         let definition = JobDefinition::parse(job, created_at).map_err(|error| refused(title, &error))?;
         let id = id
             .map(|id| id.parse::<JobId>())
@@ -165,27 +162,6 @@ impl Subject {
         });
         disabled.into_iter().chain(base)
     }
-}
-
-/// Members that lists and answers add to a job; they say nothing of what its owner wants.
-fn without_extras(mut job: Map<String, Value>) -> Map<String, Value> {
-    let is_extra = |key: &str| {
-        key.starts_with("last")
-            || matches!(
-                key,
-                "nextRunAtMs"
-                    | "deliveryPreview"
-                    | "deliverySuppressionReason"
-                    | "upcoming"
-                    | "notes"
-                    | "hostTimeZone"
-                    | "effective"
-                    | "schedulePreview"
-                    | "scheduledToolPolicy"
-            )
-    };
-    job.retain(|key, _| !is_extra(key));
-    job
 }
 
 fn without_stagger(schedule: Schedule) -> (Schedule, bool) {
