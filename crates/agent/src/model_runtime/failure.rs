@@ -4,6 +4,7 @@
 //! never the key.
 
 use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use clawhook_model::{ErrorReason, MASK, RunError};
@@ -39,6 +40,9 @@ pub(super) enum CallError {
     /// There was no connection, or it broke before the answer began.
     #[error("{0}")]
     Unreachable(String),
+    /// The gateway itself has no network.
+    #[error("{0}")]
+    Offline(String),
     /// The connection broke inside the answer.
     #[error("the connection broke before the answer was complete")]
     Broken,
@@ -83,9 +87,10 @@ impl CallError {
         while let Some(inner) = cause.and_then(StdError::source) {
             cause = Some(inner);
         }
-        Self::Unreachable(
-            cause.map_or_else(|| "the request could not be sent".to_owned(), ToString::to_string),
-        )
+        let Some(cause) = cause else { return Self::Unreachable("the request could not be sent".to_owned()) };
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let why = cause.to_string();
+        if is_offline(kind, &why) { Self::Offline(why) } else { Self::Unreachable(why) }
     }
 
     /// The error of a turn that asked `target`.
@@ -106,6 +111,10 @@ impl CallError {
                     quote(&why),
                     model.provider
                 ),
+            ),
+            Self::Offline(why) => (
+                ErrorReason::Offline,
+                format!("could not be asked, because this machine has no network: {}", quote(&why)),
             ),
             Self::Broken => (
                 ErrorReason::Network,
@@ -133,6 +142,14 @@ impl CallError {
         };
         RunError { reason, message: format!("{model} {what}.") }
     }
+}
+
+/// Whether nothing at all can be reached from here: then it is neither the provider's fault nor the job's. A name that
+/// cannot be looked up for the time being (`EAI_AGAIN`) is what a machine without a network says first.
+fn is_offline(kind: Option<io::ErrorKind>, why: &str) -> bool {
+    matches!(kind, Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown))
+        || why.contains("Temporary failure in name resolution")
+        || why.contains("Try again")
 }
 
 fn empty(finish_reason: Option<&str>, quote: impl Fn(&str) -> String) -> String {
@@ -270,6 +287,21 @@ mod tests {
         ];
         for (status, complaint, reason) in by_words {
             assert_eq!(classify(status, &complaint), reason, "{status:?} {complaint:?}");
+        }
+    }
+
+    #[test]
+    fn a_machine_without_a_network_is_told_from_a_provider_that_is_down() {
+        use io::ErrorKind;
+        for (kind, why, offline) in [
+            (Some(ErrorKind::NetworkUnreachable), "Network is unreachable (os error 101)", true),
+            (Some(ErrorKind::NetworkDown), "Network is down (os error 100)", true),
+            (None, "failed to lookup address information: Temporary failure in name resolution", true),
+            (None, "failed to lookup address information: Name or service not known", false),
+            (Some(ErrorKind::ConnectionRefused), "Connection refused (os error 111)", false),
+            (Some(ErrorKind::HostUnreachable), "No route to host (os error 113)", false),
+        ] {
+            assert_eq!(is_offline(kind, why), offline, "{why}");
         }
     }
 
