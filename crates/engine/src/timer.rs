@@ -50,7 +50,6 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     let mut changes = core.store.subscribe(Topic::Schedule);
     while !shutdown.is_cancelled() {
         changes.mark_unchanged();
-        timer.look();
         let wake = match timer.round().await {
             Ok(wake) => {
                 core.note_problem(None);
@@ -135,6 +134,8 @@ impl Timer<'_> {
     async fn serve(&mut self, lane: Lane) -> Result<Wake, StoreError> {
         let mut lost = 0;
         loop {
+            // A round may be long, and to be busy is not to be absent.
+            self.look();
             self.begin_queued(lane).await?;
             let now = self.core.clock.now();
             let progress =

@@ -44,7 +44,7 @@ pub(super) fn finish(
     write_transcript(conn, finish)?;
     tell_of_recovery(conn, raised, finish)?;
     if let Some(passed) = &finish.passed {
-        ledger::amend(conn, finish.run_id, &finish.job_id, passed)?;
+        ledger::amend(conn, raised, finish, passed)?;
     }
     settle_job(conn, raised, finish)?;
     raised.raise(Topic::Settled);

@@ -9,8 +9,8 @@ use super::runs::Begin;
 use super::writer::Raised;
 use super::{fault, jobs, runs};
 use crate::{
-    Backfill, Backfilled, Claim, Claimed, NewRun, Occurrence, OccurrenceFilter, OccurrenceOutcome, Overdue,
-    PlannedRun, RunStart, StoreError, Topic,
+    Backfill, Backfilled, Claim, Claimed, FinishRun, NewRun, Occurrence, OccurrenceFilter, OccurrenceOutcome,
+    Overdue, PlannedRun, RunStart, StoreError, Topic,
 };
 
 pub(super) fn claim(
@@ -218,20 +218,29 @@ fn record(
 /// Makes the record of the instant that a run stood for say that it was not executed, and why.
 pub(super) fn amend(
     conn: &Connection,
-    run: RunId,
-    job: &JobId,
+    raised: &mut Raised,
+    finish: &FinishRun,
     passed: &OccurrenceOutcome,
 ) -> Result<(), StoreError> {
     let (OccurrenceOutcome::Skipped(reason) | OccurrenceOutcome::Missed(reason)) = passed else {
         return Ok(());
     };
-    conn.prepare_cached(
-        "UPDATE occurrences SET outcome = ?3, reason = ?4 WHERE job_id = ?1 AND run_id = ?2 \
-         AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2)",
-    )
-    .and_then(|mut update| update.execute(params![job.as_str(), run.as_bytes(), passed.as_str(), reason]))
-    .map_err(fault)?;
-    Ok(())
+    let (job, run) = (&finish.job_id, finish.run_id);
+    let due_at: Option<At> = conn
+        .prepare_cached(
+            "UPDATE occurrences SET outcome = ?3, reason = ?4 WHERE job_id = ?1 AND run_id = ?2 \
+             AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2) RETURNING due_at",
+        )
+        .and_then(|mut update| {
+            update
+                .query_row(params![job.as_str(), run.as_bytes(), passed.as_str(), reason], |row| row.get(0))
+                .optional()
+        })
+        .map_err(fault)?;
+    match due_at {
+        Some(At(due_at)) => tell_of_passed(conn, raised, job, due_at, passed, finish.ended_at),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn occurrences(
