@@ -93,3 +93,19 @@ fn failures_show_retries_backoff_and_the_end() {
     let passing = simulate(&hourly(), &["--to", "2026-03-28T01:10:00Z", "--fails", "network", "--json"]);
     assert!(events(&passing.json()).iter().any(|line| line.ends_with("retry")));
 }
+
+#[test]
+fn the_document_shows_what_the_binary_prints() {
+    let document = include_str!("../../../../docs/simulate.md");
+    let block = |kind: &str| {
+        let (_, rest) = document.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("\n```").unwrap().0
+    };
+    let home = Home::new();
+    home.write("jobs.json", block("json"));
+    let (command, expected) = block("console").split_once('\n').unwrap();
+    let args: Vec<&str> = command.strip_prefix("$ clawhook ").unwrap().split(' ').collect();
+    let printed = Home::end(home.command(&args).current_dir(home.path(""))).ok();
+    let lines: Vec<&str> = printed.lines().map(str::trim_end).collect();
+    assert_eq!(lines, expected.lines().collect::<Vec<_>>(), "{printed}");
+}
