@@ -1,6 +1,12 @@
 //! Asking for jobs.
 
+mod cursor;
+
 use clawhook_model::{Job, JobDefinition, UnixMs};
+use serde::{Deserialize, Serialize};
+
+pub use self::cursor::{JobCursor, NoJobCursor};
+pub(crate) use self::cursor::{Key, Place};
 
 /// Which jobs, and in what order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,20 +15,34 @@ pub struct JobFilter {
     pub enabled: Option<bool>,
     /// Only jobs whose id, name, display name, description or agent holds this text, whatever its case.
     pub text: Option<String>,
-    /// The order.
-    pub sort: JobSort,
-    /// Whether the order is turned round.
-    pub descending: bool,
-    /// How many are passed over.
-    pub offset: usize,
+    /// Where in which order the page begins.
+    pub start: PageStart,
     /// How many at most.
     pub limit: usize,
 }
 
-/// What jobs are ordered by; ties by id.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Where a page of jobs begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageStart {
+    /// After so many of the jobs that match; finding it takes the longer the more they are.
+    Offset(JobOrder, usize),
+    /// Where another page ended, however far that is, and whatever was added or removed before it.
+    After(JobCursor),
+}
+
+/// What jobs are ordered by, and which way; ties by their age, the same way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobOrder {
+    /// What they are ordered by.
+    pub by: JobSort,
+    /// Whether the order is turned round.
+    pub descending: bool,
+}
+
+/// What jobs are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobSort {
-    /// The next instant; jobs without one come last.
+    /// The next instant; jobs without one come last, either way.
     #[default]
     NextRunAt,
     /// The last change.
@@ -37,7 +57,21 @@ pub struct JobPage {
     /// The jobs.
     pub jobs: Vec<Job>,
     /// How many match in all.
-    pub total: usize,
+    pub total: JobTotal,
+    /// Where the next page begins, unless this is the last one. A search that has looked at as many jobs as one page
+    /// may ends early, perhaps with nothing found, and goes on from here.
+    pub next: Option<JobCursor>,
+}
+
+/// How many jobs match in all, as far as the page tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobTotal {
+    /// So many.
+    Exactly(usize),
+    /// So many among those that were looked at, and perhaps more.
+    AtLeast(usize),
+    /// A search that goes on from a cursor does not count.
+    Unknown,
 }
 
 /// What an edit does to the next instant that a job waits for.

@@ -41,7 +41,10 @@ pub use destinations::{
 };
 pub use error::StoreError;
 pub use gateway_notice::GatewayNotice;
-pub use jobs::{JobEdit, JobFilter, JobPage, JobSort, JobUpdated, NextRun};
+pub use jobs::{
+    JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobSort, JobTotal, JobUpdated, NextRun, NoJobCursor,
+    PageStart,
+};
 pub use ledger::{
     Backfill, Backfilled, Claim, Claimed, LaneWake, Occurrence, OccurrenceFilter, OccurrenceOutcome, Overdue,
     PlannedRun, RunStart,

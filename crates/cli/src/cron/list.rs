@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clawhook_model::UnixMs;
+use serde_json::Value;
 
 use crate::client::{Call, Client};
 use crate::failure::Failure;
@@ -18,8 +19,8 @@ pub(super) struct ListArgs {
     /// Only those whose name or description holds this text
     #[arg(long, value_name = "TEXT")]
     query: Option<String>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=200))]
+    /// At most so many; they are fetched in pages of 200
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Leave out so many first
     #[arg(long, value_name = "N")]
@@ -41,15 +42,12 @@ const COLUMNS: [Column; 9] = [
     Column::optional("Agent", 5, 5),
 ];
 
+/// How many jobs a page holds at most.
+const PAGE: u32 = 200;
+
 /// Lists the jobs, the one that is due next first.
 pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<(), Failure> {
-    let call = Call::get(["jobs"])
-        .query("includeDisabled", args.all)
-        .query("sortBy", "nextRunAtMs".to_owned())
-        .maybe("query", args.query)
-        .query("limit", args.limit)
-        .maybe("offset", args.offset);
-    let answer = client.call(call).await?;
+    let answer = fetch(client, &args).await?;
     if args.json {
         return Ok(output::json(&answer)?);
     }
@@ -67,6 +65,47 @@ pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<
     Ok(())
 }
 
+/// As many pages as are asked for, as one.
+async fn fetch(client: &Client, args: &ListArgs) -> Result<Value, Failure> {
+    let mut whole = client.call(page(args, args.limit).maybe("offset", args.offset)).await?;
+    while let Some(after) = whole["nextCursor"].as_str().map(str::to_owned)
+        && let left @ 1.. = args.limit.saturating_sub(count(&whole))
+    {
+        let next = client.call(page(args, left).query("after", after)).await?;
+        append(&mut whole, next, args);
+    }
+    Ok(whole)
+}
+
+/// Goes on with another page, as if both had been asked for at once.
+fn append(whole: &mut Value, mut next: Value, args: &ListArgs) {
+    if let (Some(jobs), Some(more)) = (whole["jobs"].as_array_mut(), next["jobs"].as_array_mut()) {
+        jobs.append(more);
+    }
+    let end = args.offset.unwrap_or(0) + u64::from(count(whole));
+    let ended = next["nextCursor"].is_null();
+    whole["limit"] = args.limit.into();
+    whole["nextOffset"] = if ended { Value::Null } else { end.into() };
+    for place in ["hasMore", "nextCursor"] {
+        whole[place] = next[place].take();
+    }
+    if ended && whole.as_object_mut().is_some_and(|whole| whole.remove("totalIsMinimum").is_some()) {
+        whole["total"] = end.into();
+    }
+}
+
+fn count(page: &Value) -> u32 {
+    page["jobs"].as_array().and_then(|jobs| u32::try_from(jobs.len()).ok()).unwrap_or(u32::MAX)
+}
+
+/// A page of so many of the jobs that are asked for.
+fn page(args: &ListArgs, limit: u32) -> Call {
+    Call::get(["jobs"])
+        .query("includeDisabled", args.all)
+        .query("sortBy", "nextRunAtMs".to_owned())
+        .maybe("query", args.query.clone())
+        .query("limit", limit.min(PAGE))
+}
 fn row(job: &JobView, now: UnixMs) -> Vec<String> {
     let at = |instant: Option<UnixMs>| {
         instant.map_or_else(|| NONE.to_owned(), |instant| moment::relative(instant, now))
@@ -82,4 +121,31 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
         job.delivery_text(),
         job.effective_agent_id.clone().unwrap_or_else(|| NONE.to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pages_that_are_put_together_read_as_one() {
+        let args =
+            ListArgs { all: true, query: Some("x".to_owned()), limit: 500, offset: Some(10), json: true };
+        let mut whole = json!({
+            "jobs": [1, 2], "total": 12, "totalIsMinimum": true, "offset": 10, "limit": 200,
+            "hasMore": true, "nextOffset": 12, "nextCursor": "a",
+        });
+        append(&mut whole, json!({ "jobs": [], "limit": 200, "hasMore": true, "nextCursor": "b" }), &args);
+        assert_eq!((&whole["nextOffset"], &whole["nextCursor"]), (&json!(12), &json!("b")));
+        append(&mut whole, json!({ "jobs": [3], "hasMore": false, "nextCursor": null }), &args);
+        assert_eq!(
+            whole,
+            json!({
+                "jobs": [1, 2, 3], "total": 13, "offset": 10, "limit": 500,
+                "hasMore": false, "nextOffset": null, "nextCursor": null,
+            })
+        );
+    }
 }

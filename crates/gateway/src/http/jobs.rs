@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use clawhook_store::{JobFilter, JobSort};
+use clawhook_store::{JobCursor, JobFilter, JobOrder, JobSort, NoJobCursor, PageStart};
 use http::StatusCode;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -52,24 +52,61 @@ pub(super) struct ListQuery {
     /// How many at most; 50 where it is left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
-    /// How many are passed over.
+    /// How many are passed over; the more they are, the longer it takes. `after` is quick everywhere.
     offset: Option<usize>,
+    /// The `nextCursor` of an earlier page, which this one follows, in the same order.
+    after: Option<String>,
 }
+
+impl ListQuery {
+    /// Where the page begins.
+    fn start(&self) -> Result<PageStart, ApiError> {
+        let given = self.sort_by.is_some() || self.sort_dir.is_some();
+        let order =
+            JobOrder { by: self.sort_by.unwrap_or_default(), descending: self.sort_dir.unwrap_or(false) };
+        let Some(after) = &self.after else { return Ok(PageStart::Offset(order, self.offset.unwrap_or(0))) };
+        if self.offset.is_some() {
+            return Err(refused(
+                "`after` and `offset` both say where the page begins",
+                "leave one of them out",
+            ));
+        }
+        let cursor: JobCursor =
+            after.trim().parse().map_err(|error: NoJobCursor| refused(error.to_string(), error.hint()))?;
+        if given && cursor.order() != order {
+            let message =
+                format!("`after` is a place in a list of another order than `{}`", self.order_words());
+            return Err(refused(message, "leave `sortBy` and `sortDir` out, or begin with the first page"));
+        }
+        Ok(PageStart::After(cursor))
+    }
+
+    fn order_words(&self) -> String {
+        let sort = self.sort_by.unwrap_or_default();
+        let word = SORTS.iter().find(|(_, by)| *by == sort).map_or("", |(word, _)| word);
+        format!("{word} {}", if self.sort_dir == Some(true) { "desc" } else { "asc" })
+    }
+}
+
+fn refused(message: impl Into<String>, hint: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message)
+        .field("after".to_owned())
+        .hint(hint.to_owned())
+}
+
+const SORTS: [(&str, JobSort); 3] =
+    [("nextRunAtMs", JobSort::NextRunAt), ("updatedAtMs", JobSort::UpdatedAt), ("name", JobSort::Name)];
 
 impl QueryForm for ListQuery {
     fn read(params: &mut Params) -> Result<Self, ApiError> {
-        let sorts = [
-            ("nextRunAtMs", JobSort::NextRunAt),
-            ("updatedAtMs", JobSort::UpdatedAt),
-            ("name", JobSort::Name),
-        ];
         Ok(Self {
             include_disabled: params.flag("includeDisabled")?,
             query: params.text("query"),
-            sort_by: params.word("sortBy", &sorts)?,
+            sort_by: params.word("sortBy", &SORTS)?,
             sort_dir: params.word("sortDir", &[("asc", false), ("desc", true)])?,
             limit: params.number("limit", 1..=LARGEST_PAGE)?,
             offset: params.number("offset", 0..=usize::MAX)?,
+            after: params.text("after"),
         })
     }
 }
@@ -83,17 +120,11 @@ pub(super) async fn list(
     State(verbs): State<Verbs>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<JobList>, ApiError> {
-    let (offset, limit) = (query.offset.unwrap_or(0), query.limit.unwrap_or(PAGE));
-    let filter = JobFilter {
-        enabled: if query.include_disabled == Some(true) { None } else { Some(true) },
-        text: query.query,
-        sort: query.sort_by.unwrap_or_default(),
-        descending: query.sort_dir.unwrap_or(false),
-        offset,
-        limit,
-    };
+    let (start, limit) = (query.start()?, query.limit.unwrap_or(PAGE));
+    let enabled = if query.include_disabled == Some(true) { None } else { Some(true) };
+    let filter = JobFilter { enabled, text: query.query, start: start.clone(), limit };
     let page = verbs.list_jobs(filter).await?;
-    Ok(Json(wire::job_list(&page, offset, limit)))
+    Ok(Json(wire::job_list(&page, &start, limit)))
 }
 
 /// Reads a job.

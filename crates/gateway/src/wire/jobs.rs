@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use clawhook_model::UnixMs;
-use clawhook_store::JobPage;
+use clawhook_store::{JobPage, JobTotal, PageStart};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::Page;
 use super::words::{CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason};
 use crate::verbs::SavedJob;
 
@@ -29,21 +28,60 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
     Value::Object(shown)
 }
 
-/// A page of jobs that began at `offset` and holds `limit` at most.
-pub(crate) fn job_list(page: &JobPage, offset: usize, limit: usize) -> JobList {
+/// A page of jobs that began at `start` and holds `limit` at most.
+pub(crate) fn job_list(page: &JobPage, start: &PageStart, limit: usize) -> JobList {
     let jobs: Vec<Value> = page.jobs.iter().map(clawhook_model::Job::to_json).collect();
-    JobList { page: Page::new(page.total, offset, limit, jobs.len()), jobs }
+    let (total, total_is_minimum) = match page.total {
+        JobTotal::Exactly(total) => (Some(total), false),
+        JobTotal::AtLeast(total) => (Some(total), true),
+        JobTotal::Unknown => (None, false),
+    };
+    let offset = match start {
+        PageStart::Offset(_, offset) => Some(*offset),
+        PageStart::After(_) => None,
+    };
+    // A page that holds nothing has no offset to go on from, though a search may go on from its cursor.
+    let next_offset =
+        offset.filter(|_| page.next.is_some() && !jobs.is_empty()).map(|offset| offset + jobs.len());
+    JobList {
+        jobs,
+        total,
+        total_is_minimum,
+        offset,
+        limit,
+        has_more: page.next.is_some(),
+        next_offset,
+        next_cursor: page.next.as_ref().map(ToString::to_string),
+    }
 }
 
 /// A page of jobs.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct JobList {
     /// The jobs.
     #[schema(value_type = Vec<JobView>)]
     jobs: Vec<Value>,
-    /// Where the page stands.
-    #[serde(flatten)]
-    page: Page,
+    /// How many there are in all. A search that goes on after a cursor does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+    /// True where there may be more than `total`, because a search ended before it had looked at all jobs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    total_is_minimum: bool,
+    /// How many were passed over; absent after a cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
+    /// How many the page holds at most.
+    limit: usize,
+    /// Whether more may follow.
+    has_more: bool,
+    /// The offset of the next page; null on the last one, and after a cursor.
+    #[schema(required = true)]
+    next_offset: Option<usize>,
+    /// What `after` takes for the next page; null on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
 }
 
 /// The answer to a removal.

@@ -123,6 +123,14 @@ async fn lists_show_enabled_jobs_by_default_and_come_in_pages() {
         .ok(200)
         .clone();
     assert_eq!((names(&rest), &rest["nextOffset"]), (vec!["rose".to_owned()], &Value::Null));
+    let next = all["nextCursor"].as_str().unwrap();
+    let rest = gateway.get(&format!("/api/v1/jobs?includeDisabled=true&limit=2&after={next}")).await;
+    let rest = rest.ok(200);
+    assert_eq!(
+        (names(rest), &rest["total"], &rest["hasMore"]),
+        (vec!["rose".to_owned()], &json!(3), &json!(false))
+    );
+    assert_eq!((rest.get("offset"), &rest["nextCursor"]), (None, &Value::Null));
     let found = gateway.get("/api/v1/jobs?query=TULIP").await.ok(200).clone();
     assert_eq!(names(&found), ["tulip"]);
     gateway.stop().await;

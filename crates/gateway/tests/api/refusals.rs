@@ -162,12 +162,20 @@ async fn a_body_over_one_mebibyte_is_refused() {
 #[tokio::test]
 async fn an_unknown_or_impossible_query_parameter_is_refused_by_name() {
     let gateway = TestGateway::with_model().await;
+    for _ in 0..2 {
+        gateway.post("/api/v1/jobs", &job_but(|_| {})).await.ok(201);
+    }
+    let first = gateway.get("/api/v1/jobs?limit=1").await;
+    let next = first.ok(200)["nextCursor"].as_str().unwrap();
     let cases = [
         ("/api/v1/jobs?includeDisabeld=true", "did you mean `includeDisabled`?"),
         ("/api/v1/jobs?limit=0", "from 1 to 200"),
         ("/api/v1/jobs?limit=201", "from 1 to 200"),
         ("/api/v1/jobs?limit=1&limit=2", "more than once"),
         ("/api/v1/jobs?sortBy=size", "nextRunAtMs, updatedAtMs, name"),
+        ("/api/v1/jobs?after=17", "`17` is not a place in a list of jobs"),
+        (&format!("/api/v1/jobs?after={next}&offset=1"), "leave one of them out"),
+        (&format!("/api/v1/jobs?after={next}&sortBy=name"), "another order than `name asc`"),
         ("/api/v1/status?verbose=1", "takes no parameters"),
         ("/api/v1/deliveries?state=pending,lost", "not `lost`"),
         ("/api/v1/deliveries?runId=dlv_1", "is not a run id"),

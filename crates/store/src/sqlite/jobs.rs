@@ -7,17 +7,15 @@ use clawhook_model::{
     AgentId, AutoDisabled, CompletionStatus, DeliveryMode, DestinationName, Job, JobDefinition, JobId,
     JobState, Lane, LastRun, Notice, OpenRuns, RunId, RunProgress, UnixMs, WebhookTarget,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, runs};
-use crate::{
-    JobEdit, JobFilter, JobPage, JobSort, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic,
-};
+use crate::{JobEdit, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic};
 
-const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
+pub(super) const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
                        running_at, last_run, consecutive_errors, backoff_until, auto_disabled";
 
 pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
@@ -279,39 +277,6 @@ pub(super) fn next_wake(conn: &Connection, lane: Lane) -> Result<LaneWake, Store
     })
 }
 
-pub(super) fn page(conn: &Connection, filter: &JobFilter) -> Result<JobPage, StoreError> {
-    let mut conditions = vec!["removed = 0"];
-    let mut values: Vec<rusqlite::types::Value> = Vec::new();
-    if let Some(enabled) = filter.enabled {
-        conditions.push("enabled = ?");
-        values.push(i64::from(enabled).into());
-    }
-    if let Some(text) = &filter.text {
-        conditions.push(
-            "instr(lower(id || char(10) || name || char(10) || label || char(10) || description || char(10) || \
-             agent_id), lower(?)) > 0",
-        );
-        values.push(text.clone().into());
-    }
-    let condition = conditions.join(" AND ");
-    let total: i64 = conn
-        .prepare_cached(&format!("SELECT count(*) FROM jobs WHERE {condition}"))
-        .and_then(|mut count| count.query_row(params_from_iter(&values), |row| row.get(0)))
-        .map_err(fault)?;
-    values.push(rows::int(filter.limit).into());
-    values.push(rows::int(filter.offset).into());
-    let order = order(filter.sort, filter.descending);
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {condition} ORDER BY {order}, id LIMIT ? OFFSET ?");
-    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
-    let mut found = select.query(params_from_iter(&values)).map_err(fault)?;
-    let mut jobs = Vec::new();
-    while let Some(row) = found.next().map_err(fault)? {
-        let (job, last_run) = read(row)?;
-        jobs.push(with_last_run(conn, job, last_run)?);
-    }
-    Ok(JobPage { jobs, total: rows::count(total) })
-}
-
 /// The jobs that name this destination. The text finds candidates, for it may stand elsewhere in a definition too.
 pub(super) fn naming(
     conn: &Connection,
@@ -335,16 +300,7 @@ pub(super) fn naming(
     Ok(jobs)
 }
 
-fn order(sort: JobSort, descending: bool) -> String {
-    let direction = if descending { "DESC" } else { "ASC" };
-    match sort {
-        JobSort::NextRunAt => format!("next_run_at IS NULL, next_run_at {direction}"),
-        JobSort::UpdatedAt => format!("updated_at {direction}"),
-        JobSort::Name => format!("lower(name) {direction}"),
-    }
-}
-
-fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
+pub(super) fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
     let id = rows::job_id(row)?;
     let definition = row.get_ref("definition").and_then(|text| Ok(text.as_str()?)).map_err(fault)?;
     let definition = parse(definition)
@@ -394,7 +350,11 @@ fn parse(text: &str) -> Result<JobDefinition, String> {
     })
 }
 
-fn with_last_run(conn: &Connection, mut job: Job, last_run: Option<RunId>) -> Result<Job, StoreError> {
+pub(super) fn with_last_run(
+    conn: &Connection,
+    mut job: Job,
+    last_run: Option<RunId>,
+) -> Result<Job, StoreError> {
     if let Some(id) = last_run {
         job.state.last_run = runs::get(conn, id)?.and_then(|record| summarise(&record));
     }

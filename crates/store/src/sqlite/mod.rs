@@ -5,6 +5,7 @@
 
 mod destinations;
 mod finish;
+mod job_pages;
 mod jobs;
 mod leases;
 mod ledger;
@@ -145,7 +146,11 @@ impl Store for SqliteStore {
     }
 
     async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError> {
-        self.readers.read(move |conn| jobs::page(conn, &filter)).await
+        if job_pages::is_quick(&filter) {
+            self.readers.read(move |conn| job_pages::page(conn, &filter)).await
+        } else {
+            self.readers.search(move |conn| job_pages::page(conn, &filter)).await
+        }
     }
 
     async fn due_jobs(&self, lane: Lane, now: UnixMs, limit: usize) -> Result<Vec<Job>, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use clawhook_model::{
     Attempt, AttemptReport, DeadCause, Delivery, DeliveryBegin, DeliveryId, DeliveryState, DestinationId,
-    EventId, EventKind, JobId, Notice, Order, RunId, RunStatus, Target, UnixMs,
+    EventId, EventKind, JobId, Lane, Notice, Order, RunId, RunStatus, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -12,7 +12,7 @@ use super::destinations::Accepting;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{destinations, fault, finish, jobs, leases, replays};
+use super::{destinations, fault, finish, job_pages, jobs, leases, replays};
 use crate::{
     AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
     DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass,
@@ -503,15 +503,13 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
             .map(|count| u64::try_from(count).unwrap_or(0))
             .map_err(fault)
     };
-    let next_run_at = conn
-        .prepare_cached("SELECT min(next_run_at) FROM jobs WHERE next_run_at IS NOT NULL")
-        .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<At>>(0)))
-        .map_err(fault)?;
+    let next_runs = [jobs::next_wake(conn, Lane::Instant)?.due_at, jobs::next_wake(conn, Lane::Slot)?.due_at];
+    let (jobs_enabled, jobs_disabled) = (job_pages::count(conn, true)?, job_pages::count(conn, false)?);
     let (halted, oldest_due) = waiting(conn, now)?;
     Ok(Counts {
-        jobs: count("SELECT count(*) FROM jobs WHERE removed = 0")?,
-        jobs_enabled: count("SELECT count(*) FROM jobs WHERE enabled")?,
-        next_run_at: next_run_at.map(|at| at.0),
+        jobs: jobs_enabled + jobs_disabled,
+        jobs_enabled,
+        next_run_at: next_runs.into_iter().flatten().min(),
         runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued'")?,
         runs_running: count("SELECT count(*) FROM runs WHERE state = 'running'")?,
         deliveries_open: count("SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL")?

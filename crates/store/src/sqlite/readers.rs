@@ -11,6 +11,8 @@ use crate::error::StoreError;
 
 /// How many reads go on at once.
 const READERS: usize = 4;
+/// How many of them may be searches, which look at many rows: they must not keep the timer from reading what is due.
+const SEARCHES: usize = 1;
 
 /// The reading connections.
 #[derive(Debug)]
@@ -23,12 +25,28 @@ struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    searches: Semaphore,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        let pool = Pool { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS) };
+        let pool = Pool {
+            path,
+            idle: Mutex::new(Vec::new()),
+            permits: Semaphore::new(READERS),
+            searches: Semaphore::new(SEARCHES),
+        };
         Self { pool: Arc::new(pool) }
+    }
+
+    /// As [`Readers::read`], for a query that looks at many rows.
+    pub(super) async fn search<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _turn = self.pool.searches.acquire().await.map_err(|_| StoreError::Closed)?;
+        self.read(query).await
     }
 
     /// Has `query` answered on a connection of its own, from one consistent snapshot.

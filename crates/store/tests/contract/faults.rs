@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clawhook_model::RunOutcome;
 use clawhook_store::sqlite::SqliteStore;
-use clawhook_store::{JobFilter, JobSort, RunFinished, Store, StoreError};
+use clawhook_store::{JobFilter, JobOrder, JobTotal, PageStart, RunFinished, Store, StoreError};
 use serde_json::json;
 
 use crate::world::{T0, World, finish, job, open, t};
@@ -72,11 +72,11 @@ async fn a_full_store_refuses_what_is_new_keeps_what_it_has_and_goes_on_when_the
     assert!(matches!(error, StoreError::Full(_)), "{error}");
     assert_eq!(store.fault(), Some(error));
     let everything =
-        JobFilter { enabled: None, text: None, sort: JobSort::Name, descending: false, offset: 0, limit: 1 };
-    assert_eq!(store.jobs(everything.clone()).await.unwrap().total, accepted);
+        JobFilter { enabled: None, text: None, start: PageStart::Offset(JobOrder::default(), 0), limit: 1 };
+    assert_eq!(store.jobs(everything.clone()).await.unwrap().total, JobTotal::Exactly(accepted));
     drop(store);
     let store = open(&path).unwrap();
-    assert_eq!(store.jobs(everything).await.unwrap().total, accepted);
+    assert_eq!(store.jobs(everything).await.unwrap().total, JobTotal::Exactly(accepted));
     store.insert_job(job("one-more", &json!({}))).await.unwrap();
 }
 

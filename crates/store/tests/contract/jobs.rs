@@ -1,12 +1,16 @@
 //! Jobs: what is stored stays as it was given, and edits do not run over each other.
 
-use clawhook_store::{JobFilter, JobSort, JobUpdated, NextRun};
+use clawhook_store::{JobFilter, JobOrder, JobSort, JobTotal, JobUpdated, NextRun, PageStart};
 use serde_json::json;
 
 use crate::world::{LANE, World, t};
 
+fn by_name(offset: usize) -> PageStart {
+    PageStart::Offset(JobOrder { by: JobSort::Name, descending: false }, offset)
+}
+
 fn everything() -> JobFilter {
-    JobFilter { enabled: None, text: None, sort: JobSort::Name, descending: false, offset: 0, limit: 100 }
+    JobFilter { enabled: None, text: None, start: by_name(0), limit: 100 }
 }
 
 #[tokio::test]
@@ -49,14 +53,18 @@ async fn pages_are_filtered_ordered_and_counted() {
         let store = world.store.clone();
         async move {
             let page = store.jobs(filter).await.unwrap();
-            (page.jobs.into_iter().map(|job| job.definition.name).collect::<Vec<_>>(), page.total)
+            let names = page.jobs.into_iter().map(|job| job.definition.name).collect::<Vec<_>>();
+            (names, page.total)
         }
     };
-    assert_eq!(names(everything()).await, (vec!["alpha".into(), "Beta report".into(), "gamma".into()], 3));
+    assert_eq!(
+        names(everything()).await,
+        (vec!["alpha".into(), "Beta report".into(), "gamma".into()], JobTotal::Exactly(3))
+    );
     let report = JobFilter { text: Some("report".into()), ..everything() };
-    assert_eq!(names(report).await, (vec!["Beta report".into(), "gamma".into()], 2));
-    let enabled = JobFilter { enabled: Some(true), limit: 1, offset: 1, ..everything() };
-    assert_eq!(names(enabled).await, (vec!["Beta report".into()], 2));
+    assert_eq!(names(report).await, (vec!["Beta report".into(), "gamma".into()], JobTotal::Exactly(2)));
+    let enabled = JobFilter { enabled: Some(true), limit: 1, start: by_name(1), ..everything() };
+    assert_eq!(names(enabled).await, (vec!["Beta report".into()], JobTotal::Exactly(2)));
 }
 
 #[tokio::test]
@@ -77,7 +85,7 @@ async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_e
     assert!(world.store.remove_job(&job.id, t(1)).await.unwrap());
     assert!(!world.store.remove_job(&job.id, t(1)).await.unwrap());
     assert_eq!(world.store.job(&job.id).await.unwrap(), None);
-    assert_eq!(world.store.jobs(everything()).await.unwrap().total, 0);
+    assert_eq!(world.store.jobs(everything()).await.unwrap().total, JobTotal::Exactly(0));
     let world = world.reopen();
     let interrupted = world.store.recover().await.unwrap();
     assert_eq!((interrupted[0].run.id, &interrupted[0].job.id), (run.id, &job.id));
