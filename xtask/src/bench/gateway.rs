@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rusqlite::{Connection as StoreConnection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::BenchError;
@@ -52,7 +53,8 @@ pub(super) fn prepare(folder: &Path, name: &str) -> Result<(Command, PathBuf), B
     Ok((command, state))
 }
 
-fn command_on(state: &Path) -> Command {
+/// A gateway's command line, on a state directory that there is.
+pub(super) fn command_on(state: &Path) -> Command {
     let mut command = Command::new(binary());
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("CLAWHOOK_") {
@@ -222,6 +224,13 @@ async fn expect_json(connection: &mut Connection, request: &[u8], status: u16) -
     }
     serde_json::from_slice(answer.body)
         .map_err(|_| BenchError::Unreadable { what: "the gateway's answer", text: text() })
+}
+
+/// Opens a gateway's store to read it.
+pub(super) fn read_store(path: &Path) -> Result<StoreConnection, BenchError> {
+    let conn = StoreConnection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    Ok(conn)
 }
 
 /// A job that writes into the main session and sends the result to `hook`; it is due once a year.

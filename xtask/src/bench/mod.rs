@@ -15,6 +15,7 @@ mod latency;
 mod limits;
 mod receiver;
 mod report;
+mod schedule;
 mod storm;
 mod throughput;
 mod usage;
@@ -52,6 +53,9 @@ pub(crate) struct Options {
     /// How many connections ask for runs
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=512))]
     connections: u16,
+    /// How many jobs are in the store of the schedule's part [default: 1000000; 100000 with --quick]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Measure only these parts
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
@@ -79,6 +83,8 @@ enum Part {
     HeadOfLine,
     /// A backlog, a long history, a destination that hangs, the delay at half the rate
     Delivery,
+    /// A million jobs: start, memory, lists, and how late they start
+    Schedule,
 }
 
 /// What else this program can be.
@@ -213,6 +219,11 @@ async fn measure(options: &Options, folder: &Path) -> Result<Vec<Figure>, BenchE
         };
         let bench = delivery::Bench { folder, receiver: &receiver, progress, sizes, connections };
         figures.extend(bench.measure(durable_per_s).await?);
+    }
+    if wanted(Part::Schedule) {
+        let sizes = schedule::Sizes::new(options.quick, options.jobs);
+        let bench = schedule::Bench { folder, receiver: &receiver, progress, sizes };
+        figures.extend(bench.measure().await?);
     }
     Ok(figures)
 }

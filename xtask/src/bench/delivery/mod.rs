@@ -11,10 +11,8 @@ mod steady;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-
 use super::BenchError;
-use super::gateway::{Gateway, sent_to, system_event};
+use super::gateway::{Gateway, read_store, sent_to, system_event};
 use super::receiver::Receiver;
 use super::report::Figure;
 use super::throughput::JOBS_EACH;
@@ -96,11 +94,4 @@ impl Bench<'_> {
         let job = |n| sent_to(system_event(&format!("{name}-{n}"), url), name);
         gateway.make_jobs((0..connections * JOBS_EACH).map(job).collect()).await
     }
-}
-
-/// Opens a gateway's store to read it.
-fn read_store(path: &Path) -> Result<Connection, BenchError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
-    Ok(conn)
 }
