@@ -15,7 +15,7 @@ use clawhook_model::{
 };
 use clawhook_schedule::Timetable;
 use clawhook_store::sqlite::SqliteStore;
-use clawhook_store::{OccurrenceOutcome, RunFilter, RunRecord, Store, Topic};
+use clawhook_store::{OccurrenceFilter, OccurrenceOutcome, RunFilter, RunRecord, Store, Topic};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
@@ -86,8 +86,8 @@ struct Life {
 fn options() -> EngineOptions {
     EngineOptions {
         max_concurrent_runs: 2,
-        run_jobs_on_schedule: true,
         shutdown_grace: Duration::from_millis(10),
+        ..EngineOptions::default()
     }
 }
 
@@ -158,7 +158,8 @@ impl Life {
     }
 
     async fn ledger(&self, job: &JobId) -> Vec<(i64, &'static str)> {
-        let mut ledger = self.store.occurrences(job, 1000).await.expect("the ledger");
+        let mut ledger =
+            self.store.occurrences(OccurrenceFilter::newest(job, 1000)).await.expect("the ledger");
         ledger.reverse();
         let word = |outcome: &OccurrenceOutcome| match outcome {
             OccurrenceOutcome::Ran(_) => "ran",
@@ -287,7 +288,8 @@ async fn a_runtime_that_panics_ends_its_run_and_nothing_else() {
     life.runtime.next([Script::Panic]);
     life.clock.set(t(1000));
     life.finished(&job, 1).await;
-    life.clock.set(t(2000));
+    // The job backs off for half a minute.
+    life.clock.set(t(31_000));
     let runs = life.finished(&job, 2).await;
     assert_eq!(outcome(&runs[0]).0, RunStatus::Error);
     assert_eq!(outcome(&runs[1]), (RunStatus::Ok, None, Some("done")));

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::Replayer;
 use clawhook_model::{
-    DeliveryId, EventId, Job, JobDefinition, JobState, Replay, ReplayFilter, ReplayId, ReplayState,
+    DeliveryId, EventId, Job, JobDefinition, JobState, OpenRuns, Replay, ReplayFilter, ReplayId, ReplayState,
     Replayable, RunId, RunOutcome, SessionId, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
-use clawhook_store::{AfterRun, Claim, FinishRun, NewDelivery, NewReplay, NewRun, Store};
+use clawhook_store::{
+    AfterRun, Claim, FinishRun, NewDelivery, NewReplay, NewRun, PlannedRun, RunStart, Store,
+};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,9 +68,11 @@ impl Life {
             let claim = Claim {
                 job_id: job.id.clone(),
                 due_at: t(ms),
+                open: OpenRuns::default(),
                 passed: Vec::new(),
-                run: Some(run.clone()),
+                runs: vec![PlannedRun { run: run.clone(), start: RunStart::Now }],
                 next_run_at: Some(t(ms + 1)),
+                disables: None,
             };
             self.store.claim(vec![claim], t(ms)).await.expect("the claim is answered");
             let outcome = RunOutcome::ok("done");
@@ -86,6 +90,10 @@ impl Life {
                 deliveries: vec![NewDelivery { id, plan }],
                 transcript: Vec::new(),
                 after: AfterRun::Keep,
+                trigger: run.trigger,
+                passed: None,
+                failure: Arc::default(),
+                retry: (RunId::new(t(ms)), SessionId::random()),
             };
             self.store.finish_run(finish).await.expect("the run is stored");
             self.store.cancel_delivery(id, t(ms)).await.expect("the delivery is cancelled");

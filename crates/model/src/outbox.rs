@@ -216,7 +216,8 @@ mod tests {
 
     fn webhook() -> DeliverySettings {
         let url = "https://example.com/hook".parse().unwrap();
-        DeliverySettings { mode: DeliveryMode::Webhook(vec![WebhookTarget::Url(url)]), best_effort: false }
+        let mode = DeliveryMode::Webhook(vec![WebhookTarget::Url(url)]);
+        DeliverySettings { mode, ..DeliverySettings::default() }
     }
 
     fn begin(outcome: &RunOutcome) -> DeliveryBegin {

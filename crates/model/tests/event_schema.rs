@@ -40,6 +40,8 @@ impl Validator {
 struct Facts {
     job: Value,
     trigger: Trigger,
+    attempt: u32,
+    late: bool,
     outcome: RunOutcome,
 }
 
@@ -66,6 +68,8 @@ impl Facts {
             ended_at: NOW.plus_millis(17),
             session_id: SessionId::random(),
             session_key: "agent:main:cron:daily",
+            attempt: self.attempt,
+            late: self.late,
             outcome: &self.outcome,
         };
         serde_json::from_slice(&facts.to_bytes()).unwrap()
@@ -79,7 +83,11 @@ fn jobs() -> Vec<Value> {
             "name": "all", "displayName": "All", "description": "Everything", "agentId": "sales", "enabled": false,
             "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "America/New_York", "staggerMs": 5000, "dst": "once" },
             "payload": { "kind": "agentTurn", "message": "hi", "model": "local/tiny", "timeoutSeconds": 1.5 },
-            "delivery": { "mode": "webhook", "to": "https://example.com/?token=s3cret", "bestEffort": true },
+            "misfire": { "policy": "each", "max": 5, "maxLatenessSeconds": 1.5 },
+            "overlap": { "policy": "bufferAll", "max": 20 },
+            "delivery": {
+                "mode": "webhook", "to": "https://example.com/?token=s3cret", "bestEffort": true, "lateResults": true,
+            },
         }),
         json!({
             "schedule": { "kind": "at", "at": "2026-03-01" }, "deleteAfterRun": true,
@@ -137,22 +145,26 @@ fn outcomes() -> Vec<RunOutcome> {
     vec![whole, silent, skipped, explained, failed]
 }
 
-/// An event for every job, trigger and outcome.
+/// An event for every job, trigger and outcome, and one of each job that came late.
 fn events() -> Vec<Value> {
     let mut events = Vec::new();
     for job in jobs() {
-        for trigger in [Trigger::Schedule, Trigger::CatchUp, Trigger::Manual] {
+        for trigger in Trigger::ALL {
             for outcome in outcomes() {
-                events.push(Facts { job: job.clone(), trigger, outcome }.event());
+                let attempt = if trigger == Trigger::Retry { 2 } else { 1 };
+                events.push(Facts { job: job.clone(), trigger, attempt, late: false, outcome }.event());
             }
         }
+        let outcome = RunOutcome::ok("at last");
+        events.push(Facts { job, trigger: Trigger::Schedule, attempt: 1, late: true, outcome }.event());
     }
     events
 }
 
 /// An event with every part that is optional, and none that excludes another.
 fn full_event() -> Value {
-    Facts { job: jobs()[1].clone(), trigger: Trigger::Schedule, outcome: outcomes()[0].clone() }.event()
+    let (job, outcome) = (jobs()[1].clone(), outcomes()[0].clone());
+    Facts { job, trigger: Trigger::Retry, attempt: 2, late: true, outcome }.event()
 }
 
 #[test]
@@ -271,8 +283,7 @@ fn the_schema_names_its_version_and_every_word_of_the_code() {
     let words = |name: &str, list: &str| schema["properties"][name][list].clone();
     let statuses = [RunStatus::Ok, RunStatus::Error, RunStatus::Skipped];
     assert_eq!(words("status", "enum"), json!(statuses));
-    let triggers = [Trigger::Schedule, Trigger::CatchUp, Trigger::Manual];
-    assert_eq!(words("trigger", "enum"), json!(triggers));
+    assert_eq!(words("trigger", "enum"), json!(Trigger::ALL));
     let reasons = words("errorReason", "examples");
     for reason in reasons.as_array().unwrap() {
         serde_json::from_value::<ErrorReason>(reason.clone()).unwrap();

@@ -18,7 +18,7 @@ pub(crate) enum StoreCopyError {
 }
 
 /// What must hold after every commit, and so after every death: each promise with the rows that break it.
-const NEVER_HALF_DONE: [(&str, &str); 17] = [
+const NEVER_HALF_DONE: [(&str, &str); 19] = [
     (
         "a finished run has exactly one event",
         "SELECT count(*) FROM runs r LEFT JOIN (SELECT run_id, count(*) n FROM events GROUP BY run_id) e \
@@ -39,8 +39,9 @@ const NEVER_HALF_DONE: [(&str, &str); 17] = [
          (SELECT 1 FROM runs r WHERE r.id = o.run_id AND r.job_id = o.job_id AND r.scheduled_at = o.due_at)",
     ),
     (
-        "an occurrence that did not run has no run and a reason",
-        "SELECT count(*) FROM occurrences WHERE outcome <> 'ran' AND (run_id IS NOT NULL OR reason IS NULL)",
+        "an occurrence that did not run has a reason, and no run but one that was not executed",
+        "SELECT count(*) FROM occurrences o WHERE o.outcome <> 'ran' AND (o.reason IS NULL OR o.run_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = o.run_id AND r.status = 'skipped'))",
     ),
     (
         "a run belongs to one occurrence at most",
@@ -48,8 +49,8 @@ const NEVER_HALF_DONE: [(&str, &str); 17] = [
     ),
     (
         "a run that was not asked for by hand has its occurrence",
-        "SELECT count(*) FROM runs WHERE trigger <> 'manual' \
-         AND id NOT IN (SELECT run_id FROM occurrences WHERE run_id IS NOT NULL)",
+        "SELECT count(*) FROM runs r WHERE r.trigger <> 'manual' AND NOT EXISTS \
+         (SELECT 1 FROM occurrences o WHERE o.job_id = r.job_id AND o.due_at = r.scheduled_at)",
     ),
     (
         "the instant that a job waits for lies after all that have their record",
@@ -57,14 +58,26 @@ const NEVER_HALF_DONE: [(&str, &str); 17] = [
          AND next_run_at <= (SELECT max(due_at) FROM occurrences o WHERE o.job_id = j.id)",
     ),
     (
-        "a run that is not over keeps its job from a second one",
+        "a run that is not over has its job",
         "SELECT count(*) FROM runs r WHERE r.state <> 'finished' \
-         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id AND j.active_run = r.id)",
+         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id)",
     ),
     (
-        "a job is kept only by a run that is not over",
-        "SELECT count(*) FROM jobs j WHERE active_run IS NOT NULL \
-         AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = j.active_run AND r.state <> 'finished')",
+        "a job counts its runs that are not over, no more and no less",
+        "SELECT count(*) FROM jobs j \
+         WHERE j.running <> (SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'running') \
+         OR j.waiting <> (SELECT count(*) FROM runs r WHERE r.job_id = j.id AND r.state = 'queued')",
+    ),
+    (
+        "of the runs of a job that does not let them overlap one is under way at most",
+        "SELECT count(*) FROM jobs WHERE running > 1 \
+         AND coalesce(definition ->> '$.overlap.policy', 'skip') <> 'allowAll'",
+    ),
+    (
+        "a run that waits for another has one to wait for",
+        "SELECT count(*) FROM runs r WHERE r.state = 'queued' AND r.ready_at IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM runs o WHERE o.job_id = r.job_id \
+         AND (o.state = 'running' OR o.state = 'queued' AND o.ready_at IS NOT NULL))",
     ),
     (
         "each attempt that is over has its record",

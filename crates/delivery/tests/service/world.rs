@@ -13,12 +13,13 @@ use clawhook_delivery::{
 };
 use clawhook_model::{
     DeliveryId, DeliveryState, Destination, DestinationDefinition, DestinationId, EventId, Halt, HaltReason,
-    Job, JobDefinition, JobState, RetryRules, RunId, RunOutcome, SecretSource, SessionId, Standing, Trigger,
-    UnixMs, plan_deliveries,
+    Job, JobDefinition, JobState, OpenRuns, RetryRules, RunId, RunOutcome, SecretSource, SessionId, Standing,
+    Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Decider, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun, Store,
+    AfterRun, Claim, Decider, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun,
+    PlannedRun, RunStart, Store,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -194,8 +195,15 @@ impl World {
         let due_at = job.state.next_run_at.expect("it is due");
         let next_run_at = Some(due_at.plus_millis(1));
         let run = NewRun::of(job, RunId::new(now), Trigger::Schedule, Some(due_at), SessionId::random());
-        let claim =
-            Claim { job_id: job.id.clone(), due_at, passed: Vec::new(), run: Some(run.clone()), next_run_at };
+        let claim = Claim {
+            job_id: job.id.clone(),
+            due_at,
+            open: OpenRuns::default(),
+            passed: Vec::new(),
+            runs: vec![PlannedRun { run: run.clone(), start: RunStart::Now }],
+            next_run_at,
+            disables: None,
+        };
         self.store.claim(vec![claim], now).await.expect("the claim is stored");
         job.state.next_run_at = next_run_at;
         let outcome = RunOutcome::ok("done");
@@ -213,6 +221,10 @@ impl World {
             deliveries: vec![NewDelivery { id, plan }],
             transcript: Vec::new(),
             after: AfterRun::Keep,
+            trigger: run.trigger,
+            passed: None,
+            failure: Arc::default(),
+            retry: (RunId::new(now), SessionId::random()),
         };
         self.store.finish_run(finish).await.expect("the run is stored");
         (id, event_id)

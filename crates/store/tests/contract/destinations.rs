@@ -210,7 +210,7 @@ async fn an_empty_success_is_sent_where_the_destination_asks_for_it() {
     let job =
         world.add_with("silent", json!({ "delivery": { "mode": "webhook", "targets": targets } })).await;
     let (claimed, run) = world.claim(&job, t(1000), None).await;
-    assert_eq!(claimed, Claimed::Won);
+    assert_eq!(claimed, Claimed::Won(vec![run.id]));
     world.store.finish_run(finish(&job, &run, RunOutcome::ok("NO_REPLY"), t(1000))).await.unwrap();
     let record = world.store.run(run.id).await.unwrap().unwrap();
     let states: Vec<DeliveryState> = record.deliveries.iter().map(|delivery| delivery.state).collect();

@@ -27,9 +27,9 @@ async fn an_edit_from_an_old_reading_is_refused() {
     let job = world.add("edited").await;
     let first = job.definition.patched(json!({ "description": "first" }), t(0)).unwrap();
     let second = job.definition.patched(json!({ "description": "second" }), t(0)).unwrap();
-    let update = |after| world.store.update_job(&job.id, &job.definition, after, NextRun::Keep, t(5));
-    assert!(matches!(update(first.clone()).await.unwrap(), JobUpdated::Done(job) if job.definition == first));
-    assert!(matches!(update(second).await.unwrap(), JobUpdated::Changed));
+    let update = |after| world.edit(&job, after, NextRun::Keep, t(5));
+    assert!(matches!(update(first.clone()).await, JobUpdated::Done(job) if job.definition == first));
+    assert!(matches!(update(second).await, JobUpdated::Changed));
     assert_eq!(world.store.job(&job.id).await.unwrap().unwrap().definition, first);
 }
 
@@ -39,8 +39,8 @@ async fn an_edit_that_keeps_the_schedule_never_moves_the_next_instant_back() {
     let read = world.add("renamed").await;
     world.run(&read, t(1000)).await;
     let after = read.definition.patched(json!({ "name": "another" }), t(0)).unwrap();
-    world.store.update_job(&read.id, &read.definition, after, NextRun::Keep, t(1500)).await.unwrap();
-    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(2000)));
+    world.edit(&read, after, NextRun::Keep, t(1500)).await;
+    assert_eq!(world.due_at().await, Some(t(2000)));
 }
 
 #[tokio::test]
@@ -72,9 +72,9 @@ async fn a_job_that_is_disabled_is_not_due() {
     let world = World::new();
     let job = world.add("off").await;
     let after = job.definition.patched(json!({ "enabled": false }), t(0)).unwrap();
-    world.store.update_job(&job.id, &job.definition, after, NextRun::Set(None), t(5)).await.unwrap();
+    world.edit(&job, after, NextRun::Set(None), t(5)).await;
     assert!(world.store.due_jobs(LANE, t(60_000), 10).await.unwrap().is_empty());
-    assert_eq!(world.store.next_due(LANE).await.unwrap(), None);
+    assert_eq!(world.due_at().await, None);
 }
 
 #[tokio::test]

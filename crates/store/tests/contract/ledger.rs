@@ -1,8 +1,8 @@
 //! Occurrences and runs: one record each, one claim each, and nothing without its commit.
 
 use clawhook_model::{
-    CompletionStatus, DeliveryStatus, ErrorReason, Lane, Role, RunId, RunOutcome, RunStatus, SessionId,
-    SuppressionReason, TranscriptEntry,
+    CompletionStatus, DeliveryStatus, ErrorReason, Lane, Overlap, Role, RunId, RunOutcome, RunStatus,
+    SessionId, SuppressionReason, TranscriptEntry,
 };
 use clawhook_store::{
     AfterRun, Claimed, NextRun, OccurrenceOutcome, RunFilter, RunFinished, RunStarted, StartRun,
@@ -12,7 +12,13 @@ use serde_json::json;
 use crate::world::{LANE, World, claim, finish, t};
 
 fn by_hand(job: &clawhook_model::Job, held: Vec<Lane>) -> StartRun {
-    StartRun { job_id: job.id.clone(), run_id: RunId::new(t(0)), session_id: SessionId::random(), held }
+    StartRun {
+        job_id: job.id.clone(),
+        run_id: RunId::new(t(0)),
+        session_id: SessionId::random(),
+        held,
+        overlap: Overlap::Skip,
+    }
 }
 
 #[tokio::test]
@@ -22,9 +28,9 @@ async fn i01_the_next_instant_moves_only_with_the_record_of_the_last() {
     let missed = OccurrenceOutcome::Missed("why".to_owned());
     let mut first = claim(&job.id, t(1000), None, Some(t(4000)));
     first.passed = vec![(t(1000), missed.clone()), (t(2000), missed.clone()), (t(3000), missed.clone())];
-    assert_eq!(world.store.claim(vec![first], t(3500)).await.unwrap(), [Claimed::Won]);
+    assert_eq!(world.store.claim(vec![first], t(3500)).await.unwrap(), [Claimed::Won(Vec::new())]);
     let world = world.reopen();
-    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(4000)));
+    assert_eq!(world.due_at().await, Some(t(4000)));
     let recorded: Vec<_> = world.ledger(&job.id).await.into_iter().map(|(due, _)| due).collect();
     assert_eq!(recorded, [t(1000), t(2000), t(3000)]);
 }
@@ -35,7 +41,7 @@ async fn i02_an_instant_is_claimed_once() {
     let job = world.add("once").await;
     let (first, run) = world.claim(&job, t(1000), Some(t(2000))).await;
     let (second, _) = world.claim(&job, t(1000), Some(t(2000))).await;
-    assert_eq!((first, second), (Claimed::Won, Claimed::Lost));
+    assert_eq!((first, second), (Claimed::Won(vec![run.id]), Claimed::Lost));
     assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
 }
 
@@ -46,11 +52,11 @@ async fn i02_an_instant_that_comes_again_because_the_clock_was_set_back_is_not_r
     let run = world.run(&job, t(1000)).await;
     let after = job.definition.patched(json!({ "description": "x" }), t(0)).unwrap();
     let back = NextRun::Set(Some(t(1000)));
-    world.store.update_job(&job.id, &job.definition, after, back, t(900)).await.unwrap();
+    world.edit(&job, after, back, t(900)).await;
     let (claimed, _) = world.claim(&job, t(1000), Some(t(2000))).await;
-    assert_eq!(claimed, Claimed::AlreadyRecorded);
+    assert_eq!(claimed, Claimed::Won(Vec::new()));
     assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
-    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(2000)));
+    assert_eq!(world.due_at().await, Some(t(2000)));
     assert_eq!(world.store.counts(t(1000)).await.unwrap().runs_running, 0);
 }
 
@@ -153,7 +159,7 @@ async fn a_run_by_hand_leaves_the_schedule_where_it_is() {
     let RunStarted::Begun(run, begun) = started else { panic!("it holds a slot") };
     assert_eq!(begun.state.next_run_at, Some(t(1000)));
     world.store.finish_run(finish(&job, &run, RunOutcome::ok("x"), t(600))).await.unwrap();
-    assert_eq!(world.store.next_due(LANE).await.unwrap(), Some(t(1000)));
+    assert_eq!(world.due_at().await, Some(t(1000)));
     assert!(world.ledger(&job.id).await.is_empty());
 }
 

@@ -158,7 +158,7 @@ async fn what_was_not_to_be_sent_or_has_nowhere_to_go_is_not_sent_again() {
     let refused = |why| DeliveryReplayed::Refused(why);
     let job = world.add("silent").await;
     let (claimed, run) = world.claim(&job, t(1000), None).await;
-    assert_eq!(claimed, Claimed::Won);
+    assert_eq!(claimed, Claimed::Won(vec![run.id]));
     world.store.finish_run(finish(&job, &run, RunOutcome::ok("NO_REPLY"), t(1000))).await.unwrap();
     let silent = all(&world).await.remove(0);
     let elsewhere = Some(url("https://example.com/other"));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::destinations::{define, definition};
 use crate::outbox::settle_as;
-use crate::world::{World, finish, t};
+use crate::world::{World, claim, finish, t};
 
 async fn subscribe(world: &World, name: &str, events: Value) {
     define(world, name, json!({ "subscriptions": [{ "events": events }] })).await;
@@ -32,7 +32,7 @@ async fn changes_of_a_job_are_told() {
     subscribe(&world, "audit", json!(["job.added", "job.updated", "job.removed"])).await;
     let job = world.add_with("seen", json!({ "delivery": { "mode": "none" } })).await;
     let renamed = job.definition.patched(json!({ "name": "other" }), t(1)).unwrap();
-    world.store.update_job(&job.id, &job.definition, renamed, NextRun::Keep, t(2)).await.unwrap();
+    world.edit(&job, renamed, NextRun::Keep, t(2)).await;
     world.store.remove_job(&job.id, t(3)).await.unwrap();
     world.store.remove_job(&job.id, t(4)).await.unwrap();
     assert_eq!(told(&world, t(5)).await, ["job.added", "job.updated", "job.removed"]);
@@ -47,8 +47,8 @@ async fn instants_that_pass_without_a_run_are_told() {
         (t(1000), OccurrenceOutcome::Missed("the gateway was not running".to_owned())),
         (t(2000), OccurrenceOutcome::Skipped("the run before was under way".to_owned())),
     ];
-    let claim = Claim { job_id: job.id, due_at: t(1000), passed, run: None, next_run_at: Some(t(3000)) };
-    assert_eq!(world.store.claim(vec![claim], t(2500)).await.unwrap(), [Claimed::Won]);
+    let claim = Claim { passed, ..claim(&job.id, t(1000), None, Some(t(3000))) };
+    assert_eq!(world.store.claim(vec![claim], t(2500)).await.unwrap(), [Claimed::Won(Vec::new())]);
     let mut kinds = told(&world, t(2500)).await;
     kinds.sort();
     assert_eq!(kinds, ["run.missed", "run.skipped"]);

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, EventId, Job, JobDefinition, JobId, JobState, Lane, RunId, RunOutcome, SessionId, Trigger,
-    UnixMs, plan_deliveries,
+    DeliveryId, EventId, FailureRules, Job, JobDefinition, JobId, JobState, Lane, OpenRuns, RunId,
+    RunOutcome, SessionId, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, FinishRun, LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, NewDelivery,
-    NewRun, OccurrenceOutcome, QueueNews, RunFinished, Store, StoreError,
+    AfterRun, Claim, Claimed, FinishRun, JobEdit, JobUpdated, LeaseBatch, LeaseRequest, LeaseShare,
+    LeasedDelivery, NewDelivery, NewRun, NextRun, OccurrenceFilter, OccurrenceOutcome, PlannedRun, QueueNews,
+    RunFinished, RunStart, Store, StoreError,
 };
 use serde_json::{Value, json};
 
@@ -59,18 +60,30 @@ impl World {
         job
     }
 
+    /// Edits the job as it was read.
+    pub(crate) async fn edit(
+        &self,
+        read: &Job,
+        after: JobDefinition,
+        next_run: NextRun,
+        now: UnixMs,
+    ) -> JobUpdated {
+        let edit = JobEdit { before: read.definition.clone(), after, next_run, forgives: false };
+        self.store.update_job(&read.id, edit, now).await.expect("the edit is answered")
+    }
+
     /// Claims the job's occurrence at `due`, and waits for `next`.
     pub(crate) async fn claim(&self, job: &Job, due: UnixMs, next: Option<UnixMs>) -> (Claimed, NewRun) {
         let run = NewRun::of(job, RunId::new(due), Trigger::Schedule, Some(due), SessionId::random());
         let claim = claim(&job.id, due, Some(run.clone()), next);
         let results = self.store.claim(vec![claim], due).await.expect("the claim is answered");
-        (results[0], run)
+        (results[0].clone(), run)
     }
 
     /// Claims and finishes the job's occurrence at `due`.
     pub(crate) async fn run(&self, job: &Job, due: UnixMs) -> NewRun {
         let (claimed, run) = self.claim(job, due, Some(due.plus_millis(1000))).await;
-        assert_eq!(claimed, Claimed::Won);
+        assert_eq!(claimed, Claimed::Won(vec![run.id]));
         let finished = self.store.finish_run(finish(job, &run, RunOutcome::ok("done"), due)).await;
         assert_eq!(finished.expect("the run is stored"), RunFinished::Done);
         run
@@ -93,6 +106,11 @@ impl World {
         self.store.lease_deliveries(LeaseRequest { now, shares }).await.expect("the lease is answered")
     }
 
+    /// When the earliest job is due.
+    pub(crate) async fn due_at(&self) -> Option<UnixMs> {
+        self.store.next_wake(LANE).await.expect("the wake is told").due_at
+    }
+
     /// When the earliest delivery of all is due.
     pub(crate) async fn next_due(&self, now: UnixMs) -> Option<UnixMs> {
         let open = self.store.open_queues(now).await.expect("the queues are told");
@@ -100,7 +118,8 @@ impl World {
     }
 
     pub(crate) async fn ledger(&self, job: &JobId) -> Vec<(UnixMs, OccurrenceOutcome)> {
-        let mut ledger = self.store.occurrences(job, 10_000).await.expect("the ledger");
+        let mut ledger =
+            self.store.occurrences(OccurrenceFilter::newest(job, 10_000)).await.expect("the ledger");
         ledger.reverse();
         ledger.into_iter().map(|occurrence| (occurrence.due_at, occurrence.outcome)).collect()
     }
@@ -132,7 +151,16 @@ pub(crate) fn job(id: &str, change: &Value) -> Job {
 }
 
 pub(crate) fn claim(job: &JobId, due_at: UnixMs, run: Option<NewRun>, next_run_at: Option<UnixMs>) -> Claim {
-    Claim { job_id: job.clone(), due_at, passed: Vec::new(), run, next_run_at }
+    let now = |run| PlannedRun { run, start: RunStart::Now };
+    Claim {
+        job_id: job.clone(),
+        due_at,
+        open: OpenRuns::default(),
+        passed: Vec::new(),
+        runs: run.map(now).into_iter().collect(),
+        next_run_at,
+        disables: None,
+    }
 }
 
 pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) -> FinishRun {
@@ -152,6 +180,10 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
         deliveries,
         transcript: Vec::new(),
         after: AfterRun::Keep,
+        trigger: run.trigger,
+        passed: None,
+        failure: Arc::new(FailureRules::default()),
+        retry: (RunId::new(now), SessionId::random()),
     }
 }
 
