@@ -37,8 +37,10 @@ use std::time::Duration;
 
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
-use clawhook_model::{FailureRules, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs};
-use clawhook_store::{RunStarted, StartRun, Store, StoreError};
+use clawhook_model::{
+    FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs,
+};
+use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +51,7 @@ pub use replayer::Replayer;
 
 use crate::control::UnderWay;
 use crate::runner::Begun;
-use crate::slots::Slots;
+use crate::slots::{LANES, Slots};
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -102,6 +104,27 @@ pub enum RunNow {
     Accepted(RunId),
     /// The job has this run queued or under way.
     AlreadyRunning(RunId),
+    /// There is no such job.
+    NotFound,
+    /// The gateway is shutting down.
+    Stopping,
+}
+
+/// What came of asking for instants of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackfillNow {
+    /// It is durable, or would be.
+    Done {
+        /// The instants that are queued.
+        queued: Vec<UnixMs>,
+        /// The instants that were run before, and are not run again.
+        already_ran: Vec<UnixMs>,
+    },
+    /// More runs of the job would wait than may; nothing was done.
+    TooMany {
+        /// How many are not over already.
+        open: u32,
+    },
     /// There is no such job.
     NotFound,
     /// The gateway is shutting down.
@@ -207,6 +230,49 @@ impl EngineHandle {
             RunStarted::AlreadyRunning(active) => Ok(RunNow::AlreadyRunning(active)),
             RunStarted::NotFound => Ok(RunNow::NotFound),
         }
+    }
+
+    /// Runs instants of the past after all, but for those that were run; with `dry_run` it is only told what would be
+    /// done. They wait their turn by the job's overlap policy.
+    pub async fn backfill(
+        &self,
+        job: &JobId,
+        instants: &[UnixMs],
+        dry_run: bool,
+    ) -> Result<BackfillNow, StoreError> {
+        let core = &self.core;
+        if core.stopping.load(Ordering::SeqCst) {
+            return Ok(BackfillNow::Stopping);
+        }
+        let now = core.clock.now();
+        let with_ids = |instant: &UnixMs| (*instant, RunId::new(now), SessionId::random());
+        let backfill = Backfill {
+            job_id: job.clone(),
+            instants: instants.iter().map(with_ids).collect(),
+            overlap: core.options.overlap,
+            dry_run,
+        };
+        Ok(match core.store.backfill(backfill, now).await? {
+            Backfilled::Done { queued, already_ran } => {
+                if !dry_run && !queued.is_empty() {
+                    LANES.into_iter().for_each(|lane| core.slots.note_queue(lane, true));
+                    core.slots.nudge();
+                }
+                BackfillNow::Done { queued, already_ran }
+            }
+            Backfilled::TooMany { open } => BackfillNow::TooMany { open },
+            Backfilled::NotFound => BackfillNow::NotFound,
+        })
+    }
+
+    /// What becomes of a job's instants at which nobody was there: what it says, over what the gateway says.
+    pub fn misfire_of(&self, job: &JobDefinition) -> Misfire {
+        job.misfire.over(self.core.options.misfire)
+    }
+
+    /// What becomes of a job's instants while a run of it is not over: what it says, or else the gateway.
+    pub fn overlap_of(&self, job: &JobDefinition) -> Overlap {
+        job.overlap.unwrap_or(self.core.options.overlap)
     }
 
     /// How many slots there are for runs.

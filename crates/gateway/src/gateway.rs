@@ -162,7 +162,10 @@ impl Gateway {
             max_concurrent_runs: config.cron.max_concurrent_runs,
             run_jobs_on_schedule: config.cron.enabled,
             shutdown_grace: config.cron.shutdown_grace,
-            ..EngineOptions::default()
+            misfire: config.cron.misfire,
+            overlap: config.cron.overlap,
+            catch_up: config.cron.catch_up,
+            failure: config.cron.failure.clone(),
         };
         let (engine, handle) = Engine::new(
             Arc::clone(&store),

@@ -79,7 +79,7 @@ impl DefinitionError {
                 Some("give the URL that the event is to be posted to".to_owned())
             }
             Self::Missing { field } | Self::Type { field, .. } | Self::Invalid { field, .. } => {
-                schedule_hint(field).map(str::to_owned)
+                hint_by_field(field).map(str::to_owned)
             }
             _ => None,
         }
@@ -90,8 +90,8 @@ impl DefinitionError {
     }
 }
 
-/// How the values of a schedule are written.
-fn schedule_hint(field: &str) -> Option<&'static str> {
+/// How the values of a field are written.
+fn hint_by_field(field: &str) -> Option<&'static str> {
     match field {
         "schedule.at" => Some(
             "write an instant such as `2027-02-18T14:00:00Z` or `2027-02-18T15:00:00+01:00`, or milliseconds since \
@@ -106,6 +106,15 @@ fn schedule_hint(field: &str) -> Option<&'static str> {
         "schedule.staggerMs" => Some("give a whole number of milliseconds; 0 is exact"),
         "schedule.expr" => Some("give a cron expression such as `0 9 * * 1-5`"),
         "schedule.dst" => Some("`openclaw` is the default; docs/schedules.md shows what each of them does"),
+        "misfire.policy" | "misfire.max" | "misfire.maxLatenessSeconds" => {
+            Some("write `\"once\"`, or `{\"policy\": \"each\", \"max\": 10, \"maxLatenessSeconds\": 3600}`")
+        }
+        "overlap.policy" | "overlap.max" => {
+            Some("write `\"bufferOne\"`, or `{\"policy\": \"bufferAll\", \"max\": 20}`")
+        }
+        "from" | "to" => {
+            Some("give both ends, such as `2027-02-18T14:00:00Z`, or milliseconds since the epoch")
+        }
         "schedule.kind" => Some("use `at` for once, `every` for an interval, `cron` for times of day"),
         _ => None,
     }

@@ -5,6 +5,7 @@
 
 mod at;
 mod attempt;
+mod backfill;
 mod completion;
 mod dead_cause;
 mod definition;
@@ -37,6 +38,7 @@ mod webhook_url;
 
 pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
+pub use backfill::BackfillRequest;
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use dead_cause::DeadCause;
 pub use definition_error::DefinitionError;

@@ -34,6 +34,7 @@ impl JobDefinition {
                 "schedule" => self.keep_cron_choices(value),
                 "payload" => merge_payload(old, value),
                 "delivery" => self.merge_delivery(old, value),
+                "misfire" | "overlap" => merge_policy(old, value),
                 _ => value,
             };
             merged.insert(key, new);
@@ -84,6 +85,16 @@ impl JobDefinition {
         merged.append(&mut new);
         Value::Object(merged)
     }
+}
+
+/// An object merges field by field, and a maximum goes with the policy it belongs to; a mere name stands for itself.
+fn merge_policy(old: Option<Value>, new: Value) -> Value {
+    let (Some(Value::Object(mut merged)), Value::Object(mut new)) = (old, new.clone()) else { return new };
+    if new.contains_key("policy") {
+        merged.remove("max");
+    }
+    merged.append(&mut new);
+    Value::Object(merged)
 }
 
 /// The same kind merges field by field; another kind must be complete. A variable that is written back masked keeps

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawhook_delivery::Proxy;
-use clawhook_model::SecretSource;
+use clawhook_engine::CatchUpPace;
+use clawhook_model::{FailureRules, MisfirePolicy, Overlap, SecretSource, TransientClass};
 
 use super::destinations::Declarations;
-use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, Setting, TokenAuth};
+use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, MisfireName, Setting, TokenAuth};
 use super::{ModelRef, ProviderApi};
 
 /// The definition of one key, which has a default of kind `D`.
@@ -157,7 +158,7 @@ pub(super) static CRON_WEBHOOK_TOKEN: Key<SecretSource, Absent> = Key {
 
 pub(super) static CRON_ALLOWED_HOSTNAMES: Key<Vec<HostName>, Default<Vec<HostName>>> = Key {
     path: "cron.webhookSsrfPolicy.allowedHostnames",
-    form: ListOf { most: 1000, each: () },
+    form: ListOf { least: 0, most: 1000, each: () },
     default: Vec::new,
     meaning: "Hosts that webhooks may reach although they are private, internal or on this machine.",
 };
@@ -169,9 +170,90 @@ pub(super) static CRON_SHUTDOWN_GRACE: Key<Duration, Default<Duration>> = Key {
     meaning: "How long runs may go on after the gateway was told to stop; then they are interrupted.",
 };
 
+pub(super) static CRON_SKIP_MISSED_JOBS: Key<bool, Default<bool>> = Key {
+    path: "cron.skipMissedJobs",
+    form: (),
+    default: || false,
+    meaning: "OpenClaw's name for `cron.misfire.policy: \"skip\"`.",
+};
+
+pub(super) static CRON_MISFIRE_POLICY: Key<MisfireName, Default<MisfireName>> = Key {
+    path: "cron.misfire.policy",
+    form: (),
+    default: || MisfireName::Once,
+    meaning: "Which of the instants are run at which nobody was there, where a job does not say: none, the last one, or \
+              each.",
+};
+
+pub(super) static CRON_MISFIRE_MAX: Key<u32, Default<u32>> = Key {
+    path: "cron.misfire.max",
+    form: 1..=MisfirePolicy::MOST_EACH,
+    default: || MisfirePolicy::EACH,
+    meaning: "How many of them are run at most with the policy `each`: the last ones.",
+};
+
+pub(super) static CRON_MISFIRE_MAX_LATENESS: Key<Duration, Absent> = Key {
+    path: "cron.misfire.maxLateness",
+    form: Bounds { least: Duration::ZERO, most: DAY.saturating_mul(365) },
+    default: Absent("none"),
+    meaning: "How late an instant may be begun at most, where a job does not say; one that is later is missed.",
+};
+
+pub(super) static CRON_OVERLAP: Key<Overlap, Default<Overlap>> = Key {
+    path: "cron.overlap",
+    form: (),
+    default: Overlap::default,
+    meaning: "What becomes of an instant while a run of the job is not over, where a job does not say.",
+};
+
+pub(super) static CRON_CATCH_UP_AT_ONCE: Key<u32, Default<u32>> = Key {
+    path: "cron.catchUp.atOnce",
+    form: 1..=1000,
+    default: || CatchUpPace::default().at_once,
+    meaning: "How many runs begin at once after an absence, of those that were missed.",
+};
+
+pub(super) static CRON_CATCH_UP_EVERY: Key<Duration, Default<Duration>> = Key {
+    path: "cron.catchUp.every",
+    form: Bounds { least: Duration::ZERO, most: HOUR },
+    default: || CatchUpPace::default().every,
+    meaning: "How long after one another the others begin.",
+};
+
+pub(super) static CRON_FAILURES_DISABLE_AFTER: Key<u32, Default<u32>> = Key {
+    path: "cron.failures.disableAfter",
+    form: 1..=1000,
+    default: || FailureRules::default().disable_after,
+    meaning: "After how many failures in a row a job that recurs is switched off.",
+};
+
+pub(super) static CRON_RETRY_MAX_ATTEMPTS: Key<u32, Default<u32>> = Key {
+    path: "cron.retry.maxAttempts",
+    form: 0..=10,
+    default: || FailureRules::default().most_retries,
+    meaning: "How often an occurrence is tried again after an error that may pass.",
+};
+
+pub(super) static CRON_RETRY_BACKOFF_MS: Key<Vec<u32>, Default<Vec<u32>>> = Key {
+    path: "cron.retry.backoffMs",
+    form: ListOf { least: 1, most: 10, each: 0..=86_400_000 },
+    default: || {
+        let waits = FailureRules::default().retry_after;
+        waits.iter().map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)).collect()
+    },
+    meaning: "How long to wait before each of these tries, in milliseconds; the last one holds for all that follow.",
+};
+
+pub(super) static CRON_RETRY_RETRY_ON: Key<Vec<TransientClass>, Default<Vec<TransientClass>>> = Key {
+    path: "cron.retry.retryOn",
+    form: ListOf { least: 0, most: 5, each: () },
+    default: || FailureRules::default().retry_on,
+    meaning: "Which errors may pass.",
+};
+
 pub(super) static DELIVERY_RETRY_SCHEDULE: Key<Vec<Duration>, Default<Vec<Duration>>> = Key {
     path: "delivery.retrySchedule",
-    form: ListOf { most: 50, each: Bounds { least: MILLISECOND, most: DAY.saturating_mul(30) } },
+    form: ListOf { least: 0, most: 50, each: Bounds { least: MILLISECOND, most: DAY.saturating_mul(30) } },
     default: || {
         let minutes = [5, 30, 120, 300, 600, 840, 1200, 1440].map(|count| MINUTE.saturating_mul(count));
         std::iter::once(Duration::from_secs(5)).chain(minutes).collect()
@@ -257,7 +339,7 @@ pub(super) static DELIVERY_DISABLE_AFTER: Key<Duration, Default<Duration>> = Key
 
 pub(super) static DELIVERY_PORTS: Key<Vec<u16>, Default<Vec<u16>>> = Key {
     path: "delivery.ports",
-    form: ListOf { most: 100, each: 1..=65_535 },
+    form: ListOf { least: 0, most: 100, each: 1..=65_535 },
     default: Vec::new,
     meaning: "Ports that webhooks may go to beside 443 and 80. Hosts of `cron.webhookSsrfPolicy.allowedHostnames` may \
               have any.",
@@ -339,6 +421,17 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &CRON_WEBHOOK_TOKEN,
     &CRON_ALLOWED_HOSTNAMES,
     &CRON_SHUTDOWN_GRACE,
+    &CRON_SKIP_MISSED_JOBS,
+    &CRON_MISFIRE_POLICY,
+    &CRON_MISFIRE_MAX,
+    &CRON_MISFIRE_MAX_LATENESS,
+    &CRON_OVERLAP,
+    &CRON_CATCH_UP_AT_ONCE,
+    &CRON_CATCH_UP_EVERY,
+    &CRON_FAILURES_DISABLE_AFTER,
+    &CRON_RETRY_MAX_ATTEMPTS,
+    &CRON_RETRY_BACKOFF_MS,
+    &CRON_RETRY_RETRY_ON,
     &DELIVERY_RETRY_SCHEDULE,
     &DELIVERY_RETRY_WINDOW,
     &DELIVERY_CLIENT_ERROR_TRIES,

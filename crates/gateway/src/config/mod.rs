@@ -30,7 +30,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clawhook_delivery::{Guard, GuardPolicy, Proxy};
-use clawhook_model::{AgentId, DestinationDefinition, DestinationName, RetryRules, SecretText};
+use clawhook_engine::CatchUpPace;
+use clawhook_model::{
+    AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
+};
 use url::Url;
 
 pub(crate) use environment::Environment;
@@ -91,6 +94,14 @@ pub struct CronConfig {
     pub allowed_hostnames: Vec<String>,
     /// How long runs may go on after the gateway was told to stop.
     pub shutdown_grace: Duration,
+    /// What becomes of instants at which nobody was there, where a job does not say.
+    pub misfire: Misfire,
+    /// What becomes of instants while a run is not over, where a job does not say.
+    pub overlap: Overlap,
+    /// How what was missed is caught up.
+    pub catch_up: CatchUpPace,
+    /// What follows from failures.
+    pub failure: FailureRules,
 }
 
 impl CronConfig {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawhook_delivery::Proxy;
-use clawhook_model::SecretSource;
+use clawhook_model::{Overlap, SecretSource, TransientClass};
 use jsonc_parser::ast::Object;
 
 use super::block::{Block, Written};
 use super::destinations::Declarations;
 use super::keys;
 use super::problem::Findings;
-use super::setting::{BaseUrl, Bind, HostName, TokenAuth};
+use super::setting::{BaseUrl, Bind, HostName, MisfireName, TokenAuth};
 use super::{ModelRef, ProviderApi};
 
 /// A configuration as it was written.
@@ -40,6 +40,27 @@ pub(super) struct RawCron {
     pub(super) webhook_token: Option<Written<SecretSource>>,
     pub(super) allowed_hostnames: Option<Written<Vec<HostName>>>,
     pub(super) shutdown_grace: Option<Written<Duration>>,
+    pub(super) skip_missed_jobs: Option<Written<bool>>,
+    pub(super) misfire: RawMisfire,
+    pub(super) overlap: Option<Written<Overlap>>,
+    pub(super) catch_up_at_once: Option<Written<u32>>,
+    pub(super) catch_up_every: Option<Written<Duration>>,
+    pub(super) disable_after: Option<Written<u32>>,
+    pub(super) retry: RawCronRetry,
+}
+
+#[derive(Default)]
+pub(super) struct RawMisfire {
+    pub(super) policy: Option<Written<MisfireName>>,
+    pub(super) most: Option<Written<u32>>,
+    pub(super) max_lateness: Option<Written<Duration>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawCronRetry {
+    pub(super) max_attempts: Option<Written<u32>>,
+    pub(super) backoff_ms: Option<Written<Vec<u32>>>,
+    pub(super) retry_on: Option<Written<Vec<TransientClass>>>,
 }
 
 #[derive(Default)]
@@ -114,14 +135,49 @@ impl RawGateway {
 impl RawCron {
     fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
         let mut policy = block.block("webhookSsrfPolicy", findings);
+        let mut catch_up = block.block("catchUp", findings);
+        let mut failures = block.block("failures", findings);
         let raw = Self {
             enabled: block.key(&keys::CRON_ENABLED, findings),
             max_concurrent_runs: block.key(&keys::CRON_MAX_CONCURRENT_RUNS, findings),
             webhook_token: block.key(&keys::CRON_WEBHOOK_TOKEN, findings),
             allowed_hostnames: policy.key(&keys::CRON_ALLOWED_HOSTNAMES, findings),
             shutdown_grace: block.key(&keys::CRON_SHUTDOWN_GRACE, findings),
+            skip_missed_jobs: block.key(&keys::CRON_SKIP_MISSED_JOBS, findings),
+            misfire: RawMisfire::read(block.block("misfire", findings), findings),
+            overlap: block.key(&keys::CRON_OVERLAP, findings),
+            catch_up_at_once: catch_up.key(&keys::CRON_CATCH_UP_AT_ONCE, findings),
+            catch_up_every: catch_up.key(&keys::CRON_CATCH_UP_EVERY, findings),
+            disable_after: failures.key(&keys::CRON_FAILURES_DISABLE_AFTER, findings),
+            retry: RawCronRetry::read(block.block("retry", findings), findings),
         };
         policy.finish(findings);
+        catch_up.finish(findings);
+        failures.finish(findings);
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawMisfire {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let raw = Self {
+            policy: block.key(&keys::CRON_MISFIRE_POLICY, findings),
+            most: block.key(&keys::CRON_MISFIRE_MAX, findings),
+            max_lateness: block.key(&keys::CRON_MISFIRE_MAX_LATENESS, findings),
+        };
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawCronRetry {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let raw = Self {
+            max_attempts: block.key(&keys::CRON_RETRY_MAX_ATTEMPTS, findings),
+            backoff_ms: block.key(&keys::CRON_RETRY_BACKOFF_MS, findings),
+            retry_on: block.key(&keys::CRON_RETRY_RETRY_ON, findings),
+        };
         block.finish(findings);
         raw
     }

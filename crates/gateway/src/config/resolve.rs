@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clawhook_delivery::{Guard, Proxy};
+use clawhook_engine::CatchUpPace;
 use clawhook_model::{
-    AgentId, DestinationDefinition, DestinationName, RetryRules, RetrySchedule, SecretSource, SecretText,
-    format_duration,
+    AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, MisfirePolicy, RetryRules,
+    RetrySchedule, SecretSource, SecretText, format_duration,
 };
 use secrecy::ExposeSecret as _;
 
@@ -16,8 +17,10 @@ use super::destinations::{Declaration, Declarations};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
 use super::keys::{self, Key};
 use super::problem::Findings;
-use super::raw::{RawAgents, RawConfig, RawCron, RawDelivery, RawGateway, RawProvider};
-use super::setting::{A_LINE_BREAK, TokenAuth};
+use super::raw::{
+    RawAgents, RawConfig, RawCron, RawCronRetry, RawDelivery, RawGateway, RawMisfire, RawProvider,
+};
+use super::setting::{A_LINE_BREAK, MisfireName, TokenAuth};
 use super::{
     AgentConfig, AgentsConfig, Config, CronConfig, DeliveryConfig, GatewayConfig, ModelRef, ModelsConfig,
     ProviderConfig, StoreConfig,
@@ -98,7 +101,41 @@ impl Resolver<'_, '_> {
             webhook_token: self.secret(keys::CRON_WEBHOOK_TOKEN.path, raw.webhook_token),
             allowed_hostnames: hosts.into_iter().map(|host| host.0).collect(),
             shutdown_grace: keys::CRON_SHUTDOWN_GRACE.or_default(raw.shutdown_grace),
+            misfire: self.misfire(raw.misfire, raw.skip_missed_jobs),
+            overlap: keys::CRON_OVERLAP.or_default(raw.overlap),
+            catch_up: CatchUpPace {
+                at_once: keys::CRON_CATCH_UP_AT_ONCE.or_default(raw.catch_up_at_once),
+                every: keys::CRON_CATCH_UP_EVERY.or_default(raw.catch_up_every),
+            },
+            failure: failure_rules(raw.retry, raw.disable_after),
         }
+    }
+
+    /// What becomes of misfires. OpenClaw's own key must not say otherwise.
+    fn misfire(&mut self, raw: RawMisfire, skip_missed_jobs: Option<Written<bool>>) -> Misfire {
+        let skips_at = skip_missed_jobs.as_ref().map(|written| written.at);
+        let skips = keys::CRON_SKIP_MISSED_JOBS.or_default(skip_missed_jobs);
+        let says_otherwise = raw.policy.as_ref().is_some_and(|policy| policy.value != MisfireName::Skip);
+        if skips && says_otherwise {
+            let message = format!(
+                "`{}` is true, and `{}` says otherwise",
+                keys::CRON_SKIP_MISSED_JOBS.path,
+                keys::CRON_MISFIRE_POLICY.path
+            );
+            self.findings.report(skips_at, message, Some("take one of the two out".to_owned()));
+        }
+        let name = if skips { MisfireName::Skip } else { keys::CRON_MISFIRE_POLICY.or_default(raw.policy) };
+        if let Some(most) = raw.most.as_ref().filter(|_| name != MisfireName::Each) {
+            let message =
+                format!("`{}` has a place with the policy \"each\" alone", keys::CRON_MISFIRE_MAX.path);
+            self.findings.report(Some(most.at), message, None);
+        }
+        let policy = match name {
+            MisfireName::Skip => MisfirePolicy::Skip,
+            MisfireName::Once => MisfirePolicy::Once,
+            MisfireName::Each => MisfirePolicy::Each { most: keys::CRON_MISFIRE_MAX.or_default(raw.most) },
+        };
+        Misfire { policy, max_lateness: raw.max_lateness.map(|written| written.value) }
     }
 
     fn cron_is_skipped(&mut self) -> bool {
@@ -269,5 +306,15 @@ impl Resolver<'_, '_> {
         };
         self.findings.report(Some(at), format!("`{path}` {message}"), None);
         None
+    }
+}
+
+fn failure_rules(raw: RawCronRetry, disable_after: Option<Written<u32>>) -> FailureRules {
+    let waits = keys::CRON_RETRY_BACKOFF_MS.or_default(raw.backoff_ms);
+    FailureRules {
+        most_retries: keys::CRON_RETRY_MAX_ATTEMPTS.or_default(raw.max_attempts),
+        retry_after: waits.into_iter().map(|ms| Duration::from_millis(ms.into())).collect(),
+        retry_on: keys::CRON_RETRY_RETRY_ON.or_default(raw.retry_on),
+        disable_after: keys::CRON_FAILURES_DISABLE_AFTER.or_default(disable_after),
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawhook_delivery::{Proxy, ProxyError};
-use clawhook_model::{SecretSource, SecretSourceError, format_duration, parse_duration};
+use clawhook_model::{
+    Overlap, SecretSource, SecretSourceError, TransientClass, format_duration, parse_duration,
+};
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Range;
 use url::{Host, Url};
@@ -144,7 +146,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u16, usize);
+whole_numbers!(u16, u32, usize);
 
 /// The value of a number that JSON5 writes in decimal or hexadecimal.
 pub(super) fn whole(literal: &str) -> Option<u64> {
@@ -189,6 +191,7 @@ impl Setting for Duration {
 /// How many entries a list may have, and what each must be.
 #[derive(Debug)]
 pub(super) struct ListOf<F> {
+    pub(super) least: usize,
     pub(super) most: usize,
     pub(super) each: F,
 }
@@ -200,7 +203,7 @@ impl<S: Setting> Setting for Vec<S> {
 
     fn read(node: &Node<'_>, form: &Self::Form) -> Result<Self, Vec<Complaint>> {
         let list = node.as_array().ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
-        if list.elements.len() > form.most {
+        if !(form.least..=form.most).contains(&list.elements.len()) {
             let message = format!("must be {}, not {} entries", Self::expected(form), list.elements.len());
             return Err(vec![Complaint::new(list.range, message)]);
         }
@@ -216,7 +219,11 @@ impl<S: Setting> Setting for Vec<S> {
     }
 
     fn expected(form: &Self::Form) -> String {
-        format!("a list of at most {}, each {}", form.most, S::expected(&form.each))
+        let each = S::expected(&form.each);
+        match form.least {
+            0 => format!("a list of at most {}, each {each}", form.most),
+            least => format!("a list of {least} to {}, each {each}", form.most),
+        }
     }
 
     fn written(&self) -> String {
@@ -295,6 +302,96 @@ impl Setting for ProviderApi {
         match self {
             Self::OpenAiCompletions => "\"openai-completions\"".to_owned(),
         }
+    }
+}
+
+/// What becomes of instants at which nobody was there; how many are run stands apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MisfireName {
+    Skip,
+    Once,
+    Each,
+}
+
+impl Setting for MisfireName {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        match text(node) {
+            Some("skip") => Ok(Self::Skip),
+            Some("once") => Ok(Self::Once),
+            Some("each") => Ok(Self::Each),
+            _ => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "\"skip\", \"once\" or \"each\"".to_owned()
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Skip => "\"skip\"".to_owned(),
+            Self::Once => "\"once\"".to_owned(),
+            Self::Each => "\"each\"".to_owned(),
+        }
+    }
+}
+
+impl Setting for Overlap {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let Some(object) = node.as_object() else {
+            return text(node).and_then(Self::from_name).ok_or_else(|| vec![unexpected::<Self>(node, form)]);
+        };
+        let [policy, most] = members(object, ["policy", "max"])?;
+        let policy = policy.ok_or_else(|| vec![unexpected::<Self>(node, form)])?;
+        let named = text(policy)
+            .and_then(Self::from_name)
+            .ok_or_else(|| in_part(vec![unexpected::<Self>(policy, form)], ".policy"))?;
+        match (named, most) {
+            (named, None) => Ok(named),
+            (Self::BufferAll { .. }, Some(most)) => match u32::read(most, &(1..=Self::MOST_OPEN)) {
+                Ok(most) => Ok(Self::BufferAll { most }),
+                Err(wrong) => Err(in_part(wrong, ".max")),
+            },
+            (_, Some(most)) => {
+                let message = "has a place with the policy \"bufferAll\" alone".to_owned();
+                Err(vec![Complaint::new(range(most), message).in_part(".max")])
+            }
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "\"skip\", \"bufferOne\", \"bufferAll\", \"cancelOther\", \"allowAll\" or \
+         { policy: \"bufferAll\", max: 100 }"
+            .to_owned()
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::BufferAll { most } => format!("{{ policy: \"bufferAll\", max: {most} }}"),
+            other => format!("\"{}\"", other.as_str()),
+        }
+    }
+}
+
+impl Setting for TransientClass {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let class = Self::ALL.into_iter().find(|class| text(node) == Some(class.as_str()));
+        class.ok_or_else(|| vec![unexpected::<Self>(node, form)])
+    }
+
+    fn expected((): &()) -> String {
+        let names = Self::ALL.map(|class| format!("\"{}\"", class.as_str()));
+        format!("one of {}", names.join(", "))
+    }
+
+    fn written(&self) -> String {
+        format!("\"{}\"", self.as_str())
     }
 }
 

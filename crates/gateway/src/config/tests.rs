@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use clawhook_model::{AgentId, SecretText};
+use clawhook_engine::CatchUpPace;
+use clawhook_model::{AgentId, FailureRules, Misfire, MisfirePolicy, Overlap, SecretText, TransientClass};
 
 use super::{Config, ConfigError, ProviderApi, keys};
 
@@ -45,6 +46,10 @@ fn an_empty_object_gives_the_defaults() {
         assert!(config.cron.webhook_token.is_none());
         assert!(config.cron.allowed_hostnames.is_empty());
         assert_eq!(config.cron.shutdown_grace, Duration::from_secs(20));
+        assert_eq!(config.cron.misfire, Misfire::default());
+        assert_eq!(config.cron.overlap, Overlap::Skip);
+        assert_eq!(config.cron.catch_up, CatchUpPace::default());
+        assert_eq!(config.cron.failure, FailureRules::default());
         let waits: Vec<u64> = config.delivery.retry.schedule.delays().iter().map(Duration::as_secs).collect();
         assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
         assert!(config.delivery.signing_secret.is_none());
@@ -69,6 +74,9 @@ fn each_key_is_obeyed() {
         cron: {
             enabled: false, maxConcurrentRuns: 0x10, webhookToken: "hook", shutdownGrace: "1m30s",
             webhookSsrfPolicy: { allowedHostnames: ["Hooks.Internal", "127.0.0.1", "[::1]", "fd00::1"] },
+            skipMissedJobs: false, misfire: { policy: "each", max: 7, maxLateness: "6h" },
+            overlap: { policy: "bufferAll", max: 20 }, catchUp: { atOnce: 2, every: "1m" },
+            failures: { disableAfter: 4 }, retry: { maxAttempts: 0, backoffMs: [5, 1000], retryOn: ["timeout"] },
         },
         delivery: {
             retrySchedule: ["1s", "1h30m"], signingSecret: "whsec_a", timeout: "10s", connectTimeout: "2s",
@@ -95,6 +103,18 @@ fn each_key_is_obeyed() {
     assert_eq!(config.cron.max_concurrent_runs, 16);
     assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("hook"));
     assert_eq!(config.cron.shutdown_grace, Duration::from_secs(90));
+    let misfire =
+        Misfire { policy: MisfirePolicy::Each { most: 7 }, max_lateness: Some(Duration::from_hours(6)) };
+    assert_eq!(config.cron.misfire, misfire);
+    assert_eq!(config.cron.overlap, Overlap::BufferAll { most: 20 });
+    assert_eq!(config.cron.catch_up, CatchUpPace { at_once: 2, every: Duration::from_mins(1) });
+    let failure = FailureRules {
+        most_retries: 0,
+        retry_after: [5, 1000].map(Duration::from_millis).to_vec(),
+        retry_on: vec![TransientClass::Timeout],
+        disable_after: 4,
+    };
+    assert_eq!(config.cron.failure, failure);
     assert_eq!(config.cron.allowed_hostnames, ["hooks.internal", "127.0.0.1", "::1", "fd00::1"]);
     assert_eq!(config.delivery.retry.schedule.delays(), [Duration::from_secs(1), Duration::from_secs(5_400)]);
     assert_eq!(exposed(config.delivery.signing_secret.as_ref()), Some("whsec_a"));
@@ -131,6 +151,45 @@ fn defaults_give_way_to_a_smaller_limit_that_was_written() {
     let config = parse("{ delivery: { timeout: '2s', maxConcurrent: 10 } }");
     assert_eq!(config.delivery.connect_timeout, Duration::from_secs(2));
     assert_eq!(config.delivery.max_concurrent_per_destination, 10);
+}
+
+#[test]
+fn openclaws_key_for_missed_jobs_means_the_misfire_policy_skip() {
+    for text in [
+        "{ cron: { skipMissedJobs: true } }",
+        "{ cron: { skipMissedJobs: true, misfire: { policy: 'skip' } } }",
+        "{ cron: { misfire: { policy: 'skip' } } }",
+    ] {
+        assert_eq!(parse(text).cron.misfire.policy, MisfirePolicy::Skip, "{text}");
+    }
+}
+
+#[test]
+fn what_is_said_of_misfires_overlaps_and_failures_is_refused_where_it_cannot_be_meant() {
+    for (text, said) in [
+        (
+            "{ cron: { skipMissedJobs: true, misfire: { policy: 'once' } } }",
+            "`cron.skipMissedJobs` is true, and `cron.misfire.policy` says otherwise",
+        ),
+        ("{ cron: { misfire: { policy: 'never' } } }", r#"must be "skip", "once" or "each", not `"never"`"#),
+        (
+            "{ cron: { misfire: { max: 3 } } }",
+            "`cron.misfire.max` has a place with the policy \"each\" alone",
+        ),
+        ("{ cron: { misfire: { policy: 'each', max: 0 } } }", "a whole number from 1 to 1000, not `0`"),
+        ("{ cron: { overlap: 'replace' } }", r#"not `"replace"`"#),
+        ("{ cron: { overlap: {} } }", "`cron.overlap` must be"),
+        ("{ cron: { overlap: { policy: 'skip', max: 3 } } }", "`cron.overlap.max` has a place with"),
+        ("{ cron: { overlap: { policy: 'bufferAll', max: 5000 } } }", "from 1 to 1000, not `5000`"),
+        ("{ cron: { retry: { maxAttempts: 11 } } }", "a whole number from 0 to 10, not `11`"),
+        ("{ cron: { retry: { backoffMs: [] } } }", "a list of 1 to 10, each a whole number"),
+        ("{ cron: { retry: { backoffMs: [1.5] } } }", "`cron.retry.backoffMs[0]` must be"),
+        ("{ cron: { retry: { retryOn: ['auth'] } } }", r#"not `"auth"`"#),
+        ("{ cron: { failures: { disableAfter: 0 } } }", "a whole number from 1 to 1000, not `0`"),
+    ] {
+        let (_, message, _) = only_problem(text);
+        assert!(message.contains(said), "{text}: {message}");
+    }
 }
 
 #[test]

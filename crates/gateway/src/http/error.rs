@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::verbs::{
-    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, JobVerbError, ReplayVerbError,
-    RunVerbError, store_code,
+    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, JobVerbError, LedgerVerbError,
+    ReplayVerbError, RunVerbError, store_code,
 };
 
 /// A refusal.
@@ -90,6 +90,22 @@ impl From<JobVerbError> for ApiError {
             JobVerbError::Changed { .. } | JobVerbError::Contended(_) => StatusCode::CONFLICT,
             JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             JobVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
+    }
+}
+
+impl From<LedgerVerbError> for ApiError {
+    fn from(error: LedgerVerbError) -> Self {
+        let status = match &error {
+            LedgerVerbError::NotFound(_) => StatusCode::NOT_FOUND,
+            LedgerVerbError::Request(_)
+            | LedgerVerbError::Schedule(_)
+            | LedgerVerbError::ToCome { .. }
+            | LedgerVerbError::TooLong { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            LedgerVerbError::TooManyOpen { .. } => StatusCode::CONFLICT,
+            LedgerVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            LedgerVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
     }

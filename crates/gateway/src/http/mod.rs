@@ -20,6 +20,7 @@ mod destination_keys;
 mod destinations;
 mod error;
 mod jobs;
+mod ledger;
 mod openapi;
 mod query;
 mod replays;

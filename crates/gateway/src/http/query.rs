@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use clawhook_model::{UnixMs, parse_at};
 use http::StatusCode;
 use http::request::Parts;
 use utoipa::IntoParams;
@@ -103,6 +104,13 @@ impl Params {
     ) -> Result<Vec<T>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         text.split(',').map(|part| one_of(name, part.trim(), words)).collect()
+    }
+
+    /// Takes an instant: RFC 3339, or milliseconds since the epoch.
+    pub(super) fn instant(&mut self, name: &'static str) -> Result<Option<UnixMs>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let expected = "a time such as 2026-02-18T14:00:00Z, or milliseconds since the epoch";
+        parse_at(&text).map(Some).map_err(|_| bad(name, &text, expected))
     }
 
     /// Takes an id.

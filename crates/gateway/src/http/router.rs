@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, jobs, openapi, replays, runs, schemas, signing_keys,
-    status,
+    Door, deliveries, destination_keys, destinations, jobs, ledger, openapi, replays, runs, schemas,
+    signing_keys, status,
 };
 
 /// The router of the whole door.
@@ -34,7 +34,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(jobs::disable))
         .routes(routes!(jobs::run))
         .routes(routes!(runs::of_job))
-        .routes(routes!(runs::occurrences))
+        .routes(routes!(ledger::occurrences))
+        .routes(routes!(ledger::backfill))
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(runs::transcript))

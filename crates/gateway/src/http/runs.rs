@@ -12,7 +12,7 @@ use super::error::{ApiError, ErrorBody};
 use super::jobs::{LARGEST_PAGE, PAGE};
 use super::query::{NoQuery, Params, PathId, Query, QueryForm};
 use crate::verbs::Verbs;
-use crate::wire::{OccurrenceList, RunEntry, RunList, Transcript};
+use crate::wire::{RunEntry, RunList, Transcript};
 
 /// The longest that an answer waits for its run, in seconds.
 const LONGEST_WAIT: usize = 60;
@@ -169,37 +169,4 @@ pub(super) async fn transcript(
     _: Query<NoQuery>,
 ) -> Result<Json<Transcript>, ApiError> {
     Ok(Json(Transcript::from(verbs.transcript(&id).await?)))
-}
-
-/// How many instants.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub(super) struct OccurrencesQuery {
-    /// How many at most; 50 where it is left out.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
-}
-
-impl QueryForm for OccurrencesQuery {
-    fn read(params: &mut Params) -> Result<Self, ApiError> {
-        Ok(Self { limit: params.number("limit", 1..=LARGEST_PAGE)? })
-    }
-}
-
-/// Lists a job's due instants and what became of each: ran, skipped or missed.
-#[utoipa::path(
-    get, path = "/api/v1/jobs/{id}/occurrences", tag = "runs",
-    params(("id" = String, Path, description = "The job."), OccurrencesQuery),
-    responses(
-        (status = 200, description = "The instants, the newest first.", body = OccurrenceList),
-        (status = 404, description = "There is no such job.", body = ErrorBody),
-    )
-)]
-pub(super) async fn occurrences(
-    State(verbs): State<Verbs>,
-    PathId(id): PathId,
-    Query(query): Query<OccurrencesQuery>,
-) -> Result<Json<OccurrenceList>, ApiError> {
-    let occurrences = verbs.occurrences(&id, query.limit.unwrap_or(PAGE)).await?;
-    Ok(Json(OccurrenceList::from(occurrences)))
 }

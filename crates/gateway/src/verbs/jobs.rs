@@ -1,13 +1,16 @@
 //! Making, editing, listing and running jobs.
 
+use std::time::Duration;
+
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{
-    DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, RunId, Schedule,
-    UnixMs, WebhookTarget,
+    DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
+    RunId, Schedule, UnixMs, WebhookTarget,
 };
-use clawhook_schedule::{ScheduleError, Timetable, check_new};
+use clawhook_schedule::{ScheduleError, Timetable, check_new, default_stagger_ms, describe_for};
 use clawhook_store::{JobEdit, JobFilter, JobPage, JobUpdated, NextRun, OccurrenceFilter, StoreError};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -29,6 +32,23 @@ pub(crate) struct SavedJob {
     pub(crate) upcoming: Vec<UnixMs>,
     /// The zone of this machine by its name, where it is known: a cron expression that names none is read in it.
     pub(crate) host_time_zone: Option<String>,
+    /// What becomes of instants at which nobody is there, with what the gateway says where the job does not.
+    pub(crate) misfire: Misfire,
+    /// What becomes of instants while a run is not over, in the same way.
+    pub(crate) overlap: Overlap,
+    /// Its schedule, with all there is to say of it.
+    pub(crate) schedule: SchedulePreview,
+}
+
+/// A schedule with what is not written in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SchedulePreview {
+    /// The schedule in a few words.
+    pub(crate) text: String,
+    /// The zone that the expression is read in.
+    pub(crate) time_zone: Option<String>,
+    /// The window of the stagger, and this job's place in it, of an expression that has one.
+    pub(crate) stagger: Option<(Duration, Duration)>,
 }
 
 /// What came of asking for a run.
@@ -346,8 +366,32 @@ impl Verbs {
         let timetable = self.timetable(&job);
         let following = |due: &UnixMs| timetable.as_ref()?.next_after(*due);
         let upcoming = std::iter::successors(job.state.next_run_at, following).take(UPCOMING).collect();
-        let host_time_zone = self.with.host_zone.iana_name().map(str::to_owned);
-        SavedJob { job, upcoming, host_time_zone }
+        SavedJob {
+            host_time_zone: self.with.host_zone.iana_name().map(str::to_owned),
+            upcoming,
+            misfire: self.with.engine.misfire_of(&job.definition),
+            overlap: self.with.engine.overlap_of(&job.definition),
+            schedule: self.schedule_preview(&job, timetable.as_ref()),
+            job,
+        }
+    }
+
+    fn schedule_preview(&self, job: &Job, timetable: Option<&Timetable>) -> SchedulePreview {
+        let schedule = &job.definition.schedule;
+        let host_zone = self.with.host_zone.iana_name();
+        let zone_name = |zone: &TimeZone| zone.iana_name().map(str::to_owned);
+        let window = match schedule {
+            Schedule::Cron { expr, stagger_ms, .. } => {
+                Duration::from_millis(stagger_ms.unwrap_or_else(|| default_stagger_ms(expr)))
+            }
+            Schedule::At { .. } | Schedule::Every { .. } => Duration::ZERO,
+        };
+        let stagger = timetable.filter(|_| !window.is_zero());
+        SchedulePreview {
+            text: describe_for(schedule, Some(&job.id), host_zone),
+            time_zone: timetable.and_then(|timetable| zone_name(timetable.zone()?)),
+            stagger: stagger.map(|timetable| (window, timetable.stagger_offset())),
+        }
     }
 
     /// The next instant after `now` of a job that should have one and has none; a one-shot is used up.

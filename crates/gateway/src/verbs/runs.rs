@@ -1,9 +1,9 @@
-//! Reading runs: their entries, what was said in them, and the ledger that says why each of them was.
+//! Reading runs: their entries, and what was said in them.
 
 use std::time::Duration;
 
 use clawhook_model::{CompletionStatus, RunId, TranscriptEntry};
-use clawhook_store::{Occurrence, OccurrenceFilter, RunFilter, RunPage, RunRecord, StoreError, Topic};
+use clawhook_store::{RunFilter, RunPage, RunRecord, StoreError, Topic};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -105,17 +105,6 @@ impl Verbs {
             return Err(not_found());
         }
         Ok(entries)
-    }
-
-    /// What became of a job's due instants, the newest first.
-    pub(crate) async fn occurrences(&self, job: &str, limit: usize) -> Result<Vec<Occurrence>, RunVerbError> {
-        let no_such_job = || RunVerbError::NoSuchJob(shown(job));
-        let id = job_id(job).map_err(|_| no_such_job())?;
-        let occurrences = self.with.store.occurrences(OccurrenceFilter::newest(&id, limit)).await?;
-        if occurrences.is_empty() && self.with.store.job(&id).await?.is_none() {
-            return Err(no_such_job());
-        }
-        Ok(occurrences)
     }
 }
 

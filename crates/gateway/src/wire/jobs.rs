@@ -1,6 +1,7 @@
 //! Jobs as answers show them. The model writes a job's JSON; the types here are its schema.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clawhook_model::UnixMs;
 use clawhook_store::{JobPage, JobTotal, PageStart};
@@ -8,8 +9,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::words::{CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason};
-use crate::verbs::SavedJob;
+use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGivenView, OverlapView};
+use super::words::{
+    AutoDisableReason, CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason,
+};
+use crate::verbs::{SavedJob, SchedulePreview};
 
 /// A job with its next instants and, where it was just saved, what a person should know about it.
 pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
@@ -20,6 +24,8 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
     if with_notes {
         shown.insert("notes".to_owned(), json!(saved.job.notes()));
     }
+    shown.insert("effective".to_owned(), json!(EffectiveView::from(saved)));
+    shown.insert("schedulePreview".to_owned(), json!(SchedulePreviewView::from(&saved.schedule)));
     let upcoming: Vec<String> = saved.upcoming.iter().copied().map(UnixMs::to_rfc3339).collect();
     shown.insert("upcoming".to_owned(), json!(upcoming));
     if let Some(zone) = &saved.host_time_zone {
@@ -229,6 +235,9 @@ pub(crate) struct DeliverySettingsView {
     /// Whether the run counts as completed even if the result does not arrive; false where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     best_effort: Option<bool>,
+    /// Whether a result is sent that comes after its run was given up; false where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_results: Option<bool>,
 }
 
 /// One receiver of a webhook: its URL or its destination.
@@ -318,6 +327,12 @@ pub(crate) struct JobCreate {
     agent_id: Option<String>,
     /// When it is due.
     schedule: ScheduleView,
+    /// What becomes of instants at which nobody was there; the gateway's `cron.misfire` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misfire: Option<MisfireGivenView>,
+    /// What becomes of instants while a run is not over; the gateway's `cron.overlap` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap: Option<OverlapGivenView>,
     /// Which session it runs in; follows from the payload where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_target: Option<SessionTargetView>,
@@ -351,6 +366,10 @@ pub(crate) struct JobPatch {
     agent_id: Option<String>,
     /// When it is due.
     schedule: Option<ScheduleView>,
+    /// What becomes of instants at which nobody was there: a name, or the changed members.
+    misfire: Option<MisfireGivenView>,
+    /// What becomes of instants while a run is not over: a name, or the changed members.
+    overlap: Option<OverlapGivenView>,
     /// Which session it runs in.
     session_target: Option<SessionTargetView>,
     /// When a system event wakes the main session.
@@ -390,6 +409,12 @@ pub(crate) struct JobView {
     effective_agent_id: String,
     /// When it is due.
     schedule: ScheduleView,
+    /// What becomes of instants at which nobody was there, where the job says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misfire: Option<MisfireView>,
+    /// What becomes of instants while a run is not over, where the job says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap: Option<OverlapView>,
     /// Which session it runs in.
     session_target: SessionTargetView,
     /// When a system event wakes the main session.
@@ -458,9 +483,21 @@ pub(crate) struct JobStateView {
     /// When it is due next.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_run_at_ms: Option<i64>,
-    /// When the run that is under way began.
+    /// Since when a run is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     running_at_ms: Option<i64>,
+    /// How many runs are under way; absent where none is, and none waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_running: Option<u32>,
+    /// How many runs wait: for a slot, for their time, or for another to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_waiting: Option<u32>,
+    /// Until when what is due is not run, because runs failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff_until_ms: Option<i64>,
+    /// Why the gateway has switched it off, where it has. To enable it again is to forgive its failures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_disabled: Option<AutoDisabledView>,
     /// When its last run began.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_run_at_ms: Option<i64>,
@@ -499,6 +536,53 @@ pub(crate) struct JobStateView {
     consecutive_errors: Option<u32>,
 }
 
+/// Why and when a job was switched off by the gateway.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AutoDisabled)]
+pub(crate) struct AutoDisabledView {
+    /// Why.
+    reason: AutoDisableReason,
+    /// When.
+    at_ms: i64,
+    /// The failures in a row that led to it.
+    consecutive_errors: u32,
+    /// What went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// A schedule with what is not written in it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SchedulePreview)]
+pub(crate) struct SchedulePreviewView {
+    /// The schedule in a few words.
+    #[schema(example = "cron 0 * * * * @ Europe/Berlin (stagger 5m, this job +2m41s)")]
+    text: String,
+    /// The zone that the cron expression is read in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    /// The window over which jobs of the expression are spread, where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stagger_ms: Option<u64>,
+    /// By how much this job is later than its expression says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset_ms: Option<u64>,
+}
+
+impl From<&SchedulePreview> for SchedulePreviewView {
+    fn from(preview: &SchedulePreview) -> Self {
+        let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            text: preview.text.clone(),
+            time_zone: preview.time_zone.clone(),
+            stagger_ms: preview.stagger.map(|(window, _)| millis(window)),
+            offset_ms: preview.stagger.map(|(_, offset)| millis(offset)),
+        }
+    }
+}
+
 /// A job with its next instants.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -509,6 +593,10 @@ pub(crate) struct SavedJobView {
     /// What a person should know about a job that was just saved; absent where it was only read.
     #[serde(skip_serializing_if = "Option::is_none")]
     notes: Option<Vec<String>>,
+    /// What holds for it, with the gateway's defaults.
+    effective: EffectiveView,
+    /// Its schedule, with what is not written in it.
+    schedule_preview: SchedulePreviewView,
     /// When it is due next, in order, at most five.
     upcoming: Vec<String>,
     /// The zone of the gateway's host, in which a cron expression that names none is read; absent where it is unknown.
@@ -519,7 +607,7 @@ pub(crate) struct SavedJobView {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use clawhook_model::{Job, JobDefinition, JobState, LastRun, RunId};
+    use clawhook_model::{AutoDisabled, Job, JobDefinition, JobState, LastRun, OpenRuns, RunId};
     use utoipa::PartialSchema;
 
     use super::*;
@@ -558,18 +646,30 @@ pub(super) mod tests {
         let state = JobState {
             next_run_at: Some(UnixMs::EPOCH),
             running_at: Some(UnixMs::EPOCH),
-            active_run: Some(RunId::new(UnixMs::EPOCH)),
+            open_runs: OpenRuns { running: 1, waiting: 1 },
             last_run: Some(last_run),
             consecutive_errors: 1,
+            backoff_until: Some(UnixMs::EPOCH),
+            auto_disabled: Some(AutoDisabled {
+                reason: clawhook_model::AutoDisableReason::ConsecutiveFailures,
+                at_ms: UnixMs::EPOCH,
+                consecutive_errors: 10,
+                detail: Some("no".to_owned()),
+            }),
         };
         let full = json!({
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
             "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
-            "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true },
+            "misfire": { "policy": "each", "max": 5, "maxLatenessSeconds": 60 },
+            "overlap": { "policy": "bufferAll", "max": 5 },
+            "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true, "lateResults": true },
         });
         let full = job(full, state);
         assert_documented::<JobView>(&full);
         assert_documented::<JobStateView>(&full["state"]);
+        assert_documented::<AutoDisabledView>(&full["state"]["autoDisabled"]);
+        assert_documented::<MisfireView>(&full["misfire"]);
+        assert_documented::<OverlapView>(&full["overlap"]);
         assert_documented::<DeliverySettingsView>(&full["delivery"]);
 
         let least = json!({ "schedule": { "everyMs": 1000 }, "payload": { "text": "t" } });
@@ -583,6 +683,7 @@ pub(super) mod tests {
         let definition = json!({
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
             "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
+            "misfire": "skip", "overlap": "allowAll",
         });
         let stored = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap().to_stored_json();
         assert_documented::<JobCreate>(&stored);

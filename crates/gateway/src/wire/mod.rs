@@ -7,6 +7,8 @@ mod destination_definition;
 mod destination_keys;
 mod destinations;
 mod jobs;
+mod ledger;
+mod policies;
 mod replays;
 mod runs;
 mod status;
@@ -20,10 +22,11 @@ pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
 pub(crate) use destinations::{DestinationDetailView, DestinationList, DestinationTestView, PauseRequest};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
+pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
 };
-pub(crate) use runs::{OccurrenceList, RunEntry, RunList, RunRequestedView, Transcript};
+pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript};
 pub(crate) use status::StatusView;
 
 /// Where a page stands in the whole.

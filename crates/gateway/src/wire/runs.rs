@@ -1,7 +1,7 @@
 //! Runs and what belongs to them, as answers show them.
 
 use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs};
-use clawhook_store::{Occurrence, OccurrenceOutcome, RunPage, RunRecord};
+use clawhook_store::{RunPage, RunRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,6 +30,8 @@ pub(crate) struct RunEntry {
     /// The due instant it stands for; a manual run has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_at_ms: Option<i64>,
+    /// Which try of that instant it is, from 1.
+    attempt: u32,
     /// When it was accepted.
     queued_at_ms: i64,
     /// The conversation it runs in.
@@ -87,8 +89,36 @@ pub(crate) struct RunEntry {
     /// The tokens used.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// What the run still brought after it had been given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late: Option<LateResult>,
     /// The deliveries of the result.
     deliveries: Vec<RunDelivery>,
+}
+
+/// What a run still brought after it had been given up. It changes nothing about how the run ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LateResult {
+    /// When it came.
+    at_ms: i64,
+    /// How the execution ended then.
+    status: RunStatus,
+    /// Why it failed, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    /// The model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// That model's provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    /// The tokens used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
 }
 
 /// What a run noted on its way.
@@ -180,6 +210,7 @@ impl RunEntry {
             state: run.progress.state().into(),
             trigger: run.trigger.into(),
             scheduled_at_ms: run.scheduled_at.map(UnixMs::as_millis),
+            attempt: run.attempt,
             queued_at_ms: run.queued_at.as_millis(),
             session_id: run.session.id.to_string(),
             session_key: run.session.key.clone(),
@@ -200,6 +231,7 @@ impl RunEntry {
             model: None,
             provider: None,
             usage: None,
+            late: None,
             deliveries: Vec::new(),
         }
     }
@@ -230,8 +262,23 @@ impl RunEntry {
             delivery_status: Some(status.into()),
             delivery_error: record.delivery_error().map(str::to_owned),
             delivery_suppression_reason: record.suppression().map(SuppressionReason::from),
+            late: record.late.as_ref().map(|(at, outcome)| LateResult::new(*at, outcome)),
             deliveries: record.deliveries.iter().map(RunDelivery::from).collect(),
             ..self
+        }
+    }
+}
+
+impl LateResult {
+    fn new(at: UnixMs, outcome: &RunOutcome) -> Self {
+        Self {
+            at_ms: at.as_millis(),
+            status: outcome.status.into(),
+            error: outcome.error.as_ref().map(|error| error.message.clone()),
+            summary: outcome.summary.clone(),
+            model: outcome.model.clone(),
+            provider: outcome.provider.clone(),
+            usage: outcome.usage.map(Usage::from),
         }
     }
 }
@@ -354,70 +401,5 @@ impl From<Vec<TranscriptEntry>> for Transcript {
             text: entry.text,
         };
         Self { entries: entries.into_iter().map(view).collect() }
-    }
-}
-
-/// A job's due instants and what became of them, the newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OccurrenceList {
-    /// The instants.
-    occurrences: Vec<OccurrenceView>,
-}
-
-/// One due instant and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Occurrence)]
-pub(crate) struct OccurrenceView {
-    /// The instant.
-    due_at_ms: i64,
-    /// The instant, for people.
-    due_at: String,
-    /// What became of it.
-    outcome: OccurrenceWord,
-    /// The run, where it was run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<String>,
-    /// Why it was not run, where it was not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// When that was recorded.
-    recorded_at_ms: i64,
-}
-
-/// What became of a due instant.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = OccurrenceOutcome)]
-pub(crate) enum OccurrenceWord {
-    /// It was run.
-    Ran,
-    /// It was due, and deliberately not run.
-    Skipped,
-    /// It could not be run when it was due.
-    Missed,
-}
-
-impl From<Vec<Occurrence>> for OccurrenceList {
-    fn from(occurrences: Vec<Occurrence>) -> Self {
-        Self { occurrences: occurrences.into_iter().map(OccurrenceView::from).collect() }
-    }
-}
-
-impl From<Occurrence> for OccurrenceView {
-    fn from(occurrence: Occurrence) -> Self {
-        let (outcome, run_id, reason) = match occurrence.outcome {
-            OccurrenceOutcome::Ran(run) => (OccurrenceWord::Ran, Some(run.to_string()), None),
-            OccurrenceOutcome::Skipped(reason) => (OccurrenceWord::Skipped, None, Some(reason)),
-            OccurrenceOutcome::Missed(reason) => (OccurrenceWord::Missed, None, Some(reason)),
-        };
-        Self {
-            due_at_ms: occurrence.due_at.as_millis(),
-            due_at: occurrence.due_at.to_rfc3339(),
-            outcome,
-            run_id,
-            reason,
-            recorded_at_ms: occurrence.recorded_at.as_millis(),
-        }
     }
 }

@@ -43,6 +43,8 @@ words! {
         Auth, Format, RateLimit, Overloaded, Billing, ServerError, Timeout, ContextOverflow, ModelNotFound,
         EmptyResponse, Interrupted, Network, Offline, Cancelled, Exit, Launch, Unknown,
     }
+    /// Why a job was switched off by the gateway.
+    AutoDisableReason, "kebab-case" { ConsecutiveFailures, ScheduleErrors }
     /// Whether a run did all that its job asks for, delivery included.
     CompletionStatus, "lowercase" { Succeeded, Failed, Unknown }
     /// How a run's delivery stands.
@@ -82,6 +84,7 @@ mod tests {
             Trigger::both(),
             RunStatus::both(),
             ErrorReason::both(),
+            AutoDisableReason::both(),
             CompletionStatus::both(),
             DeliveryStatus::both(),
             SuppressionReason::both(),

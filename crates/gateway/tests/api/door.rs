@@ -67,6 +67,7 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/destinations/{id}/rotate-secret",
     "POST /api/v1/destinations/{id}/test",
     "POST /api/v1/jobs",
+    "POST /api/v1/jobs/{id}/backfill",
     "POST /api/v1/jobs/{id}/disable",
     "POST /api/v1/jobs/{id}/enable",
     "POST /api/v1/jobs/{id}/run",
