@@ -1,7 +1,8 @@
 //! Instants and lengths of time for people.
 
-use clawhook_model::{UnixMs, format_duration};
 use std::time::Duration;
+
+use clawhook_model::{UnixMs, format_duration, parse_at, parse_duration};
 
 /// How far off an instant is, as OpenClaw shows it: `in 5m`, `3h ago`, `<1m ago`.
 pub(crate) fn relative(instant: UnixMs, now: UnixMs) -> String {
@@ -40,6 +41,38 @@ fn rough(length: Duration) -> String {
     }
 }
 
+/// An instant that lies at a time, or so long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// At this instant.
+    At(UnixMs),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// Reads what was typed.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = parse_duration(text.trim().trim_end_matches("ago")) {
+            return Ok(Self::Ago(ago));
+        }
+        parse_at(text).map(Self::At).map_err(|_| {
+            format!("`{text}` is neither a time, such as 2026-02-18T14:00:00Z, nor how long ago, such as 2h")
+        })
+    }
+
+    /// The instant.
+    pub(crate) fn instant(self, now: UnixMs) -> UnixMs {
+        match self {
+            Self::At(instant) => instant,
+            Self::Ago(ago) => {
+                let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+                now.plus_millis(ago.saturating_neg()).max(UnixMs::EPOCH)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +101,24 @@ mod tests {
         for (ms, text) in [(39, "39ms"), (1_250, "1.25s"), (2_000, "2s"), (125_000, "2m5s")] {
             assert_eq!(length(ms), text);
         }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        let now = UnixMs::from_millis(10_000_000);
+        for (text, ms) in [
+            ("2h", 2_800_000),
+            ("1h30m ago", 4_600_000),
+            ("1d", 0),
+            ("1970-01-01T00:00:01Z", 1_000),
+            ("9000", 9_000),
+        ] {
+            assert_eq!(
+                Moment::parse(text).map(|moment| moment.instant(now)),
+                Ok(UnixMs::from_millis(ms)),
+                "{text}"
+            );
+        }
+        assert!(Moment::parse("yesterday").unwrap_err().contains("`yesterday` is neither"));
     }
 }

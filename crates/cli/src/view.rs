@@ -68,6 +68,52 @@ pub(crate) struct JobView {
     pub(crate) host_time_zone: Option<String>,
     #[serde(default)]
     pub(crate) notes: Vec<String>,
+    #[serde(default)]
+    pub(crate) state: JobStateView,
+    /// What holds for it; absent in lists.
+    #[serde(default)]
+    pub(crate) effective: Map<String, Value>,
+}
+
+/// What the gateway keeps of a job.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobStateView {
+    #[serde(default)]
+    pub(crate) runs_running: u32,
+    #[serde(default)]
+    pub(crate) runs_waiting: u32,
+    #[serde(default)]
+    pub(crate) consecutive_errors: u32,
+    pub(crate) backoff_until_ms: Option<UnixMs>,
+    pub(crate) auto_disabled: Option<AutoDisabledView>,
+}
+
+/// Why and when a job was switched off by the gateway.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AutoDisabledView {
+    #[serde(default)]
+    pub(crate) reason: String,
+    pub(crate) at_ms: UnixMs,
+    #[serde(default)]
+    pub(crate) consecutive_errors: u32,
+    pub(crate) detail: Option<String>,
+}
+
+impl AutoDisabledView {
+    /// Why it was switched off, in a line.
+    pub(crate) fn text(&self) -> String {
+        let why = match self.reason.as_str() {
+            "consecutive-failures" => format!("{} failures in a row", self.consecutive_errors),
+            "schedule-errors" => "its schedule cannot be read any more".to_owned(),
+            other => other.to_owned(),
+        };
+        match &self.detail {
+            Some(detail) => format!("{why}; the last: {detail}"),
+            None => why,
+        }
+    }
 }
 
 /// Where a job's result goes, in a few words.
@@ -216,8 +262,10 @@ pub(crate) struct RunsPage {
 
 /// What became of a job's due instants.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Occurrences {
     pub(crate) occurrences: Vec<OccurrenceView>,
+    pub(crate) next_before_ms: Option<i64>,
 }
 
 /// What became of a due instant.
@@ -226,12 +274,27 @@ pub(crate) struct Occurrences {
 pub(crate) struct OccurrenceView {
     pub(crate) due_at_ms: UnixMs,
     pub(crate) outcome: String,
-    #[serde(default)]
-    pub(crate) run_id: Option<String>,
-    #[serde(default)]
     pub(crate) reason: Option<String>,
+    pub(crate) was_passed: Option<String>,
+    pub(crate) run_id: Option<String>,
+    pub(crate) trigger: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) state: Option<String>,
+    pub(crate) started_at_ms: Option<UnixMs>,
+    pub(crate) lateness_ms: Option<u64>,
+    pub(crate) status: Option<String>,
+    pub(crate) completion_status: Option<String>,
+}
+
+/// What came of a backfill.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BackfilledView {
+    pub(crate) queued: Vec<String>,
     #[serde(default)]
-    pub(crate) recorded_at_ms: Option<UnixMs>,
+    pub(crate) already_ran: Vec<String>,
+    #[serde(default)]
+    pub(crate) dry_run: bool,
 }
 
 /// A delivery.

@@ -11,7 +11,8 @@ pub(crate) use self::cursor::{Key, Place};
 /// Which jobs, and in what order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Only jobs that are enabled (`true`) or disabled (`false`).
+    /// Only jobs that their owners have enabled (`true`) or disabled (`false`). Those that the gateway has switched off
+    /// are among the first, so that nobody loses sight of them.
     pub enabled: Option<bool>,
     /// Only jobs whose id, name, display name, description or agent holds this text, whatever its case.
     pub text: Option<String>,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::{PayloadFlags, Work};
+use super::policy_flags::PolicyFlags;
 use super::schedule_flags::{ScheduleFlags, Timing};
 use super::{Misuse, show};
 use crate::client::{Call, Client};
@@ -25,7 +26,7 @@ pub(super) struct AddArgs {
     #[arg(value_name = "MESSAGE")]
     message_text: Option<String>,
     /// Take the job's JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PayloadFlags", "DeliveryFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "DeliveryFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -37,6 +38,8 @@ pub(super) struct AddArgs {
     json: bool,
     #[command(flatten)]
     timing: ScheduleFlags,
+    #[command(flatten)]
+    policies: PolicyFlags,
     #[command(flatten)]
     payload: PayloadFlags,
     #[command(flatten)]
@@ -63,6 +66,7 @@ impl AddArgs {
             return Err(Misuse::new("a job needs a schedule: SCHEDULE, --cron, --every or --at"));
         };
         definition.insert("schedule".to_owned(), schedule);
+        definition.extend(self.policies.read());
         let Some(work) = self.payload.work(message) else {
             return Err(Misuse::new(
                 "a job needs something to do: MESSAGE, --message, --system-event, --command or --command-argv",

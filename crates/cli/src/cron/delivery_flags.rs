@@ -34,6 +34,9 @@ pub(super) struct DeliveryFlags {
     /// Count a run as completed even if its result does not arrive
     #[arg(long, conflicts_with = "no_deliver")]
     best_effort_deliver: bool,
+    /// Send a result too that comes after its run was given up
+    #[arg(long, conflicts_with = "no_deliver")]
+    late_results: bool,
     /// Keep the result in the run history and send it nowhere
     #[arg(long)]
     no_deliver: bool,
@@ -47,10 +50,9 @@ impl DeliveryFlags {
             return Ok(None);
         }
         if !settings.contains_key("mode") {
-            if settings.keys().all(|key| key == "bestEffort") {
-                return Err(Misuse::new(
-                    "--best-effort-deliver needs --webhook, --destination or --announce",
-                ));
+            if settings.keys().all(|key| key == "bestEffort" || key == "lateResults") {
+                let flag = if self.best_effort_deliver { "--best-effort-deliver" } else { "--late-results" };
+                return Err(Misuse::new(format!("{flag} needs --webhook, --destination or --announce")));
             }
             settings.insert("mode".to_owned(), json!("announce"));
         }
@@ -80,6 +82,9 @@ impl DeliveryFlags {
         settings.extend(receivers);
         if self.best_effort_deliver {
             settings.insert("bestEffort".to_owned(), json!(true));
+        }
+        if self.late_results {
+            settings.insert("lateResults".to_owned(), json!(true));
         }
         settings
     }

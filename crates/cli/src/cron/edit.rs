@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::PayloadFlags;
+use super::policy_flags::PolicyFlags;
 use super::schedule_flags::{Amendment, ScheduleFlags, Timing};
 use super::{Misuse, show};
 use crate::client::{Call, Client};
@@ -23,7 +24,7 @@ pub(super) struct EditArgs {
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// Take the changes' JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PayloadFlags", "DeliveryFlags", "ClearFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "DeliveryFlags", "ClearFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -38,6 +39,8 @@ pub(super) struct EditArgs {
     json: bool,
     #[command(flatten)]
     timing: ScheduleFlags,
+    #[command(flatten)]
+    policies: PolicyFlags,
     #[command(flatten)]
     payload: PayloadFlags,
     #[command(flatten)]
@@ -78,6 +81,15 @@ struct ClearFlags {
     /// Count a run as completed only if its result arrives
     #[arg(long, conflicts_with = "best_effort_deliver")]
     no_best_effort_deliver: bool,
+    /// Send no result that comes after its run was given up
+    #[arg(long, conflicts_with = "late_results")]
+    no_late_results: bool,
+    /// Let the gateway say what becomes of instants at which it was not there
+    #[arg(long, conflicts_with_all = ["misfire", "misfire_max", "max_lateness"])]
+    clear_misfire: bool,
+    /// Let the gateway say what becomes of instants while a run is not over
+    #[arg(long, conflicts_with_all = ["overlap", "overlap_max"])]
+    clear_overlap: bool,
 }
 
 /// What is to be changed.
@@ -97,6 +109,7 @@ impl EditArgs {
             return Ok(Plan::Document(file.clone()));
         }
         let mut patch = self.job.read();
+        patch.extend(self.policies.read());
         if self.enable || self.disable {
             patch.insert("enabled".to_owned(), json!(self.enable));
         }
@@ -132,6 +145,8 @@ impl ClearFlags {
                 ("agentId", self.clear_agent),
                 ("description", self.clear_description),
                 ("displayName", self.clear_display_name),
+                ("misfire", self.clear_misfire),
+                ("overlap", self.clear_overlap),
             ],
         );
     }
@@ -152,6 +167,9 @@ impl ClearFlags {
         );
         if self.no_best_effort_deliver {
             delivery.insert("bestEffort".to_owned(), json!(false));
+        }
+        if self.no_late_results {
+            delivery.insert("lateResults".to_owned(), json!(false));
         }
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use clawhook_model::UnixMs;
 use serde_json::Value;
 
+use super::show;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::table::{Column, NONE};
@@ -61,6 +62,7 @@ pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<
     }
     let rows = page.jobs.iter().map(|job| row(job, now)).collect();
     output::data(&table::render(&COLUMNS, rows))?;
+    page.jobs.iter().for_each(show::warn_if_switched_off);
     page.page.note_rest(page.jobs.len());
     Ok(())
 }
@@ -116,11 +118,17 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
         job.schedule_text(),
         at(job.next_run_at_ms.filter(|_| job.enabled)),
         at(job.last_run_at_ms),
-        job.status.clone(),
+        status(job, now),
         job.session_target.clone(),
         job.delivery_text(),
         job.effective_agent_id.clone().unwrap_or_else(|| NONE.to_owned()),
     ]
+}
+
+/// How the job is doing; one whose failures hold it back at the moment says so.
+fn status(job: &JobView, now: UnixMs) -> String {
+    let holds_back = job.state.backoff_until_ms.is_some_and(|until| until > now);
+    if holds_back { format!("{}, backs off", job.status) } else { job.status.clone() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `clawhook cron`: jobs, their runs, and what became of their due instants. The flags are OpenClaw's.
 
 mod add;
+mod backfill;
 mod delivery_flags;
 mod edit;
 mod job_flags;
@@ -8,6 +9,7 @@ mod ledger;
 mod list;
 mod next;
 mod payload_flags;
+mod policy_flags;
 mod remove;
 mod run;
 mod runs;
@@ -71,6 +73,8 @@ enum CronCommand {
     Status(status::StatusArgs),
     /// Show what became of each due instant of a job: ran, skipped or missed
     Ledger(ledger::LedgerArgs),
+    /// Run due instants of the past after all, but for those that were run
+    Backfill(backfill::BackfillArgs),
 }
 
 /// The flags of a command that is about one job.
@@ -145,6 +149,7 @@ pub(crate) async fn run(
         CronCommand::Runs(args) => runs::run(&client()?, args, now).await?,
         CronCommand::Status(args) => status::run(&client()?, &args, now).await?,
         CronCommand::Ledger(args) => ledger::run(&client()?, &args, now).await?,
+        CronCommand::Backfill(args) => backfill::run(&client()?, &args, now).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,9 @@
 //! `clawhook cron get` and `clawhook cron show`, and what `add` and `edit` show of the job they saved.
 
-use clawhook_model::UnixMs;
-use serde_json::Value;
+use std::time::Duration;
+
+use clawhook_model::{UnixMs, format_duration};
+use serde_json::{Map, Value};
 
 use super::IdArgs;
 use crate::client::{Call, Client};
@@ -24,8 +26,11 @@ pub(super) async fn run(client: &Client, args: &IdArgs, now: UnixMs) -> Result<(
     }
     let job: JobView = view::read(&answer)?;
     let mut facts = definition(&job, now);
+    facts.extend(standing(&job, now));
     facts.extend(history(&job, now));
-    Ok(output::data(&table::facts(facts))?)
+    output::data(&table::facts(facts))?;
+    warn_if_switched_off(&job);
+    Ok(())
 }
 
 /// Shows a job that was just saved, and passes on what the gateway notes about it.
@@ -61,12 +66,55 @@ fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("model", job.payload["model"].as_str().unwrap_or(NONE).to_owned()),
         ("does", work(&job.payload)),
         ("delivery", job.delivery_text()),
+        ("misfire", policy(&job.effective, "misfire")),
+        ("overlap", policy(&job.effective, "overlap")),
         ("next", next),
     ];
     if job.upcoming.len() > 1 {
         facts.push(("then", job.upcoming[1..].join(", ")));
     }
     facts
+}
+
+/// What a policy says, in a few words: `each, max 5, no later than 1h`.
+fn policy(effective: &Map<String, Value>, name: &str) -> String {
+    let Some(policy) = effective.get(name) else { return NONE.to_owned() };
+    let max = policy["max"].as_u64().map(|max| format!("max {max}"));
+    let lateness = policy["maxLatenessSeconds"].as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let lateness = lateness.map(|lateness| format!("no later than {}", format_duration(lateness)));
+    let parts = policy["policy"].as_str().map(str::to_owned).into_iter().chain(max).chain(lateness);
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// What holds the job back at the moment, and what goes on; only what is so.
+fn standing(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
+    let state = &job.state;
+    let mut facts = Vec::new();
+    if let Some(disabled) = &state.auto_disabled {
+        facts.push(("auto-disabled", format!("{}: {}", moment::both(disabled.at_ms, now), disabled.text())));
+    }
+    if let Some(until) = state.backoff_until_ms.filter(|until| *until > now) {
+        facts.push(("backs off until", moment::both(until, now)));
+    }
+    if state.consecutive_errors > 0 {
+        facts.push(("failures in a row", state.consecutive_errors.to_string()));
+    }
+    if state.runs_running + state.runs_waiting > 0 {
+        facts.push(("runs", format!("{} under way, {} waiting", state.runs_running, state.runs_waiting)));
+    }
+    facts
+}
+
+/// Says why a job that its owner wants run is not, and how to go on.
+pub(super) fn warn_if_switched_off(job: &JobView) {
+    if let Some(disabled) = &job.state.auto_disabled {
+        let why = disabled.text();
+        output::message("warning", &format!("{} is auto-disabled: {why}", job.title()));
+        output::message(
+            "hint",
+            &format!("mend the cause, then switch it on again: `clawhook cron enable {}`", job.id),
+        );
+    }
 }
 
 fn history(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {

@@ -39,7 +39,7 @@ pub(super) async fn create(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(super) struct ListQuery {
-    /// Disabled ones too.
+    /// Disabled ones too. Those that the gateway has switched off are listed either way.
     include_disabled: Option<bool>,
     /// Only jobs whose id, name, label, description or agent holds this text.
     query: Option<String>,

@@ -125,7 +125,7 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
     }
     if let Some(error) = finish.outcome.error.as_ref().filter(|_| finish.outcome.status == RunStatus::Error)
         && finish.trigger.is_scheduled()
-        && job.is_enabled
+        && job.is_on
     {
         let one_shot = match jobs::of_run(conn, &finish.job_id)? {
             Some((job, _)) => job.definition.schedule.is_one_shot(),
@@ -157,7 +157,7 @@ struct Closed {
     waiting: u32,
     consecutive_errors: u32,
     next_run_at: Option<UnixMs>,
-    is_enabled: bool,
+    is_on: bool,
     is_removed: bool,
 }
 
@@ -175,7 +175,8 @@ fn close_run(conn: &Connection, finish: &FinishRun) -> Result<Option<Closed>, St
          last_run = ?2, updated_at = ?3, \
          consecutive_errors = CASE WHEN ?5 THEN 0 ELSE consecutive_errors + ?4 END, \
          backoff_until = CASE WHEN ?5 THEN NULL ELSE backoff_until END \
-         WHERE id = ?1 RETURNING running, waiting, consecutive_errors, next_run_at, enabled, removed",
+         WHERE id = ?1 RETURNING running, waiting, consecutive_errors, next_run_at, removed, \
+         enabled AND auto_disabled IS NULL AS is_on",
     )
     .and_then(|mut update| {
         update
@@ -187,7 +188,7 @@ fn close_run(conn: &Connection, finish: &FinishRun) -> Result<Option<Closed>, St
                         waiting: row.get("waiting")?,
                         consecutive_errors: row.get("consecutive_errors")?,
                         next_run_at: row.get::<_, Option<At>>("next_run_at")?.map(|at| at.0),
-                        is_enabled: row.get("enabled")?,
+                        is_on: row.get("is_on")?,
                         is_removed: row.get("removed")?,
                     })
                 },

@@ -78,11 +78,11 @@ pub(super) fn update(
     let changed = conn
         .prepare_cached(
             "UPDATE jobs SET definition = ?3, name = ?4, label = ?5, description = ?6, agent_id = ?7, \
-             enabled = ?8 AND (?13 OR auto_disabled IS NULL), lane = ?9, \
+             enabled = ?8, lane = ?9, \
              next_run_at = CASE WHEN ?10 THEN ?11 ELSE next_run_at END, updated_at = ?12, \
              consecutive_errors = CASE WHEN ?13 THEN 0 ELSE consecutive_errors END, \
              backoff_until = CASE WHEN ?13 THEN NULL ELSE backoff_until END, \
-             auto_disabled = CASE WHEN ?13 THEN NULL ELSE auto_disabled END \
+             auto_disabled = CASE WHEN ?13 OR NOT ?8 THEN NULL ELSE auto_disabled END \
              WHERE id = ?1 AND definition = ?2 AND removed = 0",
         )
         .and_then(|mut update| {
@@ -182,7 +182,7 @@ pub(super) fn auto_disable(
     disabled: &AutoDisabled,
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(disabled).map_err(|error| StoreError::Engine(error.to_string()))?;
-    conn.prepare_cached("UPDATE jobs SET auto_disabled = ?2, enabled = 0, next_run_at = NULL WHERE id = ?1")
+    conn.prepare_cached("UPDATE jobs SET auto_disabled = ?2, next_run_at = NULL WHERE id = ?1")
         .and_then(|mut update| update.execute(params![id.as_str(), text]))
         .map_err(fault)?;
     runs::hasten(conn, raised, id, false, disabled.at_ms)?;
@@ -200,7 +200,7 @@ pub(super) fn correct_next_run(
     to: Option<UnixMs>,
 ) -> Result<bool, StoreError> {
     let corrected = conn
-        .prepare_cached("UPDATE jobs SET next_run_at = ?3 WHERE id = ?1 AND enabled AND next_run_at IS ?2")
+        .prepare_cached("UPDATE jobs SET next_run_at = ?3 WHERE id = ?1 AND enabled AND auto_disabled IS NULL AND next_run_at IS ?2")
         .and_then(|mut update| update.execute(params![id.as_str(), from.map(At), to.map(At)]))
         .map_err(fault)?;
     raised.raise(Topic::Schedule);
@@ -209,7 +209,9 @@ pub(super) fn correct_next_run(
 
 /// Jobs that should be due at some time, after a row.
 pub(super) fn scheduled(conn: &Connection, cursor: u64, limit: usize) -> Result<Vec<(u64, Job)>, StoreError> {
-    let sql = format!("SELECT seq, {COLUMNS} FROM jobs WHERE seq > ?1 AND enabled ORDER BY seq LIMIT ?2");
+    let sql = format!(
+        "SELECT seq, {COLUMNS} FROM jobs WHERE seq > ?1 AND enabled AND auto_disabled IS NULL ORDER BY seq LIMIT ?2"
+    );
     let mut select = conn.prepare_cached(&sql).map_err(fault)?;
     let cursor = i64::try_from(cursor).unwrap_or(i64::MAX);
     let mut found = select.query(params![cursor, rows::int(limit)]).map_err(fault)?;

@@ -9,7 +9,7 @@ CREATE TABLE jobs (
     label              TEXT NOT NULL DEFAULT '',
     description        TEXT NOT NULL DEFAULT '',
     agent_id           TEXT NOT NULL,
-    enabled            INTEGER NOT NULL,  -- wanted by its owner, and not switched off by the gateway
+    enabled            INTEGER NOT NULL,  -- its owner's switch
     lane               TEXT NOT NULL,
     next_run_at        INTEGER,           -- null while disabled, or once a one-shot is used up
     running            INTEGER NOT NULL DEFAULT 0, -- how many of its runs are under way
