@@ -20,6 +20,7 @@
 mod destinations;
 mod error;
 mod failpoint;
+mod faults;
 mod gateway_notice;
 mod jobs;
 mod ledger;
@@ -40,6 +41,7 @@ pub use destinations::{
     DestinationWithQueue, NewDestination, OrderHead, QueueState,
 };
 pub use error::StoreError;
+pub use faults::{Fate, Faults};
 pub use gateway_notice::GatewayNotice;
 pub use jobs::{
     JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobSort, JobTotal, JobUpdated, NextRun, NoJobCursor,

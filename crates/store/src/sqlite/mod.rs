@@ -5,6 +5,7 @@
 
 mod destinations;
 mod finish;
+mod inline;
 mod job_pages;
 mod jobs;
 mod leases;
@@ -33,15 +34,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
+use self::inline::InlineWriter;
 use self::readers::Readers;
-use self::writer::{Durability, Shared, Writer};
+use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
     Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage,
     DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
-    DestinationRemoved, DestinationUpdated, DestinationWithQueue, FinishRun, GatewayNotice, InterruptedRun,
-    JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest, NewDestination,
-    NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews, QueuedRun,
-    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter,
+    DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun, GatewayNotice,
+    InterruptedRun, JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest,
+    NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews,
+    QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter,
     RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled,
     StartRun, Store, StoreError, StoredEvent, Topic,
 };
@@ -79,6 +81,45 @@ impl SqliteStore {
         now: UnixMs,
         most_pages: Option<u32>,
     ) -> Result<Self, StoreError> {
+        let (lock, conn) = Self::prepare(path, holder, now)?;
+        if let Some(most) = most_pages {
+            conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
+        }
+        let shared = Arc::new(Shared::default());
+        let thread = WriterThread::start(conn, shared.clone())
+            .map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;
+        Ok(Self {
+            writer: Writer::Thread(thread),
+            readers: Readers::new(path.to_owned(), None),
+            shared,
+            owner: OwnerId::new(now),
+            _lock: lock,
+        })
+    }
+
+    /// As [`SqliteStore::open`], with neither threads nor syncs: whoever calls an operation does its work, and `faults`
+    /// says what befalls it. It is for simulations, which must come out the same each time; nothing in it survives
+    /// a power cut.
+    pub fn open_inline(
+        path: &Path,
+        holder: &str,
+        now: UnixMs,
+        faults: Arc<dyn Faults>,
+    ) -> Result<Self, StoreError> {
+        let (lock, conn) = Self::prepare(path, holder, now)?;
+        conn.pragma_update(None, "synchronous", "OFF").map_err(fault)?;
+        let shared = Arc::new(Shared::default());
+        Ok(Self {
+            writer: Writer::Inline(InlineWriter::new(conn, shared.clone(), faults.clone())),
+            readers: Readers::new(path.to_owned(), Some(faults)),
+            shared,
+            owner: OwnerId::new(now),
+            _lock: lock,
+        })
+    }
+
+    /// Takes the lock, brings the file to the newest schema and takes back what a dead process held.
+    fn prepare(path: &Path, holder: &str, now: UnixMs) -> Result<(File, Connection), StoreError> {
         let lock = take_lock(path, holder)?;
         let mut conn = connect(path).map_err(|error| opening(path, error))?;
         check(&conn, path)?;
@@ -92,19 +133,7 @@ impl SqliteStore {
         let tx = conn.unchecked_transaction().map_err(fault)?;
         leases::void_all(&tx, now)?;
         tx.commit().map_err(fault)?;
-        if let Some(most) = most_pages {
-            conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
-        }
-        let shared = Arc::new(Shared::default());
-        let writer = Writer::start(conn, shared.clone())
-            .map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;
-        Ok(Self {
-            writer,
-            readers: Readers::new(path.to_owned()),
-            shared,
-            owner: OwnerId::new(now),
-            _lock: lock,
-        })
+        Ok((lock, conn))
     }
 
     async fn write<T, F>(&self, name: &'static str, apply: F) -> Result<T, StoreError>

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{connect, opening};
 use crate::error::StoreError;
+use crate::faults::{Fate, Faults};
 
 /// How many reads go on at once.
 const READERS: usize = 4;
@@ -18,6 +19,8 @@ const SEARCHES: usize = 1;
 #[derive(Debug)]
 pub(super) struct Readers {
     pool: Arc<Pool>,
+    /// Where reads are answered while their callers are polled, what befalls them.
+    inline: Option<Arc<dyn Faults>>,
 }
 
 #[derive(Debug)]
@@ -29,14 +32,15 @@ struct Pool {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
+    /// Readers that answer off the async threads, or, with `inline`, in their callers' hands.
+    pub(super) fn new(path: PathBuf, inline: Option<Arc<dyn Faults>>) -> Self {
         let pool = Pool {
             path,
             idle: Mutex::new(Vec::new()),
             permits: Semaphore::new(READERS),
             searches: Semaphore::new(SEARCHES),
         };
-        Self { pool: Arc::new(pool) }
+        Self { pool: Arc::new(pool), inline }
     }
 
     /// As [`Readers::read`], for a query that looks at many rows.
@@ -55,10 +59,27 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        if let Some(faults) = &self.inline {
+            return self.read_inline(faults.as_ref(), query).await;
+        }
         let pool = self.pool.clone();
         let _permit = self.pool.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         let work = tokio::task::spawn_blocking(move || pool.answer(query));
         work.await.map_err(|error| StoreError::Engine(format!("a read ended early: {error}")))?
+    }
+
+    async fn read_inline<T, F>(&self, faults: &dyn Faults, query: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, StoreError>,
+    {
+        faults.wait().await;
+        let answer = match faults.read() {
+            Fate::Done => self.pool.answer(query),
+            Fate::Failed(error) => Err(error),
+            Fate::Dead => std::future::pending().await,
+        };
+        faults.wait().await;
+        answer
     }
 }
 

@@ -5,7 +5,7 @@
 //! If anything in a group fails, the group is rolled back and each operation is tried alone, so that one bad
 //! operation harms no other; that is why an operation can be applied more than once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fault;
+use super::inline::InlineWriter;
 use crate::error::StoreError;
 use crate::failpoint::{self, Place};
 use crate::{QueueClass, QueueNews, Topic};
@@ -103,8 +104,8 @@ impl Topics {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) topics: Topics,
-    queues: Mutex<HashMap<(DestinationId, QueueClass), UnixMs>>,
-    changed: Mutex<HashSet<DestinationId>>,
+    queues: Mutex<BTreeMap<(DestinationId, QueueClass), UnixMs>>,
+    changed: Mutex<BTreeSet<DestinationId>>,
     fault: Mutex<Option<StoreError>>,
 }
 
@@ -143,23 +144,56 @@ impl Shared {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, result: Result<(), &StoreError>) {
-        let mut last = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok(()) => *last = None,
-            Err(error) => *last = Some(error.clone()),
+    /// Tells everybody what a commit has brought.
+    pub(super) fn committed(&self, mut raised: Raised) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.note_queues(&raised.queues);
+        self.note_changed(std::mem::take(&mut raised.destinations));
+        self.topics.announce(&raised);
+    }
+
+    /// Notes that a write failed.
+    pub(super) fn failed(&self, error: &StoreError) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+}
+
+/// Whoever writes.
+#[derive(Debug)]
+pub(super) enum Writer {
+    /// A thread that commits in groups.
+    Thread(WriterThread),
+    /// Each caller itself, one operation at a time.
+    Inline(InlineWriter),
+}
+
+impl Writer {
+    /// Has `apply` applied, and returns what it returned once that is committed.
+    pub(super) async fn write<T, F>(
+        &self,
+        name: &'static str,
+        durability: Durability,
+        apply: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Raised) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self {
+            Self::Thread(thread) => thread.write(name, durability, apply).await,
+            Self::Inline(inline) => inline.write(name, apply).await,
         }
     }
 }
 
 /// The handle to the writing thread.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct WriterThread {
     queue: Option<mpsc::Sender<Box<dyn Operation>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl WriterThread {
     /// Starts the thread with its connection.
     pub(super) fn start(conn: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
         let (queue, operations) = mpsc::channel(QUEUE);
@@ -170,12 +204,7 @@ impl Writer {
     }
 
     /// Has `apply` applied within a group, and returns what it returned once the group is committed.
-    pub(super) async fn write<T, F>(
-        &self,
-        name: &'static str,
-        durability: Durability,
-        apply: F,
-    ) -> Result<T, StoreError>
+    async fn write<T, F>(&self, name: &'static str, durability: Durability, apply: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Connection, &mut Raised) -> Result<T, StoreError> + Send + 'static,
@@ -188,7 +217,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
@@ -259,17 +288,14 @@ impl GroupCommit {
         let mut raised = Raised::default();
         match self.try_commit(group, &mut raised) {
             Ok(()) => {
-                self.shared.note(Ok(()));
-                self.shared.note_queues(&raised.queues);
-                self.shared.note_changed(std::mem::take(&mut raised.destinations));
-                self.shared.topics.announce(&raised);
+                self.shared.committed(raised);
                 for operation in group.drain(..) {
                     operation.answer(Ok(()));
                 }
             }
             Err(error) if group.len() == 1 => {
                 tracing::error!(operation = group[0].name(), %error, "a write failed");
-                self.shared.note(Err(&error));
+                self.shared.failed(&error);
                 for operation in group.drain(..) {
                     operation.answer(Err(error.clone()));
                 }

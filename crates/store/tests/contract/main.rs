@@ -2,6 +2,7 @@
 
 mod destinations;
 mod faults;
+mod inline;
 mod jobs;
 mod ledger;
 mod outbox;
