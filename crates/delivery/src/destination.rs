@@ -14,7 +14,7 @@ use crate::scheduler::{LaneLimits, PROBE_PAUSED_EVERY, Sending};
 use crate::secrets::SecretReader;
 use crate::service::DeliveryOptions;
 use crate::signature::{LiveKeys, Retiring, SharedSecret, Signer, SignerError, SigningKeyPair, SigningKeys};
-use crate::transport::{ClientIdentity, ConnectionProfile, ProfileOptions, Transport};
+use crate::transport::{Carrier, ClientIdentity, ConnectionProfile, ProfileOptions};
 
 /// What a delivery needs of its destination.
 pub(crate) struct Ready {
@@ -54,7 +54,7 @@ pub(crate) struct Defaults {
 
 /// What destinations are made ready with.
 pub(crate) struct Workshop<'a> {
-    pub(crate) transport: &'a Transport,
+    pub(crate) carrier: &'a dyn Carrier,
     pub(crate) secrets: &'a dyn SecretReader,
     pub(crate) defaults: &'a Defaults,
 }
@@ -170,7 +170,7 @@ impl Workshop<'_> {
             client,
             total_timeout: definition.limits.timeout,
         };
-        let profile = self.transport.profile(options).await;
+        let profile = self.carrier.profile(options).await;
         profile.map_err(|error| Unready::definition(error.to_string()))
     }
 

@@ -35,6 +35,6 @@ pub use signature::{
     VerifyError, sign, verify,
 };
 pub use transport::{
-    ClientIdentity, ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Proxy, ProxyError,
+    Carrier, ClientIdentity, ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Proxy, ProxyError,
     TlsRoots, Transport, TransportOptions,
 };

@@ -35,7 +35,7 @@ use crate::handle::DeliveryHandle;
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::secrets::SecretReader;
 use crate::signature::{SigningInput, SigningKeyPair, SigningSecret};
-use crate::transport::{PostRequest, Transport};
+use crate::transport::{Carrier, PostRequest};
 use crate::verdict::{History, Judgement, judge};
 
 /// How many deliveries are leased in one transaction.
@@ -104,7 +104,7 @@ pub struct DeliveryService {
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    transport: Transport,
+    carrier: Arc<dyn Carrier>,
     secrets: Arc<dyn SecretReader>,
     options: DeliveryOptions,
     defaults: Defaults,
@@ -120,13 +120,15 @@ impl DeliveryService {
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        transport: Transport,
+        carrier: impl Carrier,
         secrets: Arc<dyn SecretReader>,
         options: DeliveryOptions,
     ) -> Result<Self, UnsendableToken> {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
         let defaults = Defaults::new(&options, authorization);
-        Ok(Self { core: Arc::new(Core { store, clock, transport, secrets, options, defaults }) })
+        Ok(Self {
+            core: Arc::new(Core { store, clock, carrier: Arc::new(carrier), secrets, options, defaults }),
+        })
     }
 
     /// A handle on the service, which need not be running yet.
@@ -156,7 +158,9 @@ impl DeliveryService {
                 }
             };
             let wake = wake.unwrap_or(UnixMs::from_millis(i64::MAX));
+            // Asked in one order each time, so that a simulation can be repeated.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 _ = outbox.changed() => {}
                 Some(news) = told.recv() => dispatcher.hear(news),
@@ -399,10 +403,10 @@ impl Dispatcher {
 
     /// How long one request to the destination may take: what its lease is made from.
     fn request_budget(&self, destination: DestinationId) -> Duration {
-        let transport = &self.core.transport;
+        let carrier = &self.core.carrier;
         self.known
             .get(&destination)
-            .map_or(transport.total_timeout(), |known| transport.timeout_for(&known.ready.profile))
+            .map_or(carrier.total_timeout(), |known| carrier.timeout_for(&known.ready.profile))
     }
 
     fn send(&mut self, delivery: LeasedDelivery) {
@@ -470,8 +474,8 @@ impl Known {
 impl Core {
     /// Makes a destination ready to be sent to.
     pub(crate) async fn prepare(&self, destination: &Destination) -> Result<Ready, Unready> {
-        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
-        Workshop { transport, secrets, defaults }.prepare(destination).await
+        let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
+        Workshop { carrier, secrets, defaults }.prepare(destination).await
     }
 
     /// The same of a definition that is not stored yet.
@@ -480,8 +484,8 @@ impl Core {
         name: &DestinationName,
         definition: &DestinationDefinition,
     ) -> Result<Ready, Unready> {
-        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
-        Workshop { transport, secrets, defaults }.defined(definition, name, None).await
+        let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
+        Workshop { carrier, secrets, defaults }.defined(definition, name, None).await
     }
 
     pub(crate) async fn public_key(
@@ -489,8 +493,8 @@ impl Core {
         name: &DestinationName,
         definition: &DestinationDefinition,
     ) -> Option<String> {
-        let (transport, secrets, defaults) = (&self.transport, self.secrets.as_ref(), &self.defaults);
-        Workshop { transport, secrets, defaults }.public_key(definition, name).await
+        let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
+        Workshop { carrier, secrets, defaults }.public_key(definition, name).await
     }
 
     /// Finds out what a destination is now, and makes it ready.
@@ -626,7 +630,7 @@ impl Core {
             headers.insert(IDEMPOTENCY_KEY, id);
         }
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
-        self.transport.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
+        self.carrier.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
     }
 
     /// Records the attempt; false where it could not be. While the store cannot be written it tries again, for as long

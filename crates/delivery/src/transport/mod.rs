@@ -18,6 +18,7 @@
 //! so, and the receiver tells repeats apart by the event's id.
 
 mod attempt;
+mod carrier;
 mod connection;
 mod connector;
 mod failure;
@@ -49,6 +50,7 @@ use connector::Connector;
 use failure::Failure;
 use pool::Pool;
 
+pub use carrier::Carrier;
 pub use profile::{ClientIdentity, ConnectionProfile, ProfileError, ProfileOptions};
 pub use proxy::{Proxy, ProxyError};
 
