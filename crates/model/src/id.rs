@@ -4,6 +4,7 @@
 //! their trees. They are written with a prefix (`run_…`) so that a person sees what an id names. A job's id is a
 //! plain non-empty text, because OpenClaw's jobs bring their own (contract §1.1).
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -162,8 +163,45 @@ impl<'de> Deserialize<'de> for DestinationId {
 
 fn uuid_v7(now: UnixMs) -> Uuid {
     let ms = u64::try_from(now.as_millis()).unwrap_or(0);
+    if let Some(random) = seeded_bytes() {
+        return uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid();
+    }
     let subsec_nanos = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, ms / 1000, subsec_nanos))
+}
+
+thread_local! {
+    /// Where this thread's ids take their chance from, if it is not the system's.
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Has all ids that this thread makes from now on follow from `seed`, or be random again. It is for simulations, which
+/// must come out the same each time; a gateway never calls it.
+pub fn seed_ids(seed: Option<u64>) {
+    SEED.set(seed);
+}
+
+/// The next random bytes of a seeded thread.
+fn seeded_bytes() -> Option<[u8; 10]> {
+    let state = SEED.get()?.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    SEED.set(Some(state));
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&(mixed ^ (mixed >> 31)).to_be_bytes());
+    Some(bytes)
+}
+
+/// A random UUIDv4.
+pub(crate) fn uuid_v4() -> Uuid {
+    match seeded_bytes() {
+        Some(random) => {
+            let mut bytes = [0; 16];
+            bytes[6..].copy_from_slice(&random);
+            uuid::Builder::from_random_bytes(bytes).into_uuid()
+        }
+        None => Uuid::new_v4(),
+    }
 }
 
 /// A job's identity: a random UUIDv4 where the gateway makes it, any short text where it was brought along.
@@ -174,7 +212,7 @@ pub struct JobId(String);
 impl JobId {
     /// A fresh random id, of the form OpenClaw gives.
     pub fn random() -> Self {
-        Self(Uuid::new_v4().to_string())
+        Self(uuid_v4().to_string())
     }
 
     /// What stands in place of a job's id where something is about the gateway itself.
@@ -275,6 +313,20 @@ mod tests {
         let late = RunId::new(UnixMs::from_millis(2_000));
         assert!(early < late);
         assert_eq!(early.to_string().parse::<RunId>().unwrap(), early);
+    }
+
+    #[test]
+    fn seeded_ids_come_again_with_their_seed_and_never_twice_with_one() {
+        let ids = |seed| {
+            seed_ids(Some(seed));
+            let ids = (RunId::new(UnixMs::EPOCH), RunId::new(UnixMs::EPOCH), JobId::random());
+            seed_ids(None);
+            ids
+        };
+        assert_eq!(ids(7), ids(7));
+        assert_ne!(ids(7), ids(8));
+        assert_ne!(ids(7).0, ids(7).1);
+        assert_ne!(RunId::new(UnixMs::EPOCH), RunId::new(UnixMs::EPOCH));
     }
 
     #[test]

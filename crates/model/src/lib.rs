@@ -59,7 +59,7 @@ pub use failure::{
     counts_against_job,
 };
 pub use id::{
-    AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId,
+    AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId, seed_ids,
 };
 pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::{AgentId, JobId};
+use crate::id::{AgentId, JobId, uuid_v4};
 use crate::time::UnixMs;
 
 /// The identity of one conversation; an isolated run has a fresh one.
@@ -16,7 +16,7 @@ pub struct SessionId(Uuid);
 impl SessionId {
     /// A fresh random id, of the form OpenClaw gives.
     pub fn random() -> Self {
-        Self(Uuid::new_v4())
+        Self(uuid_v4())
     }
 
     /// The id with these sixteen bytes, as the store keeps it.

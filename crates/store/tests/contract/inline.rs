@@ -56,8 +56,8 @@ async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// Whether the job is there when a store with threads opens the file.
 async fn is_kept(path: &Path) -> bool {
-    let id = "one".parse().unwrap();
-    open(path).unwrap().job(&id).await.unwrap().is_some()
+    let id = "one".parse().expect("a job id");
+    open(path).expect("the store again").job(&id).await.expect("the store answers").is_some()
 }
 
 #[tokio::test]
