@@ -61,6 +61,7 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
                 Wake::At(core.clock.now().plus(PAUSE))
             }
         };
+        // Asked in one order each time, so that a simulation can be repeated.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
