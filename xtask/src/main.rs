@@ -1,6 +1,7 @@
 //! The project's tasks, one command each: `cargo xtask verify`, `cargo xtask demo`.
 
 mod bench;
+mod chance;
 mod crash;
 mod demo;
 mod house_rules;

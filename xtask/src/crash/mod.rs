@@ -11,7 +11,6 @@
 //! of transactions and not of syncing.
 
 mod api;
-mod chance;
 mod destinations;
 mod evidence;
 mod gateway;
@@ -34,7 +33,6 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use standardwebhooks::Webhook;
 
 use self::api::Api;
-use self::chance::Chance;
 use self::evidence::{Evidence, Tally};
 use self::gateway::{Gateway, GatewayError, Place, Started};
 use self::points::{Death, Deaths, OPERATIONS, PLACES, Point};
@@ -42,6 +40,7 @@ use self::receiver::Receiver;
 use self::recovery::{Life, Recoveries};
 use self::store_copy::{OpenDelivery, StoreCopy, StoreCopyError};
 use self::work::Worker;
+use crate::chance::Chance;
 use crate::process::{self, ProcessError};
 use crate::progress::{Progress, say};
 use crate::workspace;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// Every writing operation of the store, by the name its failpoints have.
 pub(super) const OPERATIONS: [&str; 23] = [

@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::api::{Answer, Api};
-use super::chance::Chance;
 use super::destinations::STEADY;
 use super::promises::{self, AcceptedRun, Ending, Promises, Role};
+use crate::chance::Chance;
 
 /// The rest between two requests: a gateway with nothing but requests to answer would show less.
 const REST: Duration = Duration::from_millis(6);
