@@ -12,6 +12,7 @@ mod process;
 mod progress;
 mod receivers;
 mod signatures;
+mod sim;
 mod stage;
 mod toolchain;
 mod verify;
@@ -40,6 +41,8 @@ enum Task {
     Demo(demo::Options),
     /// Serves the demo's small model by itself, to point a gateway of your own at
     Model,
+    /// Simulates many days of a gateway on which everything goes wrong, and proves that it keeps its promises
+    Sim(sim::Options),
     /// Checks everything that must hold before a change lands; this is what CI runs
     Verify(verify::Options),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Crash(options) => crash::run(options).map_err(Into::into),
         Task::Demo(options) => demo::run(options).map_err(Into::into),
         Task::Model => model_server::run().map_err(Into::into),
+        Task::Sim(options) => sim::run(options).map_err(Into::into),
         Task::Verify(options) => verify::run(&options).map_err(Into::into),
     };
     match outcome {

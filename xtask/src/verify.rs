@@ -13,6 +13,7 @@ use crate::process;
 use crate::progress::{Progress, say, seconds};
 use crate::receivers;
 use crate::signatures;
+use crate::sim;
 use crate::toolchain;
 use crate::workspace;
 
@@ -32,7 +33,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -52,6 +53,7 @@ const STEPS: [Step; 13] = [
         headline: "The example receivers pass their tests and conformance",
         run: receivers,
     },
+    Step { name: "sim", headline: "Simulated days of faults break no promise", run: sim },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
     Step { name: "demo", headline: "A real model's answer arrives, signed, at a real receiver", run: demo },
 ];
@@ -172,6 +174,11 @@ fn receivers(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
 
 fn signatures(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
     signatures::check(progress)?;
+    Ok(Outcome::Passed)
+}
+
+fn sim(_: Progress) -> Result<Outcome, Box<dyn Error>> {
+    sim::run_for_the_gate()?;
     Ok(Outcome::Passed)
 }
 

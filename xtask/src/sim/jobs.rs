@@ -1,0 +1,163 @@
+//! The jobs of a simulation, and what is expected of each: worked out from what people did, and not from what the
+//! gateway says.
+
+use std::time::Duration;
+
+use clawhook_model::{JobDefinition, JobId, Schedule, UnixMs};
+use clawhook_schedule::{ScheduleError, Timetable};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+/// Expressions whose times fall into what clocks do in spring and autumn, and some that do not.
+const EXPRESSIONS: [&str; 12] = [
+    "0 9 * * *",
+    "30 2 * * *",
+    "30 1 * * *",
+    "0 0 * * *",
+    "0 */3 * * *",
+    "15,45 1-3 * * *",
+    "20 4 * * 1-5",
+    "0 0 1 * *",
+    "5 */6 * * *",
+    "*/50 22-23 * * *",
+    "59 23 * * 0",
+    "0 12 */2 * *",
+];
+const ZONES: [&str; 7] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Europe/London",
+    "Australia/Lord_Howe",
+    "Asia/Kolkata",
+    "Africa/Casablanca",
+];
+const RECEIVERS: [&str; 3] =
+    ["https://one.example/hook", "https://two.example/hook", "https://three.example/hook"];
+
+/// A job, as the simulation knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    pub(super) id: JobId,
+    /// How many receivers its results go to.
+    pub(super) receivers: usize,
+    /// When its schedule held.
+    pub(super) spans: Vec<Span>,
+    /// An edit of which it is not known whether it was committed.
+    pub(super) edit: Option<Edit>,
+}
+
+/// A stretch in which a job was enabled with one schedule.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) schedule: Schedule,
+    /// The first instant that it was to be due.
+    pub(super) first: UnixMs,
+    /// How it ended; none while it lasts.
+    pub(super) end: Option<SpanEnd>,
+}
+
+/// How a span ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpanEnd {
+    /// What was due before this has its record: the job waited for this instant when it was edited. None where it
+    /// waited for no more, so that everything that it had is over.
+    pub(super) waited_for: Option<UnixMs>,
+    /// The latest that the clock had shown; nothing after it can have a record.
+    pub(super) latest: UnixMs,
+}
+
+/// An edit on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Edit {
+    /// What it makes of the job; none where it removes it.
+    pub(super) after: Option<JobDefinition>,
+    /// What it ends, where it ends something.
+    pub(super) ends: Option<SpanEnd>,
+    /// What it begins: the first instant that is due from then on.
+    pub(super) begins: Option<(Schedule, UnixMs)>,
+}
+
+impl Watched {
+    /// The edit was committed.
+    pub(super) fn edited(&mut self) {
+        let Some(edit) = self.edit.take() else { return };
+        if let (Some(end), Some(span)) = (edit.ends, self.open_span()) {
+            span.end = Some(end);
+        }
+        if let Some((schedule, first)) = edit.begins {
+            self.spans.push(Span { schedule, first, end: None });
+        }
+    }
+
+    fn open_span(&mut self) -> Option<&mut Span> {
+        self.spans.last_mut().filter(|span| span.end.is_none())
+    }
+}
+
+impl Span {
+    /// The instants of the span before `until`.
+    pub(super) fn instants(
+        &self,
+        job: &JobId,
+        host_zone: &TimeZone,
+        until: UnixMs,
+    ) -> Result<Vec<UnixMs>, ScheduleError> {
+        let timetable = Timetable::new(&self.schedule, job, host_zone)?;
+        let before = until.plus_millis(-1);
+        Ok(timetable.due_between(self.first.plus_millis(-1), before).collect())
+    }
+}
+
+/// A schedule by chance, in OpenClaw's form.
+pub(super) fn schedule(chance: &mut Chance, now: UnixMs) -> Value {
+    match chance.within(0..=9) {
+        0 => {
+            let ahead = Duration::from_mins(chance.within(1..=60 * 24 * 4));
+            json!({ "kind": "at", "at": now.plus(ahead).to_rfc3339() })
+        }
+        1..=3 => {
+            let minutes = chance.within(20..=60 * 30);
+            let anchor = now.plus(Duration::from_mins(chance.within(0..=600))).plus_millis(-18_000_000);
+            json!({ "kind": "every", "everyMs": minutes * 60_000, "anchorMs": anchor.as_millis() })
+        }
+        _ => {
+            let expr = chance.pick(&EXPRESSIONS).copied().unwrap_or("0 9 * * *");
+            let zone = chance.pick(&ZONES).copied().unwrap_or("UTC");
+            let mut schedule = json!({ "kind": "cron", "expr": expr, "tz": zone });
+            if chance.within(0..=2) > 0 {
+                schedule["staggerMs"] = json!(chance.within(0..=1) * 240_000);
+            }
+            schedule
+        }
+    }
+}
+
+/// A job by chance, in OpenClaw's form, and how many receivers it has.
+pub(super) fn definition(chance: &mut Chance, id: &JobId, now: UnixMs) -> (Value, usize) {
+    let receivers = usize::try_from(chance.within(0..=2)).unwrap_or(0);
+    let from = chance.within(0..=2);
+    let targets: Vec<Value> = (from..)
+        .take(receivers)
+        .map(|place| json!({ "to": RECEIVERS[usize::try_from(place).unwrap_or(0) % RECEIVERS.len()] }))
+        .collect();
+    let delivery = match receivers {
+        0 => json!({ "mode": "none" }),
+        _ => json!({ "mode": "webhook", "targets": targets }),
+    };
+    let payload = match chance.within(0..=4) {
+        0 => json!({ "kind": "systemEvent", "text": id }),
+        1 => json!({ "kind": "agentTurn", "message": id, "timeoutSeconds": chance.within(5..=4_000) }),
+        _ => json!({ "kind": "agentTurn", "message": id }),
+    };
+    let definition = json!({
+        "name": id,
+        "schedule": schedule(chance, now),
+        "payload": payload,
+        "delivery": delivery,
+        "deleteAfterRun": chance.within(0..=1) == 1,
+    });
+    (definition, receivers)
+}

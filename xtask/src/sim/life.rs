@@ -1,0 +1,207 @@
+//! One life of a gateway: engine and delivery on one runtime, from its start to its death.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawhook_clock::Clock;
+use clawhook_delivery::{
+    DeliveryOptions, DeliveryService, KeyError, NoRandomness, RetrySchedule, SecretError, SigningKeyPair,
+    SigningSecret, UnsendableToken,
+};
+use clawhook_engine::{Engine, EngineHandle, EngineOptions};
+use clawhook_model::RetryRules;
+use clawhook_store::sqlite::SqliteStore;
+use clawhook_store::{Store, StoreError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::World;
+use super::climate::Climate;
+use super::disk::Death;
+use super::people::{self, Doors, People};
+use super::promises::{self, Tally};
+
+/// How long a gateway may take to stop in order.
+const STOPS_WITHIN: Duration = Duration::from_mins(10);
+/// How long nothing goes wrong before everything is looked at, and how often it is looked whether all has ended.
+const CALM: Duration = Duration::from_hours(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(433);
+/// How long everything may take to come to its end.
+const SETTLES_WITHIN: Duration = Duration::from_hours(24 * 5);
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Why a life could not be lived.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LifeError {
+    #[error("no runtime can be made")]
+    Runtime(#[from] io::Error),
+    #[error("the store failed, and nothing was to go wrong with it")]
+    Store(#[from] StoreError),
+    #[error("the gateway's secret cannot be used")]
+    Secret(#[from] SecretError),
+    #[error("the gateway's key cannot be used")]
+    Key(#[from] KeyError),
+    #[error("the gateway's key cannot be made")]
+    NoKey(#[from] NoRandomness),
+    #[error("the gateway's token cannot be used")]
+    Token(#[from] UnsendableToken),
+}
+
+/// How a life is to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// By `kill -9`.
+    Killed,
+    /// As its operator asks it to.
+    Stopped,
+}
+
+/// A life that is to be lived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) lasts: Duration,
+    pub(super) end: End,
+    /// The commit at which it ends before its time, where there is one.
+    pub(super) dies: Option<Death>,
+}
+
+/// A gateway at work.
+struct Gateway {
+    store: Arc<dyn Store>,
+    engine: EngineHandle,
+    shutdown: CancellationToken,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Gateway {
+    fn start(world: &World, climate: Climate) -> Result<Self, LifeError> {
+        let now = world.clock.now();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&world.store, "a simulation", now, world.disk.clone())?);
+        let options = EngineOptions {
+            max_concurrent_runs: usize::try_from(climate.longest_life_hours % 4).unwrap_or(0) + 1,
+            run_jobs_on_schedule: true,
+            shutdown_grace: Duration::from_secs(10),
+        };
+        let (engine, handle) = Engine::new(
+            store.clone(),
+            world.clock.clone(),
+            world.agents.clone(),
+            world.host_zone.clone(),
+            options,
+        );
+        let service = DeliveryService::new(
+            store.clone(),
+            world.clock.clone(),
+            world.network.clone(),
+            Arc::new(super::network::NoSecrets),
+            delivery_options()?,
+        )?;
+        let shutdown = CancellationToken::new();
+        let tasks = [tokio::spawn(engine.run(shutdown.clone())), tokio::spawn(service.run(shutdown.clone()))];
+        Ok(Self { store, engine: handle, shutdown, tasks })
+    }
+
+    /// Stops in order; false where it does not.
+    async fn stop(self) -> bool {
+        self.shutdown.cancel();
+        let all = async {
+            for task in self.tasks {
+                // A task that panicked has ended as well, and its work is missed at the end.
+                task.await.ok();
+            }
+        };
+        tokio::time::timeout(STOPS_WITHIN, all).await.is_ok()
+    }
+}
+
+fn delivery_options() -> Result<DeliveryOptions, LifeError> {
+    let retry = [5, 300, 1_800, 7_200].map(Duration::from_secs);
+    Ok(DeliveryOptions {
+        retry: RetryRules::of(RetrySchedule::new(retry.to_vec())),
+        signing_secret: SigningSecret::parse(SECRET)?,
+        signing_key: SigningKeyPair::generate()?,
+        bearer_token: None,
+        max_concurrent: 8,
+        max_concurrent_per_destination: 4,
+        pause_after: Duration::from_hours(24),
+        disable_after: Duration::from_hours(24 * 5),
+    })
+}
+
+/// Lives one life. What it tells is what it should not have done.
+pub(super) fn live(
+    world: &World,
+    people: &mut People,
+    climate: Climate,
+    plan: Plan,
+) -> Result<Option<String>, LifeError> {
+    on_runtime(world, async {
+        world.disk.begin(climate.disk_is_slow, None);
+        let gateway = Gateway::start(world, climate)?;
+        people.return_to(&gateway.store).await?;
+        world.disk.begin(climate.disk_is_slow, plan.dies);
+        let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
+        tokio::select! {
+            biased;
+            () = world.disk.death() => return Ok(None),
+            () = people.act(&doors, climate) => {}
+            () = tokio::time::sleep(plan.lasts) => {}
+        }
+        world.trace.note(world.clock.now(), format!("{:?}", plan.end));
+        if matches!(plan.end, End::Killed) {
+            return Ok(None);
+        }
+        tokio::select! {
+            biased;
+            () = world.disk.death() => Ok(None),
+            stopped = gateway.stop() => Ok((!stopped).then(|| {
+                format!("a gateway that was asked to stop had not stopped after {STOPS_WITHIN:?}")
+            })),
+        }
+    })
+}
+
+/// The last life: nothing goes wrong any more, all comes to its end, and the promises are looked at.
+pub(super) fn rest(
+    world: &World,
+    people: &mut People,
+    climate: Climate,
+) -> Result<(Vec<String>, Tally), LifeError> {
+    on_runtime(world, async {
+        world.disk.begin(0, None);
+        // The clock is right again: it never showed more than this.
+        world.clock.set(world.clock.latest());
+        world.agents.enter(climate.calm());
+        world.network.enter(climate.calm());
+        let gateway = Gateway::start(world, climate)?;
+        people.return_to(&gateway.store).await?;
+        let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
+        tokio::time::sleep(CALM).await;
+        let began = tokio::time::Instant::now();
+        loop {
+            people::resume_all(&doors).await?;
+            let counts = gateway.store.counts(world.clock.now()).await?;
+            let open = counts.runs_queued + counts.runs_running + counts.deliveries_open;
+            if open == 0 || began.elapsed() > SETTLES_WITHIN {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let found = promises::check(world, gateway.store.as_ref(), &people.jobs).await?;
+        gateway.stop().await;
+        Ok(found)
+    })
+}
+
+/// Has the clock go with a runtime of its own, whose end nothing survives but the file and the world.
+fn on_runtime<T>(world: &World, life: impl Future<Output = Result<T, LifeError>>) -> Result<T, LifeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(async {
+        world.clock.start();
+        let lived = life.await;
+        world.clock.stop();
+        lived
+    })
+}
