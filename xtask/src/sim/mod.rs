@@ -69,6 +69,9 @@ pub(crate) struct Options {
     /// For how long seed after seed is tried; a minute where neither this nor a seed is given
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
+    /// Tells every event as it happens; for one seed
+    #[arg(long, requires = "seed", conflicts_with = "seconds")]
+    trace: bool,
 }
 
 /// Why it is not proven.
@@ -95,6 +98,10 @@ struct Story {
     tally: Tally,
 }
 
+/// Whether every event is told as it happens.
+#[derive(Debug, Clone, Copy)]
+struct Aloud(bool);
+
 /// One simulated machine and what surrounds it.
 pub(crate) struct World {
     clock: Arc<SimClock>,
@@ -113,7 +120,7 @@ pub(crate) fn run(options: Options) -> Result<(), SimError> {
     let only = options.seed.filter(|_| options.seconds.is_none());
     if let Some(seed) = only {
         progress.step(format_args!("Simulating {} days with seed {seed}", options.days));
-        let story = simulate(seed, options.days)?;
+        let story = simulate(seed, options.days, Aloud(options.trace))?;
         tell(progress, &[story], options.days);
         return Ok(());
     }
@@ -132,10 +139,12 @@ pub(crate) fn run(options: Options) -> Result<(), SimError> {
 pub(crate) fn run_for_the_gate() -> Result<(), SimError> {
     let progress = Progress::start();
     progress.step(format_args!("Simulating {GATE_DAYS} days with each of the seeds {FIXED_SEEDS:?}"));
-    let fixed =
-        FIXED_SEEDS.into_iter().map(|seed| simulate(seed, GATE_DAYS)).collect::<Result<Vec<_>, _>>()?;
+    let fixed = FIXED_SEEDS
+        .into_iter()
+        .map(|seed| simulate(seed, GATE_DAYS, Aloud(false)))
+        .collect::<Result<Vec<_>, _>>()?;
     tell(progress, &fixed, GATE_DAYS);
-    run(Options { seed: None, days: GATE_DAYS, seconds: Some(GATE_SECONDS) })
+    run(Options { seed: None, days: GATE_DAYS, seconds: Some(GATE_SECONDS), trace: false })
 }
 
 fn fresh_seed() -> u64 {
@@ -170,7 +179,7 @@ fn simulate_for(first: u64, days: u64, lasting: Duration) -> Result<Vec<Story>, 
     let failed = std::thread::scope(|scope| {
         let work = || -> Result<(), SimError> {
             while began.elapsed() < lasting && !stop.load(Ordering::SeqCst) {
-                let story = simulate(next.fetch_add(1, Ordering::SeqCst), days);
+                let story = simulate(next.fetch_add(1, Ordering::SeqCst), days, Aloud(false));
                 if story.is_err() {
                     stop.store(true, Ordering::SeqCst);
                 }
@@ -188,7 +197,7 @@ fn simulate_for(first: u64, days: u64, lasting: Duration) -> Result<Vec<Story>, 
 }
 
 /// Simulates so many days, all of whose chance comes from `seed`.
-fn simulate(seed: u64, days: u64) -> Result<Story, SimError> {
+fn simulate(seed: u64, days: u64, aloud: Aloud) -> Result<Story, SimError> {
     keep_quiet_about_simulated_panics();
     let folder = tempfile::Builder::new()
         .prefix("clawhook-sim-")
@@ -199,7 +208,7 @@ fn simulate(seed: u64, days: u64) -> Result<Story, SimError> {
     let climate = Climate::of(&mut chance);
     let beginning = chance.pick(&BEGINNINGS).copied().unwrap_or_default();
     let clock = Arc::new(SimClock::at(UnixMs::from_millis(beginning * 1000)));
-    let trace = Arc::new(Trace::default());
+    let trace = Arc::new(Trace::new(aloud.0));
     let world = World {
         disk: Arc::new(Disk::new(clock.clone(), trace.clone(), chance.fork())),
         network: Network::new(clock.clone(), trace.clone(), chance.fork(), climate),
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_seed_tells_the_same_story_each_time_and_another_seed_another() {
-        let story = |seed| simulate(seed, 4).expect("no promise is broken");
+        let story = |seed| simulate(seed, 4, Aloud(false)).expect("no promise is broken");
         assert_eq!(story(11), story(11));
         assert_ne!(story(11).digest, story(12).digest);
     }

@@ -50,11 +50,14 @@ impl People {
     /// Finds out what became of the edits that the last death cut short.
     pub(super) async fn return_to(&mut self, store: &Arc<dyn Store>) -> Result<(), StoreError> {
         for watched in &mut self.jobs {
-            let Some(edit) = &watched.edit else { continue };
+            let Some(edit) = &mut watched.edit else { continue };
             let found = store.job(&watched.id).await?.map(|job| job.definition.to_stored_json());
             let intended = edit.after.as_ref().map(JobDefinition::to_stored_json);
-            // A one-shot that went by itself may be gone as well, and leaves nothing to be expected.
-            if found == intended || found.is_none() {
+            let went_by_itself = found.is_none() && edit.ends.is_some();
+            if went_by_itself {
+                edit.begins = None;
+            }
+            if found == intended || went_by_itself {
                 watched.edited();
             } else {
                 watched.edit = None;
@@ -87,7 +90,7 @@ impl People {
             5 | 6 if climate.people_edit => self.reschedule(doors).await,
             7 => self.retry_dead(doors).await,
             8 if climate.disk_fills => {
-                let lasting = Duration::from_secs(self.chance.within(1..=20_000));
+                let lasting = Duration::from_secs(self.chance.within(1..=1_500));
                 doors.note(format!("the disk is full for {lasting:?}"));
                 doors.world.disk.fill(lasting);
                 Ok(())

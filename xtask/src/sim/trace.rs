@@ -7,12 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use clawhook_model::UnixMs;
 
+use crate::progress::say;
+
 /// How many of the last events are kept in words.
 const KEPT: usize = 60;
 
 /// The record of one simulation. Events name jobs and receivers and no ids, so that people can compare them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trace {
+    /// Whether every event is told as it happens.
+    aloud: bool,
     state: Mutex<State>,
 }
 
@@ -24,9 +28,16 @@ struct State {
 }
 
 impl Trace {
+    pub(super) fn new(aloud: bool) -> Self {
+        Self { aloud, state: Mutex::default() }
+    }
+
     /// Notes an event.
     pub(super) fn note(&self, at: UnixMs, event: impl Into<String>) {
         let event = event.into();
+        if self.aloud {
+            say(format_args!("{at} {event}"));
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (at.as_millis(), &event).hash(&mut state.digest);
         state.events += 1;

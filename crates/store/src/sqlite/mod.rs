@@ -81,7 +81,7 @@ impl SqliteStore {
         now: UnixMs,
         most_pages: Option<u32>,
     ) -> Result<Self, StoreError> {
-        let (lock, conn) = Self::prepare(path, holder, now)?;
+        let (lock, conn) = Self::prepare(path, holder, now, connect)?;
         if let Some(most) = most_pages {
             conn.pragma_update(None, "max_page_count", most).map_err(fault)?;
         }
@@ -90,7 +90,7 @@ impl SqliteStore {
             .map_err(|error| StoreError::Open { path: path.to_owned(), why: error.to_string() })?;
         Ok(Self {
             writer: Writer::Thread(thread),
-            readers: Readers::new(path.to_owned(), None),
+            readers: Readers::new(path.to_owned(), connect, None),
             shared,
             owner: OwnerId::new(now),
             _lock: lock,
@@ -106,12 +106,11 @@ impl SqliteStore {
         now: UnixMs,
         faults: Arc<dyn Faults>,
     ) -> Result<Self, StoreError> {
-        let (lock, conn) = Self::prepare(path, holder, now)?;
-        conn.pragma_update(None, "synchronous", "OFF").map_err(fault)?;
+        let (lock, conn) = Self::prepare(path, holder, now, connect_unsynced)?;
         let shared = Arc::new(Shared::default());
         Ok(Self {
             writer: Writer::Inline(InlineWriter::new(conn, shared.clone(), faults.clone())),
-            readers: Readers::new(path.to_owned(), Some(faults)),
+            readers: Readers::new(path.to_owned(), connect_unsynced, Some(faults)),
             shared,
             owner: OwnerId::new(now),
             _lock: lock,
@@ -119,12 +118,16 @@ impl SqliteStore {
     }
 
     /// Takes the lock, brings the file to the newest schema and takes back what a dead process held.
-    fn prepare(path: &Path, holder: &str, now: UnixMs) -> Result<(File, Connection), StoreError> {
+    fn prepare(
+        path: &Path,
+        holder: &str,
+        now: UnixMs,
+        connect: Connect,
+    ) -> Result<(File, Connection), StoreError> {
         let lock = take_lock(path, holder)?;
         let mut conn = connect(path).map_err(|error| opening(path, error))?;
         check(&conn, path)?;
         conn.pragma_update(None, "journal_mode", "WAL").map_err(|error| opening(path, error))?;
-        conn.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
         // The log is folded back in larger steps than by default, because each fold syncs the whole file.
         conn.pragma_update(None, "wal_autocheckpoint", 4000).map_err(fault)?;
         conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(fault)?;
@@ -454,6 +457,16 @@ impl Store for SqliteStore {
     }
 }
 
+/// How connections to the file are opened.
+type Connect = fn(&Path) -> rusqlite::Result<Connection>;
+
+/// Opens a connection that leaves its changes with the operating system.
+fn connect_unsynced(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = connect(path)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    Ok(conn)
+}
+
 /// Opens a connection with the settings that every connection has.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
@@ -462,6 +475,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "foreign_keys", "OFF")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
     // Negative is KiB: 4 MiB for each connection, taken only as pages are read.
     conn.pragma_update(None, "cache_size", -4096)?;
     Ok(conn)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{connect, opening};
+use super::{Connect, opening};
 use crate::error::StoreError;
 use crate::faults::{Fate, Faults};
 
@@ -26,6 +26,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 struct Pool {
     path: PathBuf,
+    connect: Connect,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
     searches: Semaphore,
@@ -33,9 +34,10 @@ struct Pool {
 
 impl Readers {
     /// Readers that answer off the async threads, or, with `inline`, in their callers' hands.
-    pub(super) fn new(path: PathBuf, inline: Option<Arc<dyn Faults>>) -> Self {
+    pub(super) fn new(path: PathBuf, connect: Connect, inline: Option<Arc<dyn Faults>>) -> Self {
         let pool = Pool {
             path,
+            connect,
             idle: Mutex::new(Vec::new()),
             permits: Semaphore::new(READERS),
             searches: Semaphore::new(SEARCHES),
@@ -88,7 +90,7 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match idle {
             Some(conn) => conn,
-            None => connect(&self.path).map_err(|error| opening(&self.path, error))?,
+            None => (self.connect)(&self.path).map_err(|error| opening(&self.path, error))?,
         };
         let answer = {
             let snapshot = conn.unchecked_transaction().map_err(super::fault)?;
