@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clawhook_clock::Clock;
 use clawhook_engine::EngineHandle;
-use clawhook_model::{DeliveryState, Job, JobDefinition, JobId, JobState, Schedule, Standing, UnixMs};
+use clawhook_model::{DeliveryState, Job, JobDefinition, JobId, JobState, Lane, Schedule, Standing, UnixMs};
 use clawhook_schedule::Timetable;
 use clawhook_store::{Decider, DeliveryFilter, DestinationFilter, JobUpdated, NextRun, Store, StoreError};
 
@@ -16,6 +16,8 @@ use crate::chance::Chance;
 
 /// The most jobs that there are at a time.
 const MOST_JOBS: usize = 15;
+/// The longest that people wait for a claim.
+const LONGEST_WAIT: Duration = Duration::from_hours(12);
 
 /// Whoever acts on the gateway, through whatever is one of its lives.
 #[derive(Debug)]
@@ -76,14 +78,27 @@ impl People {
             let minutes = self.chance.within(1..=climate.people_rest_hours * 60);
             let rest = Duration::from_mins(minutes) + Duration::from_millis(self.chance.within(0..=59_999));
             tokio::time::sleep(rest).await;
+            if self.chance.within(0..=3) == 0 {
+                self.wait_for_a_claim(doors).await.ok();
+            }
             if let Err(error) = self.act_once(doors, climate).await {
                 doors.note(format!("in vain: {error}"));
             }
         }
     }
 
+    /// Waits until a moment before the next claim, so that what is done next meets it.
+    async fn wait_for_a_claim(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        let before = Duration::from_millis(self.chance.within(0..=20));
+        if let Some(due) = doors.store.next_due(Lane::Slot).await? {
+            let moment = due.plus_millis(-i64::try_from(before.as_millis()).unwrap_or(0));
+            tokio::time::sleep(moment.since(doors.now()).min(LONGEST_WAIT)).await;
+        }
+        Ok(())
+    }
+
     async fn act_once(&mut self, doors: &Doors<'_>, climate: Climate) -> Result<(), StoreError> {
-        match self.chance.within(0..=11) {
+        match self.chance.within(0..=12) {
             0 | 1 if climate.people_edit => self.add(doors).await,
             2 if climate.people_edit => self.remove(doors).await,
             3 | 4 if climate.people_edit => self.switch(doors).await,
@@ -100,6 +115,7 @@ impl People {
                 Ok(())
             }
             10 => resume_all(doors).await,
+            11 => self.cancel_one(doors).await,
             _ => self.run_by_hand(doors).await,
         }
     }
@@ -122,6 +138,16 @@ impl People {
         for delivery in doors.store.deliveries(filter).await?.deliveries {
             doors.note(format!("a dead delivery of {} is retried", delivery.job_id));
             doors.store.retry_delivery(delivery.id, doors.now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn cancel_one(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        let states = vec![DeliveryState::Waiting, DeliveryState::Pending];
+        let filter = DeliveryFilter { states, limit: 1, ..DeliveryFilter::default() };
+        for delivery in doors.store.deliveries(filter).await?.deliveries {
+            doors.note(format!("a delivery of {} is cancelled", delivery.job_id));
+            doors.store.cancel_delivery(delivery.id, doors.now()).await?;
         }
         Ok(())
     }
