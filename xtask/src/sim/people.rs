@@ -78,23 +78,41 @@ impl People {
             let minutes = self.chance.within(1..=climate.people_rest_hours * 60);
             let rest = Duration::from_mins(minutes) + Duration::from_millis(self.chance.within(0..=59_999));
             tokio::time::sleep(rest).await;
-            if self.chance.within(0..=3) == 0 {
-                self.wait_for_a_claim(doors).await.ok();
-            }
-            if let Err(error) = self.act_once(doors, climate).await {
+            let acted = match self.chance.within(0..=5) {
+                0 => self.wait_for_a_claim(doors).await.map(|_| ()),
+                1 if climate.people_edit => self.respell(doors).await,
+                _ => self.act_once(doors, climate).await,
+            };
+            if let Err(error) = acted {
                 doors.note(format!("in vain: {error}"));
             }
         }
     }
 
-    /// Waits until a moment before the next claim, so that what is done next meets it.
-    async fn wait_for_a_claim(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+    /// Waits until a moment before the next claim, so that what is done next meets it. Gives the job.
+    async fn wait_for_a_claim(&mut self, doors: &Doors<'_>) -> Result<Option<JobId>, StoreError> {
         let before = Duration::from_millis(self.chance.within(0..=20));
-        if let Some(due) = doors.store.next_due(Lane::Slot).await? {
-            let moment = due.plus_millis(-i64::try_from(before.as_millis()).unwrap_or(0));
-            tokio::time::sleep(moment.since(doors.now()).min(LONGEST_WAIT)).await;
+        let Some(due) = doors.store.next_due(Lane::Slot).await? else { return Ok(None) };
+        let moment = due.plus_millis(-i64::try_from(before.as_millis()).unwrap_or(0));
+        tokio::time::sleep(moment.since(doors.now()).min(LONGEST_WAIT)).await;
+        let due = doors.store.due_jobs(Lane::Slot, due, 1).await?;
+        Ok(due.into_iter().next().map(|job| job.id))
+    }
+
+    /// Writes a schedule in another way while it is claimed: its instants stay what they are.
+    async fn respell(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        let Some(id) = self.wait_for_a_claim(doors).await? else { return Ok(()) };
+        let Some(place) = self.jobs.iter().position(|job| job.id == id) else { return Ok(()) };
+        let Some(job) = doors.store.job(&id).await? else { return Ok(()) };
+        let mut after = job.definition.clone();
+        match &mut after.schedule {
+            Schedule::Cron { expr, .. } => *expr = expr.replacen(' ', "  ", 1),
+            Schedule::Every { every_ms, anchor_ms } => {
+                *anchor_ms = anchor_ms.plus_millis(-i64::try_from(*every_ms).unwrap_or(0));
+            }
+            Schedule::At { .. } => return Ok(()),
         }
-        Ok(())
+        self.edit(doors, place, job, after).await
     }
 
     async fn act_once(&mut self, doors: &Doors<'_>, climate: Climate) -> Result<(), StoreError> {
