@@ -25,7 +25,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Returns once the wall clock shows `instant` or later.
     async fn sleep_until(&self, instant: UnixMs);
 
-    /// Returns once the wall clock shows `duration` more than now.
+    /// Returns after `duration`. The system's clock measures it apart from the wall clock, which may be set back
+    /// meanwhile.
     async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now().plus(duration)).await;
     }
@@ -52,6 +53,10 @@ impl Clock for SystemClock {
             }
             tokio::time::sleep(left.min(LONGEST_NAP)).await;
         }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }
 
@@ -131,6 +136,13 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_duration_is_waited_for_though_the_wall_clock_does_not_show_its_end() {
+        let before = SystemClock.now();
+        SystemClock.sleep(Duration::from_hours(24)).await;
+        assert!(SystemClock.now().since(before) < Duration::from_hours(1));
+    }
 
     #[tokio::test]
     async fn a_manual_clock_wakes_sleepers_when_their_time_has_come_and_not_before() {
