@@ -24,8 +24,10 @@ use super::promises::{self, Tally};
 
 /// How long a gateway may take to stop in order.
 const STOPS_WITHIN: Duration = Duration::from_mins(10);
+/// How long what is late may take to be made up for.
+const CATCHES_UP_WITHIN: Duration = Duration::from_hours(4);
 /// How long nothing goes wrong before everything is looked at, and how often it is looked whether all has ended.
-const CALM: Duration = Duration::from_hours(30);
+const CALM: Duration = Duration::from_hours(26);
 const LOOK_AGAIN: Duration = Duration::from_secs(433);
 /// How long everything may take to come to its end.
 const SETTLES_WITHIN: Duration = Duration::from_hours(24 * 5);
@@ -178,6 +180,8 @@ pub(super) fn rest(
         let gateway = Gateway::start(world, climate)?;
         people.return_to(&gateway.store).await?;
         let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
+        tokio::time::sleep(CATCHES_UP_WITHIN).await;
+        let calm_since = world.clock.now();
         tokio::time::sleep(CALM).await;
         let began = tokio::time::Instant::now();
         loop {
@@ -189,7 +193,7 @@ pub(super) fn rest(
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let found = promises::check(world, gateway.store.as_ref(), &people.jobs).await?;
+        let found = promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
         gateway.stop().await;
         Ok(found)
     })

@@ -14,6 +14,8 @@ use super::network::Received;
 const ALL: usize = 1_000_000;
 /// How long after its instant a job may still be unclaimed when nothing holds it up.
 const CLAIMED_WITHIN_MS: i64 = 60_000;
+/// How late a job may be where nothing goes wrong: as long as all others have the slots before it.
+const LATE_BY_MS: i64 = 30 * 60_000;
 
 /// What was counted on the way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(super) struct Tally {
 struct Evidence<'a> {
     world: &'a World,
     store: &'a dyn Store,
+    /// From then on nothing went wrong, and what was late had been made up for.
+    calm_since: UnixMs,
     begun: HashMap<SessionId, u64>,
     received: BTreeMap<(String, String), Received>,
     broken: Vec<String>,
@@ -39,10 +43,12 @@ pub(super) async fn check(
     world: &World,
     store: &dyn Store,
     jobs: &[Watched],
+    calm_since: UnixMs,
 ) -> Result<(Vec<String>, Tally), StoreError> {
     let mut evidence = Evidence {
         world,
         store,
+        calm_since,
         begun: world.agents.begun(),
         received: world.network.received(),
         broken: world.network.broken(),
@@ -102,6 +108,9 @@ impl Evidence<'_> {
             let due = record.due_at;
             if !possible.contains(&due) {
                 self.broken.push(format!("i01: {id} has a record of {due}, when it was not due"));
+            }
+            if due > self.calm_since && record.recorded_at > due.plus_millis(LATE_BY_MS) {
+                self.broken.push(format!("{id} was due at {due} and claimed at {}", record.recorded_at));
             }
             if record.recorded_at < due {
                 self.broken
