@@ -65,6 +65,8 @@ pub(super) struct SpanEnd {
     /// What was due before this has its record: the job waited for this instant when it was edited. None where it
     /// waited for no more, so that everything that it had is over.
     pub(super) waited_for: Option<UnixMs>,
+    /// When it was edited.
+    pub(super) at: UnixMs,
     /// The latest that the clock had shown; nothing after it can have a record.
     pub(super) latest: UnixMs,
 }

@@ -152,6 +152,9 @@ pub(super) fn live(
             () = tokio::time::sleep(plan.lasts) => {}
         }
         world.trace.note(world.clock.now(), format!("{:?}", plan.end));
+        if gateway.tasks.iter().any(JoinHandle::is_finished) {
+            return Ok(Some("the engine or the delivery service ended by itself".to_owned()));
+        }
         if matches!(plan.end, End::Killed) {
             return Ok(None);
         }

@@ -26,6 +26,7 @@ mod promises;
 mod trace;
 
 use std::io;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -155,7 +156,7 @@ fn tell(progress: Progress, stories: &[Story], days: u64) {
     let sum = |of: fn(&Story) -> u64| stories.iter().map(of).sum::<u64>();
     let count = |of: fn(&Tally) -> usize| stories.iter().map(|story| of(&story.tally)).sum::<usize>();
     progress.note(format_args!(
-        "{} seeds, {} days, {} lives, {} instants, {} runs, {} deliveries in {} requests, {} events",
+        "{} seeds, {} days, {} lives, {} instants, {} runs, {} deliveries in {} requests, {} events; {} instants were passed over by edits",
         stories.len(),
         days * u64::try_from(stories.len()).unwrap_or(0),
         sum(|story| story.lives),
@@ -164,6 +165,7 @@ fn tell(progress: Progress, stories: &[Story], days: u64) {
         count(|tally| tally.deliveries),
         sum(|story| story.tally.requests),
         sum(|story| story.events),
+        count(|tally| tally.passed_over),
     ));
     if let [story] = stories {
         progress.note(format_args!("the digest of its events is {:016x}", story.digest));
@@ -188,7 +190,9 @@ fn simulate_for(first: u64, days: u64, lasting: Duration) -> Result<Vec<Story>, 
             Ok(())
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()?.err()).next()
+        let ends =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ends.collect::<Vec<_>>().into_iter().find_map(Result::err)
     });
     match failed {
         Some(error) => Err(error),

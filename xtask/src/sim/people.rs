@@ -39,6 +39,11 @@ impl Doors<'_> {
         self.world.clock.now()
     }
 
+    /// How the span ends that lasts as `job` was read.
+    fn end_of_span(&self, job: &Job) -> SpanEnd {
+        SpanEnd { waited_for: job.state.next_run_at, at: self.now(), latest: self.world.clock.latest() }
+    }
+
     fn note(&self, event: impl Into<String>) {
         self.world.trace.note(self.now(), event);
     }
@@ -250,7 +255,7 @@ impl People {
         ));
         self.jobs[place].edit = Some(Edit {
             after: Some(after.clone()),
-            ends: Some(SpanEnd { waited_for: job.state.next_run_at, latest: doors.world.clock.latest() }),
+            ends: Some(doors.end_of_span(&job)),
             begins: next.map(|first| (after.schedule.clone(), first)),
         });
         let updated = doors.store.update_job(&job.id, &job.definition, after, NextRun::Set(next), now).await;
@@ -264,8 +269,7 @@ impl People {
         let id = self.jobs[place].id.clone();
         let Some(job) = doors.store.job(&id).await? else { return Ok(()) };
         doors.note(format!("{id} is removed"));
-        let ends = SpanEnd { waited_for: job.state.next_run_at, latest: doors.world.clock.latest() };
-        self.jobs[place].edit = Some(Edit { after: None, ends: Some(ends), begins: None });
+        self.jobs[place].edit = Some(Edit { after: None, ends: Some(doors.end_of_span(&job)), begins: None });
         let removed = doors.store.remove_job(&id, doors.now()).await;
         self.settle(place, removed.is_ok());
         removed.map(|_| ())

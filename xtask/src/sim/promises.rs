@@ -24,6 +24,8 @@ pub(super) struct Tally {
     pub(super) runs: usize,
     pub(super) deliveries: usize,
     pub(super) requests: u64,
+    /// Instants that had come, and whose job was edited before they were claimed.
+    pub(super) passed_over: usize,
 }
 
 /// Everything that is looked at.
@@ -99,6 +101,12 @@ impl Evidence<'_> {
                 .filter(|due| **due < required_before && !recorded.contains(due))
                 .copied()
                 .collect();
+            let edited_at = span.end.map(|end| end.at);
+            self.tally.passed_over += possible_now
+                .iter()
+                .filter(|due| **due >= required_before && edited_at.is_some_and(|at| **due <= at))
+                .filter(|due| !recorded.contains(due))
+                .count();
             if let Some(first) = missing.first() {
                 self.broken.push(format!("i01: {id} has no record of {first} ({} missing)", missing.len()));
             }
