@@ -168,21 +168,28 @@ pub(super) fn live(
     })
 }
 
-/// The last life: nothing goes wrong any more, all comes to its end, and the promises are looked at.
+/// The last life: after a last `storm` nothing goes wrong any more, all comes to its end, and the promises are looked at.
+/// The process that went through the storm has to get well by itself.
 pub(super) fn rest(
     world: &World,
     people: &mut People,
     climate: Climate,
+    storm: Duration,
 ) -> Result<(Vec<String>, Tally), LifeError> {
     on_runtime(world, async {
+        world.disk.begin(0, None);
+        let gateway = Gateway::start(world, climate)?;
+        people.return_to(&gateway.store).await?;
+        world.disk.begin(climate.disk_is_slow, None);
+        let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
+        tokio::time::timeout(storm, people.act(&doors, climate)).await.ok();
+        world.trace.note(world.clock.now(), "from now on nothing goes wrong");
         world.disk.begin(0, None);
         // The clock is right again: it never showed more than this.
         world.clock.set(world.clock.latest());
         world.agents.enter(climate.calm());
         world.network.enter(climate.calm());
-        let gateway = Gateway::start(world, climate)?;
         people.return_to(&gateway.store).await?;
-        let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
         tokio::time::sleep(CATCHES_UP_WITHIN).await;
         let calm_since = world.clock.now();
         tokio::time::sleep(CALM).await;

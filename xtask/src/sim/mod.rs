@@ -255,7 +255,8 @@ fn live_through(
         left = left.saturating_sub(plan.lasts + downtime);
         lives += 1;
     }
-    let (found, tally) = life::rest(world, &mut people, climate)?;
+    let storm = Duration::from_hours(chance.within(0..=1) * chance.within(1..=48));
+    let (found, tally) = life::rest(world, &mut people, climate, storm)?;
     broken.extend(found);
     Ok((broken, lives, tally))
 }
