@@ -55,6 +55,14 @@ impl Disk {
         self.dead.send_replace(false);
     }
 
+    /// Nothing goes wrong any more, once there is room again.
+    pub(super) fn calm(&self) {
+        self.with(|state| {
+            state.slow = 0;
+            state.dies = None;
+        });
+    }
+
     /// Takes nothing more for a while.
     pub(super) fn fill(&self, lasting: Duration) {
         self.with(|state| state.full_until = Some(Instant::now() + lasting));

@@ -183,8 +183,11 @@ pub(super) fn rest(
         world.disk.begin(climate.disk_is_slow, None);
         let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
         tokio::time::timeout(storm, people.act(&doors, climate)).await.ok();
+        if climate.disk_fills {
+            people.fill_disk(&doors).await?;
+        }
         world.trace.note(world.clock.now(), "from now on nothing goes wrong");
-        world.disk.begin(0, None);
+        world.disk.calm();
         // The clock is right again: it never showed more than this.
         world.clock.set(world.clock.latest());
         world.agents.enter(climate.calm());

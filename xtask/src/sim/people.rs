@@ -127,12 +127,7 @@ impl People {
             3 | 4 if climate.people_edit => self.switch(doors).await,
             5 | 6 if climate.people_edit => self.reschedule(doors).await,
             7 => self.retry_dead(doors).await,
-            8 if climate.disk_fills => {
-                let lasting = Duration::from_secs(self.chance.within(1..=1_500));
-                doors.note(format!("the disk is full for {lasting:?}"));
-                doors.world.disk.fill(lasting);
-                Ok(())
-            }
+            8 if climate.disk_fills => self.fill_disk(doors).await,
             9 if climate.clock_steps_minutes > 0 => {
                 self.set_clock(doors, climate);
                 Ok(())
@@ -162,6 +157,16 @@ impl People {
             doors.note(format!("a dead delivery of {} is retried", delivery.job_id));
             doors.store.retry_delivery(delivery.id, doors.now()).await?;
         }
+        Ok(())
+    }
+
+    /// The disk fills up while something is under way.
+    pub(super) async fn fill_disk(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        self.wait_for_a_claim(doors).await?;
+        tokio::time::sleep(Duration::from_millis(self.chance.within(0..=10_000))).await;
+        let lasting = Duration::from_secs(self.chance.within(1..=1_500));
+        doors.note(format!("the disk is full for {lasting:?}"));
+        doors.world.disk.fill(lasting);
         Ok(())
     }
 
