@@ -70,7 +70,7 @@ const NEVER_HALF_DONE: [(&str, &str); 19] = [
     ),
     (
         "of the runs of a job that does not let them overlap one is under way at most",
-        "SELECT count(*) FROM jobs WHERE running > 1 \
+        "SELECT count(*) FROM jobs WHERE enabled AND running > 1 \
          AND coalesce(definition ->> '$.overlap.policy', 'skip') <> 'allowAll'",
     ),
     (

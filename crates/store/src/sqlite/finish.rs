@@ -162,11 +162,11 @@ struct Closed {
 }
 
 /// Counts the run as over, and its failure where it counts: the streak ends with a success or a skip, and only runs of
-/// the schedule are part of it.
+/// the schedule that were executed are part of it.
 fn close_run(conn: &Connection, finish: &FinishRun) -> Result<Option<Closed>, StoreError> {
     let reason = finish.outcome.error.as_ref().map(|error| error.reason);
     let (adds, ends) = match finish.outcome.status {
-        _ if !finish.trigger.is_scheduled() => (false, false),
+        _ if !finish.trigger.is_scheduled() || finish.passed.is_some() => (false, false),
         RunStatus::Error => (reason.is_none_or(counts_against_job), false),
         RunStatus::Ok | RunStatus::Skipped => (false, true),
     };

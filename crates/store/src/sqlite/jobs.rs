@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{fault, runs};
+use super::{fault, ledger, runs};
 use crate::{JobEdit, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic};
 
 pub(super) const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
@@ -74,6 +74,7 @@ pub(super) fn update(
         NextRun::Keep => (false, None),
         NextRun::Set(next_run_at) => (true, *next_run_at),
     };
+    let was_enabled = is_enabled(conn, id)?;
     // The definition's own text is the revision: an edit that was made from another text is refused.
     let changed = conn
         .prepare_cached(
@@ -105,6 +106,9 @@ pub(super) fn update(
         .map_err(fault)?;
     if changed > 0 && !after.enabled {
         runs::hasten(conn, raised, id, false, now)?;
+    } else if changed > 0 && !was_enabled && is_enabled(conn, id)? {
+        runs::queue_again(conn, id)?;
+        ledger::release_if_idle(conn, raised, id, now)?;
     }
     let job = get(conn, id)?;
     Ok(match job {
@@ -117,6 +121,12 @@ pub(super) fn update(
             JobUpdated::Done(Box::new(job))
         }
     })
+}
+
+fn is_enabled(conn: &Connection, id: &JobId) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND enabled AND removed = 0")
+        .and_then(|mut select| select.exists([id.as_str()]))
+        .map_err(fault)
 }
 
 pub(super) fn remove(

@@ -44,8 +44,9 @@ fn claim_one(
         return Ok(Claimed::Lost);
     }
     for (due_at, outcome) in &claim.passed {
-        record(conn, &claim.job_id, *due_at, outcome, now)?;
-        tell_of_passed(conn, raised, &claim.job_id, *due_at, outcome, now)?;
+        if record(conn, &claim.job_id, *due_at, outcome, now)? {
+            tell_of_passed(conn, raised, &claim.job_id, *due_at, outcome, now)?;
+        }
     }
     for (due_at, PlannedRun { run, start }) in &runs {
         record(conn, &claim.job_id, *due_at, &OccurrenceOutcome::Ran(run.id), now)?;
@@ -89,7 +90,8 @@ fn advance(conn: &Connection, claim: &Claim, opens: OpenRuns, now: UnixMs) -> Re
     Ok(moved > 0)
 }
 
-fn release_if_idle(
+/// Lets the next run of a job begin, if none is under way.
+pub(super) fn release_if_idle(
     conn: &Connection,
     raised: &mut Raised,
     job: &JobId,
@@ -193,29 +195,31 @@ fn is_recorded(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, S
 }
 
 /// Writes an instant's record. The first one stands: an instant that comes again, because the clock was set back, was
-/// accounted for when it came first.
+/// accounted for when it came first. False where there is one already.
 fn record(
     conn: &Connection,
     job: &JobId,
     due_at: UnixMs,
     outcome: &OccurrenceOutcome,
     now: UnixMs,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (word, run, reason) = match outcome {
         OccurrenceOutcome::Ran(run) => ("ran", Some(run.as_bytes()), None),
         OccurrenceOutcome::Skipped(reason) => ("skipped", None, Some(reason)),
         OccurrenceOutcome::Missed(reason) => ("missed", None, Some(reason)),
     };
-    conn.prepare_cached(
-        "INSERT INTO occurrences (job_id, due_at, outcome, run_id, reason, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT DO NOTHING",
-    )
-    .and_then(|mut insert| insert.execute(params![job.as_str(), At(due_at), word, run, reason, At(now)]))
-    .map_err(fault)?;
-    Ok(())
+    let written = conn
+        .prepare_cached(
+            "INSERT INTO occurrences (job_id, due_at, outcome, run_id, reason, recorded_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )
+        .and_then(|mut insert| insert.execute(params![job.as_str(), At(due_at), word, run, reason, At(now)]))
+        .map_err(fault)?;
+    Ok(written > 0)
 }
 
-/// Makes the record of the instant that a run stood for say that it was not executed, and why.
+/// Makes the record of the instant that a run stood for say that it was not executed, and why. Where the run was another
+/// try, the instant was run before, and its record goes on saying so.
 pub(super) fn amend(
     conn: &Connection,
     raised: &mut Raised,
@@ -229,7 +233,7 @@ pub(super) fn amend(
     let due_at: Option<At> = conn
         .prepare_cached(
             "UPDATE occurrences SET outcome = ?3, reason = ?4 WHERE job_id = ?1 AND run_id = ?2 \
-             AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2) RETURNING due_at",
+             AND due_at = (SELECT scheduled_at FROM runs WHERE id = ?2 AND attempt = 1) RETURNING due_at",
         )
         .and_then(|mut update| {
             update
@@ -270,7 +274,7 @@ pub(super) fn occurrences(
         })?;
         occurrences.push(Occurrence {
             due_at: rows::at(row, "due_at")?,
-            was_passed: reason.filter(|_| run_id.is_some()),
+            was_passed: reason.filter(|_| matches!(outcome, OccurrenceOutcome::Ran(_))),
             outcome,
             recorded_at: rows::at(row, "recorded_at")?,
             run: run_id.map(|run| runs::get(conn, run)).transpose()?.flatten(),

@@ -120,7 +120,19 @@ pub(super) fn hasten(
     Ok(())
 }
 
-/// Lets the next run of a job begin, if none of its runs is under way or ready.
+/// Has the runs of a job that was switched on again wait for each other: they were let go in order to be ended, and those
+/// that were not yet must not begin side by side.
+pub(super) fn queue_again(conn: &Connection, job: &JobId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE runs SET ready_at = NULL WHERE job_id = ?1 AND state = 'queued' \
+         AND trigger NOT IN ('manual', 'backfill')",
+    )
+    .and_then(|mut update| update.execute([job.as_str()]))
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Lets the next run of a job begin, if none of its runs is ready: at once, or when the job's backoff is over.
 pub(super) fn release_next(
     conn: &Connection,
     raised: &mut Raised,
@@ -137,9 +149,12 @@ pub(super) fn release_next(
         })
         .map_err(fault)?;
     let Some((seq, None)) = next else { return Ok(()) };
-    conn.prepare_cached("UPDATE runs SET ready_at = ?2 WHERE seq = ?1")
-        .and_then(|mut update| update.execute(params![seq, At(now)]))
-        .map_err(fault)?;
+    conn.prepare_cached(
+        "UPDATE runs SET ready_at = CASE WHEN trigger IN ('manual', 'backfill') THEN ?2 \
+         ELSE max(?2, coalesce((SELECT backoff_until FROM jobs WHERE id = ?3), ?2)) END WHERE seq = ?1",
+    )
+    .and_then(|mut update| update.execute(params![seq, At(now), job.as_str()]))
+    .map_err(fault)?;
     raised.raise(Topic::Schedule);
     Ok(())
 }
