@@ -1,11 +1,16 @@
 //! What every engine of the store promises, told through its verbs. An engine joins by adding itself to `engines`.
 
+mod backfill;
+mod counters;
 mod destinations;
+mod failures;
 mod faults;
 mod inline;
 mod jobs;
+mod late;
 mod ledger;
 mod outbox;
+mod overlap;
 mod replays;
 mod subscriptions;
 mod world;

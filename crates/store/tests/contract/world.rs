@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, EventId, FailureRules, Job, JobDefinition, JobId, JobState, Lane, OpenRuns, RunId,
+    DeliveryId, EventId, FailureRules, Job, JobDefinition, JobId, JobState, Lane, OpenRuns, Run, RunId,
     RunOutcome, SessionId, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
@@ -78,6 +78,49 @@ impl World {
         let claim = claim(&job.id, due, Some(run.clone()), next);
         let results = self.store.claim(vec![claim], due).await.expect("the claim is answered");
         (results[0].clone(), run)
+    }
+
+    /// Claims runs of a job that waits for the first one's instant, decided while `open` runs were not over.
+    pub(crate) async fn claim_all(
+        &self,
+        job: &Job,
+        open: OpenRuns,
+        runs: &[PlannedRun],
+        now: UnixMs,
+    ) -> Claimed {
+        let due_at = |planned: &PlannedRun| planned.run.scheduled_at.expect("it stands for an instant");
+        let (first, last) = (due_at(&runs[0]), due_at(&runs[runs.len() - 1]));
+        let next_run_at = Some(last.plus_millis(1000));
+        let claim = Claim { open, runs: runs.to_vec(), ..claim(&job.id, first, None, next_run_at) };
+        self.store.claim(vec![claim], now).await.expect("the claim is answered").remove(0)
+    }
+
+    /// Begins every run that is ready, the longest waiting first.
+    pub(crate) async fn begin(&self, now: UnixMs) -> Vec<Run> {
+        let queued = self.store.claim_queued(LANE, 100, now).await.expect("the queue is answered");
+        queued.into_iter().map(|queued| queued.run).collect()
+    }
+
+    /// Ends a run.
+    pub(crate) async fn end(&self, job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) {
+        let finished = self.store.finish_run(finish(job, run, outcome, now)).await;
+        assert_eq!(finished.expect("the run is stored"), RunFinished::Done);
+    }
+
+    /// Ends a run that was queued.
+    pub(crate) async fn end_queued(&self, job: &Job, run: &Run, outcome: RunOutcome, now: UnixMs) {
+        self.end(job, &begun(run), outcome, now).await;
+    }
+
+    /// What is kept of a job.
+    pub(crate) async fn state(&self, job: &JobId) -> JobState {
+        self.store.job(job).await.expect("the store answers").expect("the job").state
+    }
+
+    /// The runs of a job that are not over, under way and waiting.
+    pub(crate) async fn open(&self, job: &JobId) -> (u32, u32) {
+        let OpenRuns { running, waiting } = self.state(job).await.open_runs;
+        (running, waiting)
     }
 
     /// Claims and finishes the job's occurrence at `due`.
@@ -160,6 +203,33 @@ pub(crate) fn claim(job: &JobId, due_at: UnixMs, run: Option<NewRun>, next_run_a
         runs: run.map(now).into_iter().collect(),
         next_run_at,
         disables: None,
+    }
+}
+
+/// The runs that are not over.
+pub(crate) fn open_runs(running: u32, waiting: u32) -> OpenRuns {
+    OpenRuns { running, waiting }
+}
+
+/// A run of a claim.
+pub(crate) fn planned(job: &Job, due: UnixMs, start: RunStart) -> PlannedRun {
+    let run = NewRun::of(job, RunId::new(due), Trigger::Schedule, Some(due), SessionId::random());
+    PlannedRun { run, start }
+}
+
+/// A run that was queued, as it was when it was new.
+pub(crate) fn begun(run: &Run) -> NewRun {
+    NewRun {
+        id: run.id,
+        job_id: run.job_id.clone(),
+        job_name: run.job_name.clone(),
+        agent_id: run.agent_id.clone(),
+        trigger: run.trigger,
+        scheduled_at: run.scheduled_at,
+        attempt: run.attempt,
+        session: run.session.clone(),
+        lane: LANE,
+        best_effort: false,
     }
 }
 
