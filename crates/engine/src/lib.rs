@@ -62,6 +62,9 @@ pub struct EngineOptions {
     pub run_jobs_on_schedule: bool,
     /// How long runs may go on after the shutdown began, before they are ended.
     pub shutdown_grace: Duration,
+    /// How much longer than its limit, or after it was cancelled, a turn may take before it is given up. The runtime ends
+    /// a turn when it should; this is for a runtime that does not.
+    pub patience: Duration,
     /// What becomes of instants at which nobody was there, where a job does not say.
     pub misfire: Misfire,
     /// What becomes of instants while a run is not over, where a job does not say.
@@ -78,6 +81,7 @@ impl Default for EngineOptions {
             max_concurrent_runs: 8,
             run_jobs_on_schedule: true,
             shutdown_grace: Duration::from_secs(20),
+            patience: Duration::from_secs(10),
             misfire: Misfire::default(),
             overlap: Overlap::default(),
             catch_up: CatchUpPace::default(),

@@ -19,9 +19,6 @@ use crate::control::Control;
 use crate::late::{self, GivenUp};
 use crate::slots::Held;
 
-/// How much longer than its limit, or after it was cancelled, a turn may take before it is given up. The runtime ends a
-/// turn when it should; this is for a runtime that does not.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a failed commit waits before it is tried again, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(5);
@@ -99,7 +96,7 @@ fn system_event(core: &Core, text: &str) -> TurnResult {
 /// Runs a turn in a task of its own, so that neither a panic nor a hang in a runtime reaches the engine. A turn that does
 /// not end when it should is given up, and listened to.
 async fn run_turn(core: &Arc<Core>, begun: &Begun, turn: Turn, control: &Control) -> TurnResult {
-    let limit = turn.timeout.map(|limit| limit.saturating_add(PATIENCE));
+    let limit = turn.timeout.map(|limit| limit.saturating_add(core.options.patience));
     let runtime = core.runtime.clone();
     let cancel = control.end.clone();
     let mut task = tokio::spawn(async move { runtime.run_turn(turn, cancel).await });
@@ -111,7 +108,7 @@ async fn run_turn(core: &Arc<Core>, begun: &Begun, turn: Turn, control: &Control
             let message = "cron: job execution timed out, and the runtime did not end it in time";
             RunOutcome::error(ErrorReason::Timeout, message)
         }
-        reason = out_of_patience(control) => RunOutcome::error(ErrorReason::Cancelled, reason),
+        reason = out_of_patience(control, core.options.patience) => RunOutcome::error(ErrorReason::Cancelled, reason),
     };
     let given_up =
         GivenUp { run: begun.run.clone(), job: begun.job.clone(), started_at: begun.started_at, turn: task };
@@ -145,10 +142,10 @@ async fn out_of_time(limit: Option<Duration>) {
 }
 
 /// Returns once a run that was cancelled, for a reason of its own, had its time to end.
-async fn out_of_patience(control: &Control) -> &'static str {
+async fn out_of_patience(control: &Control, patience: Duration) -> &'static str {
     control.end.cancelled().await;
     let Some(reason) = control.reason() else { return std::future::pending().await };
-    tokio::time::sleep(PATIENCE).await;
+    tokio::time::sleep(patience).await;
     reason
 }
 
