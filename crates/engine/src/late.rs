@@ -62,7 +62,7 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
     let late = LateResult { run_id: run.id, job_id: job.id.clone(), at, outcome, event };
     match core.store.record_late(late).await {
         Ok(_) => {
-            tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up")
+            tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up");
         }
         Err(error) => {
             tracing::error!(job = %job.id, run = %run.id, %error, "a late result could not be recorded");

@@ -166,6 +166,7 @@ impl Gateway {
             overlap: config.cron.overlap,
             catch_up: config.cron.catch_up,
             failure: config.cron.failure.clone(),
+            ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
             Arc::clone(&store),

@@ -24,9 +24,9 @@ async fn with_gaps(world: &World, overlap: &str) -> Job {
         missed.passed = vec![(due, OccurrenceOutcome::Missed("nobody was there".to_owned()))];
         missed
     };
-    world.store.claim(vec![miss(t(1000))], t(1500)).await.unwrap();
+    world.store.claim(vec![miss(t(1000))], t(1500)).await.expect("the claim is answered");
     world.run(&job, t(2000)).await;
-    world.store.claim(vec![miss(t(3000))], t(3500)).await.unwrap();
+    world.store.claim(vec![miss(t(3000))], t(3500)).await.expect("the claim is answered");
     job
 }
 
