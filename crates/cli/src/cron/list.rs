@@ -43,6 +43,9 @@ const COLUMNS: [Column; 9] = [
     Column::optional("Agent", 5, 5),
 ];
 
+/// How many jobs are told of at most that were switched off.
+const MOST_WARNINGS: usize = 10;
+
 /// How many jobs a page holds at most.
 const PAGE: u32 = 200;
 
@@ -62,7 +65,7 @@ pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<
     }
     let rows = page.jobs.iter().map(|job| row(job, now)).collect();
     output::data(&table::render(&COLUMNS, rows))?;
-    page.jobs.iter().for_each(show::warn_if_switched_off);
+    warn_of_switched_off(&page.jobs);
     page.page.note_rest(page.jobs.len());
     Ok(())
 }
@@ -108,6 +111,7 @@ fn page(args: &ListArgs, limit: u32) -> Call {
         .maybe("query", args.query.clone())
         .query("limit", limit.min(PAGE))
 }
+
 fn row(job: &JobView, now: UnixMs) -> Vec<String> {
     let at = |instant: Option<UnixMs>| {
         instant.map_or_else(|| NONE.to_owned(), |instant| moment::relative(instant, now))
@@ -123,6 +127,19 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
         job.delivery_text(),
         job.effective_agent_id.clone().unwrap_or_else(|| NONE.to_owned()),
     ]
+}
+
+/// Says why some jobs are not run that their owners want run, and how to go on.
+fn warn_of_switched_off(jobs: &[JobView]) {
+    let switched_off = || jobs.iter().filter(|job| job.state.auto_disabled.is_some());
+    switched_off().take(MOST_WARNINGS).for_each(show::warn_if_switched_off);
+    let others = switched_off().count().saturating_sub(MOST_WARNINGS);
+    if others > 0 {
+        output::message(
+            "note",
+            &format!("{others} others are auto-disabled too; `clawhook cron show` says why"),
+        );
+    }
 }
 
 /// How the job is doing; one whose failures hold it back at the moment says so.

@@ -210,7 +210,10 @@ pub(super) fn correct_next_run(
     to: Option<UnixMs>,
 ) -> Result<bool, StoreError> {
     let corrected = conn
-        .prepare_cached("UPDATE jobs SET next_run_at = ?3 WHERE id = ?1 AND enabled AND auto_disabled IS NULL AND next_run_at IS ?2")
+        .prepare_cached(
+            "UPDATE jobs SET next_run_at = ?3 WHERE id = ?1 AND enabled AND auto_disabled IS NULL \
+             AND next_run_at IS ?2",
+        )
         .and_then(|mut update| update.execute(params![id.as_str(), from.map(At), to.map(At)]))
         .map_err(fault)?;
     raised.raise(Topic::Schedule);
