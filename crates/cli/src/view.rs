@@ -105,6 +105,7 @@ impl AutoDisabledView {
     /// Why it was switched off, in a line.
     pub(crate) fn text(&self) -> String {
         let why = match self.reason.as_str() {
+            "consecutive-failures" if self.consecutive_errors == 1 => "its run failed".to_owned(),
             "consecutive-failures" => format!("{} failures in a row", self.consecutive_errors),
             "schedule-errors" => "its schedule cannot be read any more".to_owned(),
             other => other.to_owned(),

@@ -6,6 +6,7 @@ mod destinations;
 mod gateway;
 mod listen;
 mod next;
+mod on_time;
 mod processes;
 mod replay;
 mod simulate;

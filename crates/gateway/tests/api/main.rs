@@ -8,6 +8,7 @@ mod destinations;
 mod door;
 mod harness;
 mod jobs;
+mod on_time;
 mod receiver;
 mod refusals;
 mod replays;
