@@ -3,7 +3,9 @@
 //! The cast: the [`Engine`] is the task that sleeps until a job is due, claims the occurrence, and sets a run going.
 //! Its [`EngineHandle`] lets a door ask for a run by hand. What becomes of an instant is the `schedule` crate's pure
 //! decision (`claims`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
-//! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone.
+//! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone. The
+//! [`Watchdog`] is another: it raises [`Alarms`] where what should happen by the clock does not; and the [`Audit`] mends
+//! what jobs wait for.
 //!
 //! Who owns what: the engine alone writes the ledger and ends runs. An instant has its record as soon as it is due; its
 //! run is queued in the store where no slot (`cron.maxConcurrentRuns`) is free. A run holds a slot until its result is
@@ -22,14 +24,18 @@
 //!
 //! This crate knows no HTTP, no SQL, and not how a delivery is sent.
 
+mod alarms;
+mod audit;
 mod claims;
 mod control;
+mod failpoint;
 mod late;
 mod presence;
 mod replayer;
 mod runner;
 mod slots;
 mod timer;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,10 +52,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use alarms::{Alarm, AlarmKind, Alarms};
+pub use audit::Audit;
 pub use presence::CatchUpPace;
 pub use replayer::Replayer;
+pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
 
 use crate::control::UnderWay;
+use crate::presence::Presence;
 use crate::runner::Begun;
 use crate::slots::{LANES, Slots};
 
@@ -90,7 +100,8 @@ impl Default for EngineOptions {
     }
 }
 
-/// The task that runs what is due.
+/// The task that runs what is due. A clone goes on where the one before it fell.
+#[derive(Clone)]
 pub struct Engine {
     core: Arc<Core>,
 }
@@ -156,6 +167,8 @@ pub(crate) struct Core {
     pub(crate) unwritten: AtomicUsize,
     /// When the timer looked last, in milliseconds since the epoch.
     pub(crate) last_look: AtomicI64,
+    /// Since when somebody has been there, kept for a timer that is begun again.
+    pub(crate) presence: Mutex<Option<Presence>>,
     /// Notified when the instants that jobs wait for are to be compared with their schedules.
     pub(crate) schedules_suspect: Notify,
     problem: Mutex<Option<String>>,
@@ -186,6 +199,7 @@ impl Engine {
             runs: TaskTracker::new(),
             unwritten: AtomicUsize::new(0),
             last_look: AtomicI64::new(clock_now.as_millis()),
+            presence: Mutex::new(None),
             schedules_suspect: Notify::new(),
             problem: Mutex::new(None),
         });
@@ -300,6 +314,22 @@ impl Core {
     /// Notes that the timer looked.
     pub(crate) fn looked(&self, now: UnixMs) {
         self.last_look.store(now.as_millis(), Ordering::SeqCst);
+    }
+
+    /// When the timer looked last.
+    pub(crate) fn last_look(&self) -> UnixMs {
+        UnixMs::from_millis(self.last_look.load(Ordering::SeqCst))
+    }
+
+    /// Since when somebody has been there: since before a timer fell, where this one takes its place.
+    pub(crate) fn presence(&self) -> Presence {
+        let kept = *self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.unwrap_or_else(|| Presence::beginning(self.clock.now()))
+    }
+
+    /// Keeps since when somebody has been there.
+    pub(crate) fn keep_presence(&self, presence: Presence) {
+        *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = Some(presence);
     }
 
     /// Notes what keeps the engine from its work, or that nothing does.

@@ -38,7 +38,7 @@ pub(crate) enum ClockMove {
 }
 
 /// Since when somebody has been there.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Presence {
     since: UnixMs,
     last_look: UnixMs,

@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// It knows nothing of its own. How far a replay has come stands in the store and moves with each batch, so that after a
 /// crash the next life goes on with the very next delivery. Only the rate starts afresh: a restart may bring one batch
 /// sooner than it allows. What is queued waits like everything else, and destinations' own limits hold for it.
+#[derive(Clone)]
 pub struct Replayer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,

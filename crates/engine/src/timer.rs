@@ -10,11 +10,11 @@ use clawhook_store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Core;
 use crate::claims::{self, Planned, Strikes};
 use crate::presence::{ClockMove, LONGEST_SLEEP, Presence};
 use crate::runner::{self, Begun};
 use crate::slots::{Held, LANES};
+use crate::{Core, failpoint};
 
 /// How many jobs are claimed in one transaction.
 const BATCH: usize = 256;
@@ -45,8 +45,7 @@ struct Timer<'a> {
 
 pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     recover(core, shutdown).await;
-    let presence = Presence::beginning(core.clock.now());
-    let mut timer = Timer { core, presence, strikes: Strikes::default() };
+    let mut timer = Timer { core, presence: core.presence(), strikes: Strikes::default() };
     let mut changes = core.store.subscribe(Topic::Schedule);
     while !shutdown.is_cancelled() {
         changes.mark_unchanged();
@@ -73,14 +72,14 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
     drain(core).await;
 }
 
-/// Sleeps until it is time, but never long: only who looks often notices that the clock was set.
+/// Sleeps until it is time, but never long: only who looks often notices that the clock was set, back as well as forward.
 async fn sleep(core: &Core, wake: Wake) {
-    let longest = core.clock.now().plus(LONGEST_SLEEP);
-    let until = match wake {
-        Wake::At(instant) => instant.min(longest),
-        Wake::OnChange => longest,
-    };
-    core.clock.sleep_until(until).await;
+    let longest = core.clock.sleep(LONGEST_SLEEP);
+    let Wake::At(instant) = wake else { return longest.await };
+    tokio::select! {
+        () = core.clock.sleep_until(instant) => {}
+        () = longest => {}
+    }
 }
 
 /// Ends the runs that a dead process had begun: nobody knows what they did, so they are not repeated.
@@ -119,11 +118,13 @@ impl Timer<'_> {
                 self.core.schedules_suspect.notify_one();
             }
         }
+        self.core.keep_presence(self.presence);
         self.core.looked(now);
     }
 
     /// Does whatever can be done now, and says when to look again.
     async fn round(&mut self) -> Result<Wake, StoreError> {
+        failpoint::timer_round().await;
         let mut wake = Wake::OnChange;
         for lane in LANES {
             wake = wake.min(self.serve(lane).await?);
