@@ -1,12 +1,16 @@
-//! What others can ask of the delivery service: to try a destination out.
+//! What others can ask of the delivery service: to try a destination out, and to ping.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clawhook_model::{
     AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, EventKind,
-    UnixMs,
+    UnixMs, WebhookUrl,
 };
 use clawhook_store::{StoreError, StoredEvent};
+use http::HeaderMap;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -14,6 +18,7 @@ use crate::destination::Unready;
 use crate::format::{FormatError, RenderError, RenderInput, Rendered, Renderer};
 use crate::sample::Sample;
 use crate::service::{Core, Outgoing};
+use crate::transport::{ConnectionProfile, PostRequest};
 
 /// How many tests go on at a time. They stand beside the bound on deliveries, so there are few.
 const TESTS: usize = 4;
@@ -62,6 +67,51 @@ pub enum RenderRefused {
     /// The format does not fit the event.
     #[error(transparent)]
     Event(#[from] RenderError),
+}
+
+/// Where a ping goes. Such addresses are secrets, whole: of this one nothing but the host is ever shown.
+#[derive(Clone)]
+pub struct PingUrl(WebhookUrl);
+
+impl PingUrl {
+    /// The host, for people.
+    pub fn host(&self) -> &str {
+        self.0.url().host_str().unwrap_or_default()
+    }
+
+    /// The address, for the guard.
+    pub fn url(&self) -> &WebhookUrl {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PingUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PingUrl({})", self.host())
+    }
+}
+
+/// A text that is no address to ping; it is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("is no https URL without user name, password and fragment")]
+pub struct NoPingUrl;
+
+impl FromStr for PingUrl {
+    type Err = NoPingUrl;
+
+    fn from_str(given: &str) -> Result<Self, NoPingUrl> {
+        given.parse().map(Self).map_err(|_| NoPingUrl)
+    }
+}
+
+/// A ping that nobody took.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a ping to `{host}` failed: {why}")]
+pub struct PingFailed {
+    /// Whom it was to reach.
+    pub host: String,
+    /// Why it did not: its class, and the answer's status where there was one.
+    pub why: String,
 }
 
 impl DeliveryHandle {
@@ -130,5 +180,20 @@ impl DeliveryHandle {
             )
             .await;
         Ok(TestReport { event_id, started_at, report })
+    }
+
+    /// Sends one empty POST, by the way of a delivery: the same guard, the same limits. It is not signed, and nothing of
+    /// it is recorded.
+    pub async fn ping(&self, to: &PingUrl) -> Result<(), PingFailed> {
+        let profile = ConnectionProfile::default();
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let report = self.core.send(PostRequest { url: &to.0, profile: &profile, headers, body }).await;
+        if report.class.is_delivered() {
+            return Ok(());
+        }
+        // The report's own words may hold what the receiver said, and what it was asked.
+        let class = report.class.as_str();
+        let why = report.status.map_or_else(|| class.to_owned(), |status| format!("{class} (HTTP {status})"));
+        Err(PingFailed { host: to.host().to_owned(), why })
     }
 }

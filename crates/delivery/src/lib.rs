@@ -26,7 +26,7 @@ pub use clawhook_model::RetrySchedule;
 pub use destination::Unready;
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
-pub use handle::{DeliveryHandle, RenderRefused, TestRefused, TestReport};
+pub use handle::{DeliveryHandle, NoPingUrl, PingFailed, PingUrl, RenderRefused, TestRefused, TestReport};
 pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
 pub use signature::{

@@ -95,7 +95,8 @@ impl Outgoing {
     }
 }
 
-/// The task that carries deliveries.
+/// The task that carries deliveries. A clone goes on where the one before it fell.
+#[derive(Clone)]
 pub struct DeliveryService {
     core: Arc<Core>,
 }
@@ -108,6 +109,8 @@ pub(crate) struct Core {
     secrets: Arc<dyn SecretReader>,
     options: DeliveryOptions,
     defaults: Defaults,
+    /// What is under way; it outlives a dispatcher that fell.
+    tasks: TaskTracker,
 }
 
 /// A bearer token that cannot stand in a header.
@@ -127,7 +130,15 @@ impl DeliveryService {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
         let defaults = Defaults::new(&options, authorization);
         Ok(Self {
-            core: Arc::new(Core { store, clock, carrier: Arc::new(carrier), secrets, options, defaults }),
+            core: Arc::new(Core {
+                store,
+                clock,
+                carrier: Arc::new(carrier),
+                secrets,
+                options,
+                defaults,
+                tasks: TaskTracker::new(),
+            }),
         })
     }
 
@@ -139,7 +150,7 @@ impl DeliveryService {
     /// Carries what is due until `shutdown`, then waits for the requests that are under way.
     pub async fn run(self, shutdown: CancellationToken) {
         let core = self.core;
-        let tasks = TaskTracker::new();
+        let tasks = core.tasks.clone();
         let mut outbox = core.store.subscribe(Topic::Outbox);
         // Bounded by the requests under way and the destinations that are being learned.
         let (tell, mut told) = mpsc::unbounded_channel();
@@ -631,6 +642,11 @@ impl Core {
         }
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
         self.carrier.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
+    }
+
+    /// Sends what is no delivery.
+    pub(crate) async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
+        self.carrier.send(request).await
     }
 
     /// Records the attempt; false where it could not be. While the store cannot be written it tries again, for as long
