@@ -71,6 +71,12 @@ fn facts(status: &StatusView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("oldest due delivery", at(deliveries.oldest_due_at_ms)),
         ("store", status.store.path.clone()),
     ];
+    for alarm in &status.alarms {
+        facts.push(("alarm", format!("{}, since {}", alarm.alarm, moment::both(alarm.since_ms, now))));
+    }
+    if status.cron.schedules_corrected > 0 {
+        facts.push(("schedules corrected", status.cron.schedules_corrected.to_string()));
+    }
     if status.replays.running > 0 {
         facts.push(("replays", format!("{} running", status.replays.running)));
     }

@@ -645,6 +645,8 @@ pub(crate) struct StatusView {
     #[serde(default)]
     pub(crate) problems: Vec<String>,
     #[serde(default)]
+    pub(crate) alarms: Vec<AlarmView>,
+    #[serde(default)]
     pub(crate) warnings: Vec<String>,
     #[serde(default)]
     pub(crate) cron: CronStatus,
@@ -660,11 +662,22 @@ pub(crate) struct StatusView {
     pub(crate) store: StoreStatus,
 }
 
+/// Something that is wrong by the clock.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AlarmView {
+    pub(crate) alarm: String,
+    pub(crate) since_ms: UnixMs,
+}
+
 /// Whether jobs are run on schedule.
 #[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct CronStatus {
     #[serde(default)]
     pub(crate) enabled: bool,
+    #[serde(default)]
+    pub(crate) schedules_corrected: u64,
 }
 
 /// How many jobs there are.

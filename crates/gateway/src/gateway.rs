@@ -15,21 +15,22 @@ use clawhook_delivery::{
     DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
     Transport, TransportOptions, UnsendableToken,
 };
-use clawhook_engine::{Engine, EngineOptions, Replayer};
+use clawhook_engine::{Alarms, Audit, Engine, EngineOptions, Replayer, Watchdog, WatchdogOptions};
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
 use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
 use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
+use crate::pinger::{PingReport, Pinger};
 use crate::secrets::Secrets;
 use crate::state_dir::{Announcement, StateDir, StateDirError};
+use crate::supervisor::{Part, Supervisor};
 use crate::verbs::{Facts, VerbOptions, Verbs};
 
 /// What a gateway is started with.
@@ -52,12 +53,23 @@ pub struct Gateway {
     engine: Engine,
     delivery: DeliveryService,
     replayer: Replayer,
+    watch: Watch,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
     announcement: Announcement,
     store: Arc<dyn Store>,
     /// Cancelled when the gateway takes no more work.
     stopping: CancellationToken,
+}
+
+/// What sees to it that nothing fails silently.
+struct Watch {
+    supervisor: Supervisor,
+    alarms: Alarms,
+    clock: Arc<dyn Clock>,
+    watchdog: Watchdog,
+    audit: Audit,
+    pinger: Option<Pinger>,
 }
 
 /// Why a gateway did not start.
@@ -175,6 +187,19 @@ impl Gateway {
             host_zone.clone(),
             engine_options,
         );
+        let alarms = Alarms::default();
+        let watchdog_options =
+            WatchdogOptions { grace: config.watchdog.grace, slot_grace: config.watchdog.slot_grace };
+        let (watchdog, watchdog_handle) = Watchdog::new(&handle, alarms.clone(), watchdog_options);
+        let audit = Audit::new(&handle);
+        let ping_report = PingReport::default();
+        let pinger = config.watchdog.ping.map(|ping| {
+            let (clock, report) = (Arc::clone(&clock), ping_report.clone());
+            Pinger::new(ping, delivery.handle(), watchdog_handle.clone(), clock, report)
+        });
+        let supervisor = Supervisor::new(alarms.clone(), Arc::clone(&clock));
+        let watch =
+            Watch { supervisor, alarms, clock: Arc::clone(&clock), watchdog, audit: audit.clone(), pinger };
         let facts = Facts {
             url: url.clone(),
             started_at,
@@ -186,6 +211,9 @@ impl Gateway {
         let verbs = Verbs::new(VerbOptions {
             store: Arc::clone(&store),
             engine: handle,
+            watchdog: watchdog_handle,
+            audit,
+            ping_report,
             delivery: delivery.handle(),
             sealer,
             signing_secret,
@@ -200,7 +228,7 @@ impl Gateway {
         });
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
-        Ok(Self { listener, router, engine, delivery, replayer, url, announcement, store, stopping })
+        Ok(Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping })
     }
 
     /// Where clients of this machine reach it.
@@ -211,71 +239,44 @@ impl Gateway {
     /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
     /// are answered, deliveries under way are settled, and the store is closed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, router, engine, delivery, replayer, url, announcement, store, stopping } = self;
+        let Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping } =
+            self;
         tracing::info!(%url, "the gateway is ready");
         // Results of the last runs are still sent, so deliveries stop last.
         let stop_sending = CancellationToken::new();
-        let door = Part::begin("door", serve(listener, router, stopping.clone()));
-        let runs = Part::begin("engine", engine.run(stopping.clone()));
-        let replaying = Part::begin("replayer", replayer.run(stopping.clone()));
-        let sending = Part::begin("delivery service", delivery.run(stop_sending.clone()));
+        let Watch { supervisor, alarms, clock, watchdog, audit, pinger } = watch;
+        let stop = || stopping.clone();
+        let (told_by, told_at) = (Arc::clone(&store), clock);
+        let mut parts = vec![
+            supervisor.begin("engine", stop(), move |stop| engine.clone().run(stop)),
+            supervisor.begin("replayer", stop(), move |stop| replayer.clone().run(stop)),
+            supervisor.begin("watchdog", stop(), move |stop| watchdog.clone().run(stop)),
+            supervisor.begin("schedules' audit", stop(), move |stop| audit.clone().run(stop)),
+            supervisor.begin("teller of alarms", stop(), move |stop| {
+                alarms.clone().tell(Arc::clone(&told_by), Arc::clone(&told_at), stop)
+            }),
+            Part::begin("door", serve(listener, router, stop())),
+        ];
+        if let Some(pinger) = pinger {
+            parts.push(supervisor.begin("pinger", stop(), move |stop| pinger.clone().run(stop)));
+        }
+        let sending = supervisor
+            .begin("delivery service", stop_sending.clone(), move |stop| delivery.clone().run(stop));
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
-            name = door.over() => Some(name),
-            name = runs.over() => Some(name),
-            name = replaying.over() => Some(name),
-            name = sending.over() => Some(name),
+            name = Part::first_over(parts.iter().chain([&sending])) => Some(name),
         };
         tracing::info!("the gateway is stopping");
         stopping.cancel();
-        let runs_broke = runs.end().await;
-        let replaying_broke = replaying.end().await;
-        let door_broke = door.end().await;
+        let mut broke = ended_early;
+        for part in parts {
+            broke = broke.or(part.end().await);
+        }
         stop_sending.cancel();
-        let sending_broke = sending.end().await;
+        broke = broke.or(sending.end().await);
         drop(announcement);
         drop(store);
-        match ended_early.or(runs_broke).or(replaying_broke).or(door_broke).or(sending_broke) {
-            None => Ok(()),
-            Some(name) => Err(RunError(name)),
-        }
-    }
-}
-
-/// A part of the gateway that runs until it is told to stop.
-struct Part {
-    name: &'static str,
-    over: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Part {
-    fn begin(name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Self {
-        let over = CancellationToken::new();
-        let at_the_end = over.clone().drop_guard();
-        let task = tokio::spawn(async move {
-            // A panic drops this as well.
-            let _at_the_end = at_the_end;
-            work.await;
-        });
-        Self { name, over, task }
-    }
-
-    /// Returns the part's name once it is over, well or not.
-    async fn over(&self) -> &'static str {
-        self.over.cancelled().await;
-        self.name
-    }
-
-    /// Waits for the part's end; its name comes back where that was no good one.
-    async fn end(self) -> Option<&'static str> {
-        match self.task.await {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::error!(part = self.name, %error, "a part of the gateway broke");
-                Some(self.name)
-            }
-        }
+        broke.map_or(Ok(()), |name| Err(RunError(name)))
     }
 }
 

@@ -9,6 +9,7 @@
 //! - `wire` is how answers look; `http` is the door for them: a REST API with a bearer token.
 //! - `agents` stands before the runtimes: it knows which agents there are, and gives each turn its agent's model.
 //! - [`secrets`] seals what users wrote, and follows what they referred to.
+//! - `supervisor` begins the gateway's tasks again when they fall; `pinger` tells somebody else that all is well.
 //! - `state_dir` keeps the token and the keys, and tells clients where the gateway is.
 //!
 //! # Who owns what
@@ -35,9 +36,11 @@ pub mod config;
 mod declarations;
 mod gateway;
 mod http;
+mod pinger;
 mod private_file;
 pub mod secrets;
 mod state_dir;
+mod supervisor;
 mod verbs;
 mod wire;
 

@@ -12,3 +12,4 @@ mod replay;
 mod simulate;
 mod unreachable;
 mod usage;
+mod watchdog;

@@ -251,6 +251,35 @@ pub(super) static CRON_RETRY_RETRY_ON: Key<Vec<TransientClass>, Default<Vec<Tran
     meaning: "Which errors may pass.",
 };
 
+pub(super) static CRON_WATCHDOG_GRACE: Key<Duration, Default<Duration>> = Key {
+    path: "cron.watchdog.grace",
+    form: Bounds { least: Duration::from_secs(1), most: HOUR },
+    default: || Duration::from_secs(30),
+    meaning: "How long after it was due an instant may have no record before that is an [alarm](watchdog.md).",
+};
+
+pub(super) static CRON_WATCHDOG_SLOT_GRACE: Key<Duration, Default<Duration>> = Key {
+    path: "cron.watchdog.slotGrace",
+    form: Bounds { least: Duration::from_secs(1), most: DAY.saturating_mul(7) },
+    default: || MINUTE.saturating_mul(15),
+    meaning: "How long a run that could begin may wait for a slot before that is an alarm.",
+};
+
+pub(super) static CRON_WATCHDOG_PING_URL: Key<SecretSource, Absent> = Key {
+    path: "cron.watchdog.pingUrl",
+    form: (),
+    default: Absent("none"),
+    meaning: "A URL that is sent a POST for as long as no alarm is raised, so that somebody else notices when the \
+              gateway is gone. Nothing but its host is ever shown.",
+};
+
+pub(super) static CRON_WATCHDOG_PING_EVERY: Key<Duration, Default<Duration>> = Key {
+    path: "cron.watchdog.pingEvery",
+    form: Bounds { least: Duration::from_secs(1), most: DAY },
+    default: || MINUTE,
+    meaning: "How often it is sent.",
+};
+
 pub(super) static DELIVERY_RETRY_SCHEDULE: Key<Vec<Duration>, Default<Vec<Duration>>> = Key {
     path: "delivery.retrySchedule",
     form: ListOf { least: 0, most: 50, each: Bounds { least: MILLISECOND, most: DAY.saturating_mul(30) } },
@@ -432,6 +461,10 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &CRON_RETRY_MAX_ATTEMPTS,
     &CRON_RETRY_BACKOFF_MS,
     &CRON_RETRY_RETRY_ON,
+    &CRON_WATCHDOG_GRACE,
+    &CRON_WATCHDOG_SLOT_GRACE,
+    &CRON_WATCHDOG_PING_URL,
+    &CRON_WATCHDOG_PING_EVERY,
     &DELIVERY_RETRY_SCHEDULE,
     &DELIVERY_RETRY_WINDOW,
     &DELIVERY_CLIENT_ERROR_TRIES,

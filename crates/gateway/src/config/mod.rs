@@ -29,7 +29,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clawhook_delivery::{Guard, GuardPolicy, Proxy};
+use clawhook_delivery::{Guard, GuardPolicy, PingUrl, Proxy};
 use clawhook_engine::CatchUpPace;
 use clawhook_model::{
     AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
@@ -51,6 +51,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// How jobs are run.
     pub cron: CronConfig,
+    /// How late things may be before that is an alarm.
+    pub watchdog: WatchdogConfig,
     /// How results are sent.
     pub delivery: DeliveryConfig,
     /// Who runs jobs.
@@ -116,6 +118,26 @@ impl Config {
     pub fn guard(&self) -> Guard {
         self.cron.guard(&self.delivery.ports)
     }
+}
+
+/// `cron.watchdog`.
+#[derive(Debug, Clone)]
+pub struct WatchdogConfig {
+    /// How long after it was due an instant may have no record.
+    pub grace: Duration,
+    /// How long a run that could begin may wait for a slot.
+    pub slot_grace: Duration,
+    /// Who is told that the gateway is well.
+    pub ping: Option<PingConfig>,
+}
+
+/// Who is told that the gateway is well.
+#[derive(Debug, Clone)]
+pub struct PingConfig {
+    /// Where the ping goes.
+    pub url: PingUrl,
+    /// How often.
+    pub every: Duration,
 }
 
 /// `delivery`.

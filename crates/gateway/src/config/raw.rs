@@ -40,6 +40,7 @@ pub(super) struct RawCron {
     pub(super) webhook_token: Option<Written<SecretSource>>,
     pub(super) allowed_hostnames: Option<Written<Vec<HostName>>>,
     pub(super) shutdown_grace: Option<Written<Duration>>,
+    pub(super) watchdog: RawWatchdog,
     pub(super) skip_missed_jobs: Option<Written<bool>>,
     pub(super) misfire: RawMisfire,
     pub(super) overlap: Option<Written<Overlap>>,
@@ -61,6 +62,14 @@ pub(super) struct RawCronRetry {
     pub(super) max_attempts: Option<Written<u32>>,
     pub(super) backoff_ms: Option<Written<Vec<u32>>>,
     pub(super) retry_on: Option<Written<Vec<TransientClass>>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawWatchdog {
+    pub(super) grace: Option<Written<Duration>>,
+    pub(super) slot_grace: Option<Written<Duration>>,
+    pub(super) ping_url: Option<Written<SecretSource>>,
+    pub(super) ping_every: Option<Written<Duration>>,
 }
 
 #[derive(Default)]
@@ -150,6 +159,7 @@ impl RawCron {
             catch_up_every: catch_up.key(&keys::CRON_CATCH_UP_EVERY, findings),
             disable_after: failures.key(&keys::CRON_FAILURES_DISABLE_AFTER, findings),
             retry: RawCronRetry::read(block.block("retry", findings), findings),
+            watchdog: RawWatchdog::read(block.block("watchdog", findings), findings),
         };
         policy.finish(findings);
         catch_up.finish(findings);
@@ -177,6 +187,19 @@ impl RawCronRetry {
             max_attempts: block.key(&keys::CRON_RETRY_MAX_ATTEMPTS, findings),
             backoff_ms: block.key(&keys::CRON_RETRY_BACKOFF_MS, findings),
             retry_on: block.key(&keys::CRON_RETRY_RETRY_ON, findings),
+        };
+        block.finish(findings);
+        raw
+    }
+}
+
+impl RawWatchdog {
+    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+        let raw = Self {
+            grace: block.key(&keys::CRON_WATCHDOG_GRACE, findings),
+            slot_grace: block.key(&keys::CRON_WATCHDOG_SLOT_GRACE, findings),
+            ping_url: block.key(&keys::CRON_WATCHDOG_PING_URL, findings),
+            ping_every: block.key(&keys::CRON_WATCHDOG_PING_EVERY, findings),
         };
         block.finish(findings);
         raw

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clawhook_delivery::{Guard, Proxy};
+use clawhook_delivery::{Guard, PingUrl, Proxy};
 use clawhook_engine::CatchUpPace;
 use clawhook_model::{
     AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, MisfirePolicy, RetryRules,
@@ -19,26 +19,30 @@ use super::keys::{self, Key};
 use super::problem::Findings;
 use super::raw::{
     RawAgents, RawConfig, RawCron, RawCronRetry, RawDelivery, RawGateway, RawMisfire, RawProvider,
+    RawWatchdog,
 };
 use super::setting::{A_LINE_BREAK, MisfireName, TokenAuth};
 use super::{
     AgentConfig, AgentsConfig, Config, CronConfig, DeliveryConfig, GatewayConfig, ModelRef, ModelsConfig,
-    ProviderConfig, StoreConfig,
+    PingConfig, ProviderConfig, StoreConfig, WatchdogConfig,
 };
 use crate::secrets::follow_now;
 
 /// Fills in and checks; every problem goes to `findings`, and then the result is not to be used.
-pub(super) fn resolve(raw: RawConfig, environment: &Environment<'_>, findings: &mut Findings) -> Config {
+pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, findings: &mut Findings) -> Config {
     let mut resolver = Resolver { environment, findings };
     let provider_names: Vec<String> = raw.providers.iter().map(|raw| raw.name.value.clone()).collect();
     let state_dir = environment.state_dir();
     let gateway = resolver.gateway(raw.gateway);
+    let raw_watchdog = std::mem::take(&mut raw.cron.watchdog);
     let cron = resolver.cron(raw.cron);
     let delivery = resolver.delivery(raw.delivery, &cron);
+    let watchdog = resolver.watchdog(raw_watchdog, &cron.guard(&delivery.ports));
     Config {
         file: environment.file(),
         gateway,
         cron,
+        watchdog,
         delivery,
         agents: resolver.agents(raw.agents, &provider_names),
         models: resolver.models(raw.providers),
@@ -136,6 +140,34 @@ impl Resolver<'_, '_> {
             MisfireName::Each => MisfirePolicy::Each { most: keys::CRON_MISFIRE_MAX.or_default(raw.most) },
         };
         Misfire { policy, max_lateness: raw.max_lateness.map(|written| written.value) }
+    }
+
+    /// The watchdog; an address to ping where no webhook may go is refused while somebody is looking.
+    fn watchdog(&mut self, raw: RawWatchdog, guard: &Guard) -> WatchdogConfig {
+        let path = keys::CRON_WATCHDOG_PING_URL.path;
+        let at = raw.ping_url.as_ref().map(|written| written.at);
+        let every_at = raw.ping_every.as_ref().map(|written| written.at);
+        let every = keys::CRON_WATCHDOG_PING_EVERY.or_default(raw.ping_every);
+        if let (None, Some(every_at)) = (at, every_at) {
+            let message = format!("`{}` is set, and `{path}` is not", keys::CRON_WATCHDOG_PING_EVERY.path);
+            self.findings.report(Some(every_at), message, None);
+        }
+        let url = self.secret(path, raw.ping_url);
+        let url = url.and_then(|url| match url.expose().parse::<PingUrl>() {
+            Ok(url) => Some(url),
+            Err(error) => {
+                self.findings.report(at, format!("`{path}` {error}"), None);
+                None
+            }
+        });
+        if let Some(refusal) = url.as_ref().and_then(|url| guard.check_url(url.url()).err()) {
+            self.findings.report(at, format!("`{path}`: {refusal}"), Some(refusal.hint()));
+        }
+        WatchdogConfig {
+            grace: keys::CRON_WATCHDOG_GRACE.or_default(raw.grace),
+            slot_grace: keys::CRON_WATCHDOG_SLOT_GRACE.or_default(raw.slot_grace),
+            ping: url.map(|url| PingConfig { url, every }),
+        }
     }
 
     fn cron_is_skipped(&mut self) -> bool {

@@ -723,6 +723,26 @@ fn every_accepted_key_is_defined_once() {
 }
 
 #[test]
+fn i12_an_address_to_ping_is_checked_like_a_webhook_and_nothing_but_its_host_is_shown() {
+    let config =
+        parse(r#"{ cron: { watchdog: { pingUrl: "https://hc.example.com/s3cret", pingEvery: "10s" } } }"#);
+    let ping = config.watchdog.ping.as_ref().unwrap();
+    assert_eq!((ping.url.host(), ping.every), ("hc.example.com", Duration::from_secs(10)));
+    assert!(!format!("{config:?}").contains("s3cret"), "{config:?}");
+    for (url, told) in [
+        ("http://hc.example.com/s3cret", "is not encrypted"),
+        ("https://127.0.0.1/s3cret", "127.0.0.1"),
+        ("https://user:s3cret@hc.example.com/", "is no https URL"),
+        ("s3cret", "is no https URL"),
+    ] {
+        let error = refused(&format!(r#"{{ cron: {{ watchdog: {{ pingUrl: "{url}" }} }} }}"#)).to_string();
+        assert!(error.contains(told) && error.contains("cron.watchdog.pingUrl"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    refused(r#"{ cron: { watchdog: { pingEvery: "10s" } } }"#);
+}
+
+#[test]
 fn the_document_tells_exactly_the_keys_there_are() {
     let reference = Config::reference();
     assert!(DOCUMENT.contains(&reference), "docs/configuration.md needs this table:\n\n{reference}");
@@ -737,7 +757,10 @@ fn the_example_of_the_document_loads_and_holds_every_key() {
     std::fs::write(directory.path().join("secrets/webhook-token"), "t0ken\n").unwrap();
     let name = directory.path().join("clawhook.json5").display().to_string();
     let referred = ["CLAWHOOK_TOKEN", "WEBHOOK_SIGNING_SECRET", "PROXY_CREDENTIALS", "CLOUD_API_KEY", "HOME"];
-    let env = |name: &str| referred.contains(&name).then(|| "user:value".to_owned());
+    let env = |name: &str| match name {
+        "PING_URL" => Some("https://ping.example.com/0123".to_owned()),
+        name => referred.contains(&name).then(|| "user:value".to_owned()),
+    };
     let config = Config::parse(example, &name, &env).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("t0ken"));
     for key in keys::ALL {

@@ -31,8 +31,9 @@ pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, 
 
 use crate::agents::Agents;
 use crate::declarations::Declarations;
+use crate::pinger::PingReport;
 use crate::secrets::Sealer;
-use clawhook_engine::EngineHandle;
+use clawhook_engine::{Audit, EngineHandle, WatchdogHandle};
 
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
@@ -55,6 +56,12 @@ pub(crate) struct VerbOptions {
     pub(crate) store: Arc<dyn Store>,
     /// Runs jobs.
     pub(crate) engine: EngineHandle,
+    /// Tells what should have happened by the clock and did not.
+    pub(crate) watchdog: WatchdogHandle,
+    /// Counts the instants that were corrected.
+    pub(crate) audit: Audit,
+    /// Tells how the last ping went.
+    pub(crate) ping_report: PingReport,
     /// Tries destinations out.
     pub(crate) delivery: DeliveryHandle,
     /// Seals the secrets of destinations.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clawhook_engine::Alarm;
 use clawhook_model::{DestinationName, Target, UnixMs};
 use clawhook_store::{Counts, DestinationFilter, DestinationWithQueue, StoreError};
 
@@ -23,6 +24,10 @@ pub(crate) struct Status {
     pub(crate) uptime: Duration,
     /// What is wrong, one sentence each.
     pub(crate) problems: Vec<String>,
+    /// What is wrong by the clock; the problems tell it as well.
+    pub(crate) alarms: Vec<Alarm>,
+    /// How many jobs were made to wait for another instant.
+    pub(crate) schedules_corrected: u64,
     /// What asks for the operator and keeps the gateway from nothing, one sentence each.
     pub(crate) warnings: Vec<String>,
     /// The fault of the store's last write.
@@ -36,7 +41,15 @@ impl Verbs {
     pub(crate) fn problems(&self) -> Vec<String> {
         let fault = self.with.store.fault().map(|fault| fault.to_string());
         let stopping = self.with.stopping.is_cancelled().then(|| "the gateway is stopping".to_owned());
-        fault.into_iter().chain(stopping).chain(self.with.engine.problems()).collect()
+        let mut problems = Vec::new();
+        let watched = self.with.watchdog.problems();
+        for problem in fault.into_iter().chain(stopping).chain(self.with.engine.problems()).chain(watched) {
+            // What one part of the gateway suffers from, others notice as well.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        problems
     }
 
     /// How the gateway is.
@@ -46,14 +59,16 @@ impl Verbs {
             facts: self.with.facts.clone(),
             uptime: now.since(self.started_at()),
             problems: self.problems(),
+            alarms: self.with.watchdog.alarms(),
+            schedules_corrected: self.with.audit.corrected(),
             warnings: self.warnings().await?,
             store_fault: self.with.store.fault(),
             counts: self.with.store.counts(now).await?,
         })
     }
 
-    /// What asks for the operator: destinations that are halted while something waits for them, and such as the
-    /// configuration declares no more.
+    /// What asks for the operator: destinations that are halted while something waits for them, such as the
+    /// configuration declares no more, and a ping that nobody takes.
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         let filter = DestinationFilter {
             implicit: true,
@@ -69,6 +84,7 @@ impl Verbs {
         if more + unseen > 0 {
             warnings.push(format!("{} more destinations are halted", more + unseen));
         }
+        warnings.extend(self.with.ping_report.failure());
         for name in self.with.declarations.left_over() {
             if let Some(found) = self.with.store.destination_named(name).await? {
                 warnings.push(self.left_over(name, &found).await?);

@@ -1,5 +1,6 @@
 //! How the gateway is, as answers show it.
 
+use clawhook_engine::Alarm;
 use clawhook_model::UnixMs;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,6 +28,8 @@ pub(crate) struct StatusView {
     healthy: bool,
     /// What is wrong, one sentence each.
     problems: Vec<String>,
+    /// What is wrong by the clock; `problems` tells it as well.
+    alarms: Vec<AlarmView>,
     /// What asks for the operator and keeps the gateway from nothing, one sentence each: a destination that is halted
     /// while deliveries wait for it.
     warnings: Vec<String>,
@@ -44,11 +47,27 @@ pub(crate) struct StatusView {
     store: StoreStatus,
 }
 
+/// Something that is wrong by the clock.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Alarm)]
+pub(crate) struct AlarmView {
+    /// What: `overdue`, `slots`, `timer-silent`, `store` or `task-panicked`.
+    alarm: &'static str,
+    /// Since when.
+    since_ms: i64,
+    /// What, in a sentence.
+    detail: String,
+}
+
 /// The schedule.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct CronStatus {
     /// Whether jobs run when they are due.
     enabled: bool,
+    /// How many jobs, since the start, were found to wait for another instant than their schedule says, and were mended.
+    schedules_corrected: u64,
 }
 
 /// The jobs.
@@ -120,9 +139,16 @@ pub(crate) struct StoreStatus {
     fault: Option<String>,
 }
 
+impl From<Alarm> for AlarmView {
+    fn from(Alarm { kind, since, detail }: Alarm) -> Self {
+        Self { alarm: kind.as_str(), since_ms: since.as_millis(), detail }
+    }
+}
+
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
-        let Status { facts, uptime, problems, warnings, store_fault, counts } = status;
+        let Status { facts, uptime, problems, alarms, schedules_corrected, warnings, store_fault, counts } =
+            status;
         let dead = counts.deliveries_dead;
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -133,8 +159,9 @@ impl From<Status> for StatusView {
             state_dir: facts.state_dir.display().to_string(),
             healthy: problems.is_empty(),
             problems,
+            alarms: alarms.into_iter().map(AlarmView::from).collect(),
             warnings,
-            cron: CronStatus { enabled: facts.cron_enabled },
+            cron: CronStatus { enabled: facts.cron_enabled, schedules_corrected },
             jobs: JobsStatus {
                 total: counts.jobs,
                 enabled: counts.jobs_enabled,
