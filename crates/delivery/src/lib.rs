@@ -2,8 +2,10 @@
 //!
 //! The cast: a [`Renderer`] gives the event the shape that its destination takes; a [`Signer`] signs what is sent; the
 //! [`Guard`] decides what may be dialled, and is the only thing that does; the [`Transport`] sends one POST to it and
-//! reports what came of it; a [`RetrySchedule`] says when to try
-//! again. The [`DeliveryService`] puts them together: it leases what is due from the store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose (invariant 11).
+//! reports what came of it (to the others it is a [`Carrier`], in whose place a simulation puts its own); a
+//! [`RetrySchedule`] says when to try again. The [`DeliveryService`] puts them together: it leases what is due from the
+//! store, sends it, and settles it. No other code of the house opens a socket to an address that a user or an agent chose
+//! (invariant 11).
 //!
 //! What is not guaranteed: that an event arrives once. It arrives at least once, under the same id on every attempt
 //! (invariant 9), and the receiver tells repeats apart by it.
