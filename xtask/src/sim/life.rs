@@ -85,6 +85,7 @@ impl Gateway {
             max_concurrent_runs: usize::try_from(climate.longest_life_hours % 4).unwrap_or(0) + 1,
             run_jobs_on_schedule: true,
             shutdown_grace: Duration::from_secs(10),
+            ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
             store.clone(),

@@ -7,7 +7,10 @@ use clawhook_clock::Clock;
 use clawhook_engine::EngineHandle;
 use clawhook_model::{DeliveryState, Job, JobDefinition, JobId, JobState, Lane, Schedule, Standing, UnixMs};
 use clawhook_schedule::Timetable;
-use clawhook_store::{Decider, DeliveryFilter, DestinationFilter, JobUpdated, NextRun, Store, StoreError};
+use clawhook_store::{
+    Decider, DeliveryFilter, DestinationFilter, JobEdit, JobUpdated, NextRun, OccurrenceFilter, Store,
+    StoreError,
+};
 
 use super::World;
 use super::climate::Climate;
@@ -97,7 +100,7 @@ impl People {
     /// Waits until a moment before the next claim, so that what is done next meets it. Gives the job.
     async fn wait_for_a_claim(&mut self, doors: &Doors<'_>) -> Result<Option<JobId>, StoreError> {
         let before = Duration::from_millis(self.chance.within(0..=20));
-        let Some(due) = doors.store.next_due(Lane::Slot).await? else { return Ok(None) };
+        let Some(due) = doors.store.next_wake(Lane::Slot).await?.due_at else { return Ok(None) };
         let moment = due.plus_millis(-i64::try_from(before.as_millis()).unwrap_or(0));
         tokio::time::sleep(moment.since(doors.now()).min(LONGEST_WAIT)).await;
         let due = doors.store.due_jobs(Lane::Slot, due, 1).await?;
@@ -245,7 +248,12 @@ impl People {
         after: JobDefinition,
     ) -> Result<(), StoreError> {
         let now = doors.now();
-        let last = doors.store.occurrences(&job.id, 1).await?.first().map(|last| last.due_at);
+        let last = doors
+            .store
+            .occurrences(OccurrenceFilter::newest(&job.id, 1))
+            .await?
+            .first()
+            .map(|last| last.due_at);
         let used_up = matches!(&after.schedule, Schedule::At { at } if last.is_some_and(|last| *at <= last));
         if used_up {
             return Ok(());
@@ -263,7 +271,9 @@ impl People {
             ends: Some(doors.end_of_span(&job)),
             begins: next.map(|first| (after.schedule.clone(), first)),
         });
-        let updated = doors.store.update_job(&job.id, &job.definition, after, NextRun::Set(next), now).await;
+        let forgives = after.enabled && !job.is_enabled();
+        let edit = JobEdit { before: job.definition, after, next_run: NextRun::Set(next), forgives };
+        let updated = doors.store.update_job(&job.id, edit, now).await;
         let is_done = matches!(updated, Ok(JobUpdated::Done(_)));
         self.settle(place, is_done);
         updated.map(|_| ())

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clawhook_clock::Clock;
 use clawhook_model::{Delivery, DeliveryState, RunId, RunProgress, SessionId, Trigger, UnixMs};
-use clawhook_store::{Occurrence, OccurrenceOutcome, RunFilter, RunRecord, Store, StoreError};
+use clawhook_store::{
+    Occurrence, OccurrenceFilter, OccurrenceOutcome, RunFilter, RunRecord, Store, StoreError,
+};
 
 use super::World;
 use super::jobs::{Span, Watched};
@@ -65,7 +67,7 @@ pub(super) async fn check(
 
 impl Evidence<'_> {
     async fn look_at(&mut self, job: &Watched) -> Result<(), StoreError> {
-        let records = self.store.occurrences(&job.id, ALL).await?;
+        let records = self.store.occurrences(OccurrenceFilter::newest(&job.id, ALL)).await?;
         let filter = RunFilter { job_id: Some(job.id.clone()), limit: ALL, ..RunFilter::default() };
         let runs = self.store.runs(filter).await?.runs;
         self.tally.occurrences += records.len();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
-use clawhook_model::{ErrorReason, FailureRules, Misfire, Overlap, UnixMs, parse_duration};
+use clawhook_model::{ErrorReason, FailureRules, Misfire, UnixMs, parse_duration};
 use clawhook_schedule::{Simulation, World};
 use serde_json::json;
 
@@ -154,7 +154,7 @@ fn imagine(subject: &Subject, args: &SimulateArgs, plan: &Plan) -> Vec<Line> {
         timetable: &subject.timetable,
         one_shot: subject.definition.schedule.is_one_shot(),
         misfire: subject.definition.misfire.over(Misfire::default()),
-        overlap: subject.definition.overlap.unwrap_or(Overlap::default()),
+        overlap: subject.definition.overlap.unwrap_or_default(),
         failure: FailureRules::default(),
         world: plan.world.clone(),
     };
