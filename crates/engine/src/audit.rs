@@ -73,6 +73,7 @@ impl Audit {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 () = core.schedules_suspect.notified() => walk = Walk { cursor: 0, in_haste: usize::MAX },
                 () = core.clock.sleep(rest) => {}

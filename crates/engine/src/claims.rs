@@ -1,9 +1,10 @@
 //! What is claimed for a job that is due: the decision, as the store is to write it.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 
 use clawhook_model::{AutoDisableReason, AutoDisabled, Job, JobId, RunId, SessionId, Trigger, UnixMs};
-use clawhook_schedule::{Fate, ScheduleError, Situation, Start, Timetable, decide};
+use clawhook_schedule::{Decision, Fate, ScheduleError, Situation, Start, Timetable, decide};
 use clawhook_store::{Claim, NewRun, OccurrenceOutcome, PlannedRun, RunStart};
 
 use crate::Core;
@@ -46,25 +47,18 @@ pub(crate) fn plan(
     due: UnixMs,
     now: UnixMs,
 ) -> Option<Planned> {
-    let timetable = match Timetable::new(&job.definition.schedule, &job.id, &core.host_zone) {
-        Ok(timetable) => timetable,
-        Err(error) => {
-            tracing::error!(job = %job.id, %error, "a schedule that was good can no longer be read");
-            return strikes.add(&job.id).then(|| switched_off(job, due, now, &error));
+    let since = presence.since();
+    // One job that makes us fall must not keep the others from running.
+    let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decision(core, &job, due, since, now)));
+    let decision = match decided {
+        Ok(Ok(decision)) => decision,
+        Ok(Err(error)) => return strike(strikes, job, due, now, error.to_string()),
+        Err(_) => {
+            let why = "it could not be worked out when it is due, by a fault of the gateway".to_owned();
+            return strike(strikes, job, due, now, why);
         }
     };
     strikes.0.remove(&job.id);
-    let misfire = job.definition.misfire.over(core.options.misfire);
-    let decision = decide(&Situation {
-        timetable: &timetable,
-        due,
-        now,
-        present_since: presence.since(),
-        misfire,
-        overlap: job.definition.overlap.unwrap_or(core.options.overlap),
-        open: job.state.open_runs,
-        backoff_until: job.state.backoff_until,
-    });
     let (mut passed, mut runs) = (Vec::new(), Vec::new());
     for (instant, fate) in decision.fates {
         match fate {
@@ -89,6 +83,32 @@ pub(crate) fn plan(
     Some(Planned { claim, job, cancels: decision.cancels })
 }
 
+fn decision(
+    core: &Core,
+    job: &Job,
+    due: UnixMs,
+    present_since: UnixMs,
+    now: UnixMs,
+) -> Result<Decision, ScheduleError> {
+    let timetable = Timetable::new(&job.definition.schedule, &job.id, &core.host_zone)?;
+    Ok(decide(&Situation {
+        timetable: &timetable,
+        due,
+        now,
+        present_since,
+        misfire: job.definition.misfire.over(core.options.misfire),
+        overlap: job.definition.overlap.unwrap_or(core.options.overlap),
+        open: job.state.open_runs,
+        backoff_until: job.state.backoff_until,
+    }))
+}
+
+/// Counts that a schedule which was good can no longer be read; too often in a row, and the job is switched off.
+fn strike(strikes: &mut Strikes, job: Job, due: UnixMs, now: UnixMs, why: String) -> Option<Planned> {
+    tracing::error!(job = %job.id, %why, "a schedule that was good can no longer be read");
+    strikes.add(&job.id).then(|| switched_off(job, due, now, why))
+}
+
 /// When a run begins: what nobody was there for is caught up step by step.
 fn paced(core: &Core, presence: &mut Presence, start: Start, instant: UnixMs, now: UnixMs) -> RunStart {
     match start {
@@ -104,13 +124,13 @@ fn paced(core: &Core, presence: &mut Presence, start: Start, instant: UnixMs, no
 
 /// Nobody can tell when the job is due next. The instant that it waited for is run, and the job is switched off where
 /// everybody can see it.
-fn switched_off(job: Job, due: UnixMs, now: UnixMs, error: &ScheduleError) -> Planned {
+fn switched_off(job: Job, due: UnixMs, now: UnixMs, why: String) -> Planned {
     let run = NewRun::of(&job, RunId::new(now), Trigger::Schedule, Some(due), SessionId::random());
     let disabled = AutoDisabled {
         reason: AutoDisableReason::ScheduleErrors,
         at_ms: now,
         consecutive_errors: job.state.consecutive_errors.max(1),
-        detail: Some(error.to_string()),
+        detail: Some(why),
     };
     let (passed, runs) = if job.state.open_runs.any() {
         let reason = "the job's previous run was still under way".to_owned();

@@ -163,6 +163,8 @@ pub(crate) struct Core {
     /// Ends the listening to runs that were given up.
     pub(crate) end_listening: CancellationToken,
     pub(crate) runs: TaskTracker,
+    /// How many runs fell over a fault of ours.
+    pub(crate) fallen: AtomicUsize,
     /// How many results wait for the store to take them.
     pub(crate) unwritten: AtomicUsize,
     /// When the timer looked last, in milliseconds since the epoch.
@@ -197,6 +199,7 @@ impl Engine {
             end_runs: CancellationToken::new(),
             end_listening: CancellationToken::new(),
             runs: TaskTracker::new(),
+            fallen: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
             last_look: AtomicI64::new(clock_now.as_millis()),
             presence: Mutex::new(None),

@@ -48,6 +48,7 @@ impl Replayer {
             };
             let wake = wake.unwrap_or(UnixMs::from_millis(i64::MAX));
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 _ = changes.changed() => {}
                 () = self.clock.sleep_until(wake) => {}

@@ -1,5 +1,6 @@
 //! One run, from its claim to the commit of its result.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +13,7 @@ use clawhook_model::{
     SessionId, TranscriptEntry, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, OccurrenceOutcome, RunFinished, StoreError};
+use futures_util::FutureExt as _;
 use tokio::task::JoinError;
 
 use crate::Core;
@@ -40,11 +42,30 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     let task_core = core.clone();
     let control = core.under_way.begin(&begun.job.id, begun.run.id, &core.end_runs);
     core.runs.spawn(async move {
-        let result = execute(&task_core, &begun, &control).await;
+        let lived = AssertUnwindSafe(live(&task_core, &begun, &control)).catch_unwind().await;
+        if lived.is_err() {
+            fell(&task_core, &begun).await;
+        }
         task_core.under_way.over(&begun.job.id, begun.run.id);
-        commit(&task_core, begun, result, None).await;
         drop(slot);
     });
+}
+
+async fn live(core: &Arc<Core>, begun: &Begun, control: &Control) {
+    let result = execute(core, begun, control).await;
+    commit(core, begun, result, None).await;
+}
+
+/// Ends a run whose task fell over a fault of ours. The watchdog raises an alarm for it, and its job goes on.
+async fn fell(core: &Arc<Core>, begun: &Begun) {
+    tracing::error!(job = %begun.job.id, run = %begun.run.id, "the task of a run panicked; the run is ended");
+    core.fallen.fetch_add(1, Ordering::SeqCst);
+    let message = "the gateway failed unexpectedly during the run; its log has the details";
+    let outcome = RunOutcome::error(ErrorReason::Unknown, message);
+    let result = TurnResult { outcome, transcript: Vec::new() };
+    if AssertUnwindSafe(commit(core, begun, result, None)).catch_unwind().await.is_err() {
+        tracing::error!(run = %begun.run.id, "the run cannot be ended either; the next start records it as interrupted");
+    }
 }
 
 /// Ends a run that was under way when its process died.
@@ -64,7 +85,7 @@ pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, passed: OccurrenceO
 fn end_with(core: &Arc<Core>, begun: Begun, outcome: RunOutcome, passed: Option<OccurrenceOutcome>) {
     let task_core = core.clone();
     let result = TurnResult { outcome, transcript: Vec::new() };
-    core.runs.spawn(async move { commit(&task_core, begun, result, passed).await });
+    core.runs.spawn(async move { commit(&task_core, &begun, result, passed).await });
 }
 
 async fn execute(core: &Arc<Core>, begun: &Begun, control: &Control) -> TurnResult {
@@ -150,7 +171,7 @@ async fn out_of_patience(control: &Control, patience: Duration) -> &'static str 
 }
 
 /// Makes the result durable. While the store cannot be written it tries again and again: the result exists once.
-async fn commit(core: &Arc<Core>, begun: Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) {
+async fn commit(core: &Arc<Core>, begun: &Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) {
     let finish = finish(core, begun, result, passed);
     let Err(error) = try_commit(core, &finish).await else { return };
     core.unwritten.fetch_add(1, Ordering::SeqCst);
@@ -175,23 +196,23 @@ async fn try_commit(core: &Core, finish: &FinishRun) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn finish(core: &Core, begun: Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) -> FinishRun {
+fn finish(core: &Core, begun: &Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) -> FinishRun {
     let Begun { run, job, trigger, started_at } = begun;
+    let (trigger, started_at) = (*trigger, *started_at);
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);
     let event_id = EventId::new(ended_at);
-    let event =
-        Bytes::from(finished(&run, &job, &outcome, event_id, (started_at, ended_at), false).to_bytes());
+    let event = Bytes::from(finished(run, job, &outcome, event_id, (started_at, ended_at), false).to_bytes());
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
         .collect();
     FinishRun {
         run_id: run.id,
-        after: after(&job, trigger, &outcome),
-        job_id: job.id,
-        session: run.session,
-        agent_id: run.agent_id,
+        after: after(job, trigger, &outcome),
+        job_id: job.id.clone(),
+        session: run.session.clone(),
+        agent_id: run.agent_id.clone(),
         ended_at,
         event_id,
         event,

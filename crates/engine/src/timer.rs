@@ -77,6 +77,7 @@ async fn sleep(core: &Core, wake: Wake) {
     let longest = core.clock.sleep(LONGEST_SLEEP);
     let Wake::At(instant) = wake else { return longest.await };
     tokio::select! {
+        biased;
         () = core.clock.sleep_until(instant) => {}
         () = longest => {}
     }

@@ -27,6 +27,10 @@ const READ_PATIENCE: Duration = Duration::from_secs(4);
 const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// By how much a look may come later than planned without the clock having leapt.
 const TARDINESS: Duration = Duration::from_secs(5);
+/// What a run's task is called in alarms.
+const RUN: &str = "run";
+/// How long after the last one the fall of a run's task is an alarm.
+const FORGIVEN_AFTER: Duration = Duration::from_mins(5);
 /// By how much the clock may lie before the last look without having been set back.
 const JITTER: Duration = Duration::from_secs(1);
 
@@ -89,6 +93,8 @@ struct Watch {
     settled_at: UnixMs,
     /// The timer's last look, and when it was seen first.
     timer: (UnixMs, UnixMs),
+    /// How many runs had fallen over a fault of ours, and when that was seen first.
+    fallen: (usize, UnixMs),
 }
 
 impl Watchdog {
@@ -109,8 +115,10 @@ impl Watchdog {
             self.handle.beat.mark(now);
             watch.look(now, self.core.last_look(), self.options);
             self.check_timer(&watch, now);
+            self.check_runs(&mut watch, now);
             self.check_store(&watch, now).await;
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 () = self.core.clock.sleep(self.options.interval()) => {}
             }
@@ -127,6 +135,19 @@ impl Watchdog {
             )
         });
         self.set(AlarmKind::TimerSilent, detail, now);
+    }
+
+    fn check_runs(&self, watch: &mut Watch, now: UnixMs) {
+        let (known, seen_at) = watch.fallen;
+        let fallen = self.core.fallen.load(Ordering::SeqCst);
+        if fallen > known {
+            watch.fallen = (fallen, now);
+            let detail =
+                format!("{} runs were ended by a fault of the gateway; its log names them", fallen - known);
+            self.set(AlarmKind::TaskPanicked(RUN), Some(detail), now);
+        } else if now.since(seen_at) > FORGIVEN_AFTER {
+            self.set(AlarmKind::TaskPanicked(RUN), None, now);
+        }
     }
 
     async fn check_store(&self, watch: &Watch, now: UnixMs) {
@@ -228,7 +249,8 @@ impl Beat {
 
 impl Watch {
     fn beginning(now: UnixMs, timer: UnixMs, options: WatchdogOptions) -> Self {
-        Self { last_look: now, settled_at: now.plus(options.grace), timer: (timer, now) }
+        let settled_at = now.plus(options.grace);
+        Self { last_look: now, settled_at, timer: (timer, now), fallen: (0, now) }
     }
 
     /// Notes what the clock did since the last look, and whether the timer has looked.

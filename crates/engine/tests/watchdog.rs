@@ -10,7 +10,9 @@ use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::{
     AlarmKind, Alarms, Engine, EngineHandle, EngineOptions, RunNow, Watchdog, WatchdogHandle, WatchdogOptions,
 };
-use clawhook_model::{DestinationDefinition, Job, JobDefinition, JobId, JobState, RunOutcome, UnixMs};
+use clawhook_model::{
+    DestinationDefinition, Job, JobDefinition, JobId, JobState, OpenRuns, RunOutcome, RunProgress, UnixMs,
+};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{LeaseRequest, LeaseShare, NewDestination, QueueNews, Store};
 use jiff::tz::TimeZone;
@@ -36,11 +38,14 @@ struct Oversleeping {
     /// How often the timer went to sleep so.
     slept: AtomicU32,
     over: Notify,
+    /// Whether the next one who asks what time it is falls.
+    trips: AtomicBool,
 }
 
 #[async_trait]
 impl Clock for Oversleeping {
     fn now(&self) -> UnixMs {
+        assert!(!self.trips.swap(false, Ordering::SeqCst), "as told");
         self.clock.now()
     }
 
@@ -54,13 +59,20 @@ impl Clock for Oversleeping {
     }
 }
 
-/// A runtime whose turns end when they are told to.
-struct Busy;
+/// A runtime whose turns end when they are told to; or at once, and whoever asked for them falls.
+struct Busy {
+    clock: Arc<Oversleeping>,
+    is_trap: AtomicBool,
+}
 
 #[async_trait]
 impl Runtime for Busy {
     async fn run_turn(&self, _turn: Turn, cancel: CancellationToken) -> TurnResult {
-        cancel.cancelled().await;
+        if self.is_trap.load(Ordering::SeqCst) {
+            self.clock.trips.store(true, Ordering::SeqCst);
+        } else {
+            cancel.cancelled().await;
+        }
         TurnResult { outcome: RunOutcome::ok("told to end"), transcript: Vec::new() }
     }
 }
@@ -70,6 +82,7 @@ struct World {
     store: Arc<dyn Store>,
     clock: Arc<Oversleeping>,
     engine: EngineHandle,
+    runtime: Arc<Busy>,
     watchdog: WatchdogHandle,
 }
 
@@ -87,11 +100,13 @@ impl World {
             is_on: AtomicBool::new(false),
             slept: AtomicU32::new(0),
             over: Notify::new(),
+            trips: AtomicBool::new(false),
         };
         let clock = Arc::new(clock);
+        let runtime = Arc::new(Busy { clock: clock.clone(), is_trap: AtomicBool::new(false) });
         let shared: Arc<dyn Clock> = clock.clone();
         let (engine, handle) =
-            Engine::new(store.clone(), shared.clone(), Arc::new(Busy), TimeZone::UTC, options);
+            Engine::new(store.clone(), shared.clone(), runtime.clone(), TimeZone::UTC, options);
         let alarms = Alarms::default();
         let watchdog_options = WatchdogOptions { grace: GRACE, slot_grace: SLOT_GRACE };
         let (watchdog, watched) = Watchdog::new(&handle, alarms.clone(), watchdog_options);
@@ -99,7 +114,7 @@ impl World {
         tokio::spawn(engine.run(forever.clone()));
         tokio::spawn(watchdog.run(forever.clone()));
         tokio::spawn(alarms.tell(store.clone(), shared, forever));
-        Self { _folder: folder, store, clock, engine: handle, watchdog: watched }
+        Self { _folder: folder, store, clock, engine: handle, runtime, watchdog: watched }
     }
 
     /// A world whose timer has gone to sleep, and oversleeps.
@@ -202,7 +217,7 @@ async fn an_instant_without_a_record_is_an_alarm_within_the_grace_and_is_over_wh
     assert_eq!(world.pass(8).await, []);
     assert_eq!(world.pass(2).await, [(AlarmKind::Overdue, t(10))]);
     let sentence = format!("the job `{job}` was due at {}, and there is no record of it yet", t(1));
-    assert_eq!(world.watchdog.problems(), [sentence.clone()]);
+    assert_eq!(world.watchdog.problems(), std::slice::from_ref(&sentence));
     let told = world.told(1).await;
     assert_eq!(
         (&told[0]["type"], &told[0]["alarm"], &told[0]["detail"]),
@@ -265,4 +280,26 @@ async fn a_run_that_waits_too_long_for_a_slot_is_an_alarm_of_its_own() {
     let problem = world.watchdog.problems().remove(0);
     let began = format!("could have begun at {T0} and has no slot yet");
     assert!(problem.contains(&began) && problem.ends_with("may hold all 1 of them"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_run_that_falls_over_a_fault_of_ours_is_ended_and_raises_an_alarm_for_a_while() {
+    let by_hand = EngineOptions { run_jobs_on_schedule: false, ..EngineOptions::default() };
+    let world = World::with(by_hand);
+    let job = world.add("falls").await;
+    world.looked().await;
+    world.runtime.is_trap.store(true, Ordering::SeqCst);
+    let RunNow::Accepted(run) = world.engine.run_now(&job).await.unwrap() else { panic!("it is accepted") };
+    let ended = loop {
+        let record = world.store.run(run).await.unwrap().unwrap();
+        if let RunProgress::Finished { outcome, .. } = record.run.progress {
+            break outcome;
+        }
+        tokio::task::yield_now().await;
+    };
+    let error = ended.error.unwrap();
+    assert!(error.message.contains("the gateway failed unexpectedly during the run"), "{}", error.message);
+    assert_eq!(world.store.job(&job).await.unwrap().unwrap().state.open_runs, OpenRuns::default());
+    assert_eq!(world.pass(2).await, [(AlarmKind::TaskPanicked("run"), t(2))]);
+    assert_eq!(world.pass(304).await, []);
 }

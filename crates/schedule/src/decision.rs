@@ -83,7 +83,7 @@ pub enum SkipReason {
         /// How many.
         most: u32,
     },
-    /// A run waits already for the cancelled one to end.
+    /// A run waits already to take the place of another.
     SuccessorWaits,
     /// The job's runs failed, and it backs off.
     BackingOff {
@@ -123,7 +123,7 @@ impl fmt::Display for SkipReason {
             Self::BufferFull { most: 1 } => f.write_str("a run of the job waits already"),
             Self::BufferFull { most } => write!(f, "{most} runs of the job wait already"),
             Self::SuccessorWaits => {
-                f.write_str("a run of the job waits already for the cancelled one to end")
+                f.write_str("a run of the job waits already to take the place of another")
             }
             Self::BackingOff { until } => write!(f, "the job's runs failed, and it backs off until {until}"),
         }

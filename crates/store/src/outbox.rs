@@ -246,8 +246,10 @@ pub struct DeliveryWithAttempts {
 pub struct Counts {
     /// Jobs.
     pub jobs: u64,
-    /// Jobs that are enabled.
+    /// Jobs that their owners have enabled.
     pub jobs_enabled: u64,
+    /// Of these, jobs that the gateway has switched off.
+    pub jobs_switched_off: u64,
     /// The earliest next instant of all.
     pub next_run_at: Option<UnixMs>,
     /// Runs that wait for a slot.

@@ -55,15 +55,18 @@ impl Verbs {
     /// How the gateway is.
     pub(crate) async fn status(&self) -> Result<Status, StoreError> {
         let now = self.with.clock.now();
+        let counts = self.with.store.counts(now).await?;
+        let mut warnings = self.warnings().await?;
+        warnings.extend(switched_off(&counts));
         Ok(Status {
             facts: self.with.facts.clone(),
             uptime: now.since(self.started_at()),
             problems: self.problems(),
             alarms: self.with.watchdog.alarms(),
             schedules_corrected: self.with.audit.corrected(),
-            warnings: self.warnings().await?,
+            warnings,
             store_fault: self.with.store.fault(),
-            counts: self.with.store.counts(now).await?,
+            counts,
         })
     }
 
@@ -110,6 +113,18 @@ impl Verbs {
     fn started_at(&self) -> UnixMs {
         self.with.facts.started_at
     }
+}
+
+/// Says that jobs were switched off, and how to have them run again.
+fn switched_off(counts: &Counts) -> Option<String> {
+    let jobs = match counts.jobs_switched_off {
+        0 => return None,
+        1 => "a job was".to_owned(),
+        several => format!("{several} jobs were"),
+    };
+    Some(format!(
+        "{jobs} switched off after failures; `clawhook cron list` says why, and `clawhook cron enable ID` lets a job run again"
+    ))
 }
 
 /// Says that a halted destination is waited for; none where nothing waits.

@@ -76,8 +76,10 @@ pub(crate) struct CronStatus {
 pub(crate) struct JobsStatus {
     /// All of them.
     total: u64,
-    /// Those that are enabled.
+    /// Those that their owners have enabled.
     enabled: u64,
+    /// Those, of the enabled ones, that the gateway has switched off after failures.
+    switched_off: u64,
     /// When the next one is due; null where none is.
     #[schema(required = true)]
     next_run_at_ms: Option<i64>,
@@ -165,6 +167,7 @@ impl From<Status> for StatusView {
             jobs: JobsStatus {
                 total: counts.jobs,
                 enabled: counts.jobs_enabled,
+                switched_off: counts.jobs_switched_off,
                 next_run_at_ms: counts.next_run_at.map(UnixMs::as_millis),
             },
             runs: RunsStatus { queued: counts.runs_queued, running: counts.runs_running, slots: facts.slots },

@@ -509,6 +509,7 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
     Ok(Counts {
         jobs: jobs_enabled + jobs_disabled,
         jobs_enabled,
+        jobs_switched_off: count("SELECT count(*) FROM jobs WHERE auto_disabled IS NOT NULL")?,
         next_run_at: next_runs.into_iter().flatten().min(),
         runs_queued: count("SELECT count(*) FROM runs WHERE state = 'queued'")?,
         runs_running: count("SELECT count(*) FROM runs WHERE state = 'running'")?,

@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
         let (place, value) = match self {
             Self::Job(id) => {
                 let job = client()?.call(Call::get(["jobs", id])).await?;
-                return Ok(vec![Subject::read("the job", job)?]);
+                return Ok(vec![Subject::read("the job", with_effective(job))?]);
             }
             Self::File(path) => {
                 let name = format!("`{}`", path.display());
@@ -83,6 +83,17 @@ impl<'a> Source<'a> {
         let numbered = |(number, job): (usize, Value)| Subject::read(&title(&place, number, &job), job);
         jobs.into_iter().enumerate().map(numbered).collect()
     }
+}
+
+/// The job with what holds for it by the gateway's configuration.
+fn with_effective(mut job: Value) -> Value {
+    for policy in ["misfire", "overlap"] {
+        let effective = job["effective"][policy].clone();
+        if !effective.is_null() {
+            job[policy] = effective;
+        }
+    }
+    job
 }
 
 fn parse(name: &str, from: impl std::io::Read) -> Result<Value, Failure> {

@@ -23,6 +23,7 @@ CREATE TABLE jobs (
     created_at         INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX jobs_switched_off ON jobs (seq) WHERE auto_disabled IS NOT NULL;
 CREATE INDEX jobs_due ON jobs (lane, next_run_at) WHERE next_run_at IS NOT NULL;
 -- For lists. The jobs that wait for an instant are listed through `jobs_due`, which claims maintain anyway; an index on
 -- `updated_at`, which every run's end moves, would cost each of them a sixth.
