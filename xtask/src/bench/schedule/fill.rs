@@ -54,8 +54,8 @@ pub(super) fn fill(store: &Path, kind: &str, jobs: usize) -> Result<(), BenchErr
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2) \
          INSERT INTO jobs (id, name, definition, next_run_at, updated_at, {columns}) \
          SELECT ?1 || '-' || i, 'report-' || (i * {STRIDE} % ?2), \
-         replace(definition, ?3, 'report-' || (i * {STRIDE} % ?2)), ?4 + i * {STRIDE} % {SPREAD} * 1000, \
-         updated_at - i * {STRIDE} % {SPREAD}, {columns} FROM jobs CROSS JOIN n WHERE name = ?3"
+         json_set(replace(definition, ?3, 'report-' || (i * {STRIDE} % ?2)), '$.schedule.anchorMs', \
+         ?4 + i * {STRIDE} % {SPREAD} * 1000), ?4 + i * {STRIDE} % {SPREAD} * 1000, updated_at - i * {STRIDE} % {SPREAD}, {columns} FROM jobs CROSS JOIN n WHERE name = ?3"
     );
     let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
     conn.execute(&sql, params![kind, jobs, template(kind), unix_ms() + DAY_MS])?;
@@ -71,7 +71,11 @@ pub(super) fn make_due(
     from_ms: i64,
     apart_ms: i64,
 ) -> Result<(), BenchError> {
-    let mut update = conn.prepare("UPDATE jobs SET next_run_at = ?2 WHERE id = ?1")?;
+    // What a job waits for has to be what its schedule says.
+    let mut update = conn.prepare(
+        "UPDATE jobs SET next_run_at = ?2, definition = json_set(definition, '$.schedule.anchorMs', ?2) \
+         WHERE id = ?1",
+    )?;
     let tx = conn.unchecked_transaction()?;
     for (n, due_ms) in (first..first + count).zip((0..).map(|n| from_ms + n * apart_ms)) {
         update.execute(params![format!("{kind}-{n}"), due_ms])?;
