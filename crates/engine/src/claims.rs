@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use clawhook_model::{AutoDisableReason, AutoDisabled, Job, JobId, RunId, SessionId, Trigger, UnixMs};
-use clawhook_schedule::{Decision, Fate, ScheduleError, Situation, Start, Timetable, decide};
+use clawhook_schedule::{Decision, Fate, Passed, ScheduleError, Situation, Start, Timetable, decide, passed};
 use clawhook_store::{Claim, NewRun, OccurrenceOutcome, PlannedRun, RunStart};
 
 use crate::Core;
@@ -12,6 +12,8 @@ use crate::presence::Presence;
 
 /// After how many failures in a row to read a job's schedule it is switched off (contract §3.6).
 const STRIKES: u32 = 3;
+/// Why an instant is not run that came before its job was switched off.
+const SWITCHED_OFF: &str = "the job was switched off, because its runs failed, before it was run";
 
 /// Counts how often in a row a job's schedule could not be read: zone data that is being replaced comes back.
 #[derive(Debug, Default)]
@@ -47,6 +49,9 @@ pub(crate) fn plan(
     due: UnixMs,
     now: UnixMs,
 ) -> Option<Planned> {
+    if job.state.auto_disabled.is_some() {
+        return Some(leave(core, job, due, now));
+    }
     let since = presence.since();
     // One job that makes us fall must not keep the others from running.
     let decided = std::panic::catch_unwind(AssertUnwindSafe(|| decision(core, &job, due, since, now)));
@@ -120,6 +125,24 @@ fn paced(core: &Core, presence: &mut Presence, start: Start, instant: UnixMs, no
         Start::At(at) => RunStart::At(at),
         Start::AfterOthers => RunStart::AfterOthers,
     }
+}
+
+/// A job that was switched off while an instant of it had come: what came by now gets its record.
+fn leave(core: &Core, job: Job, due: UnixMs, now: UnixMs) -> Planned {
+    let timetable = Timetable::new(&job.definition.schedule, &job.id, &core.host_zone).ok();
+    let off_at = job.state.auto_disabled.as_ref().map_or(now, |disabled| disabled.at_ms.max(due));
+    let Passed { instants, next } = passed(timetable.as_ref(), Some(due), off_at.min(now));
+    let skipped = |due_at| (due_at, OccurrenceOutcome::Skipped(SWITCHED_OFF.to_owned()));
+    let claim = Claim {
+        job_id: job.id.clone(),
+        due_at: due,
+        open: job.state.open_runs,
+        passed: instants.into_iter().map(skipped).collect(),
+        runs: Vec::new(),
+        next_run_at: next,
+        disables: None,
+    };
+    Planned { claim, job, cancels: false }
 }
 
 /// Nobody can tell when the job is due next. The instant that it waited for is run, and the job is switched off where

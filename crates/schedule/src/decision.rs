@@ -8,7 +8,7 @@ use clawhook_model::{Misfire, MisfirePolicy, OpenRuns, Overlap, UnixMs, format_d
 use crate::timetable::Timetable;
 
 /// How many instants one decision leaves behind at most; a longer absence is worked off in several.
-const MOST_AT_ONCE: usize = 1000;
+pub(crate) const MOST_AT_ONCE: usize = 1000;
 
 /// How late an instant may be that came while nobody was there, and still not be a misfire: a restart at the wrong moment
 /// costs nobody a day's run.

@@ -52,6 +52,7 @@ mod describe;
 mod dst;
 mod error;
 mod expression;
+mod passed;
 mod simulator;
 mod stagger;
 mod timetable;
@@ -63,6 +64,7 @@ pub use decision::{Decision, Fate, MISFIRE_TOLERANCE, MissReason, Situation, Ski
 pub use describe::{describe, describe_for};
 pub use error::ScheduleError;
 pub use expression::{ExpressionError, Fault, Field};
+pub use passed::{Passed, passed};
 pub use simulator::{Entry, Happening, Simulation, World};
 pub use stagger::default_stagger_ms;
 pub use timetable::{MAX_TRANSITIONS, Timetable};

@@ -5,6 +5,8 @@ mod cursor;
 use clawhook_model::{Job, JobDefinition, UnixMs};
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::OccurrenceOutcome;
+
 pub use self::cursor::{JobCursor, NoJobCursor};
 pub(crate) use self::cursor::{Key, Place};
 
@@ -80,8 +82,25 @@ pub enum JobTotal {
 pub enum NextRun {
     /// It stays what it is, whatever was claimed since the job was read.
     Keep,
-    /// It becomes this one, or none.
+    /// It becomes this one, or none. Invariant 1 holds for the one that it was, too: see [`Left`].
     Set(Option<UnixMs>),
+}
+
+/// The instant that a job waits for no more, where a person moves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The instant that the job waited for when it was read; where it waits for another by now, because it was claimed
+    /// since, the edit or the removal is refused.
+    pub waited_for: Option<UnixMs>,
+    /// Instants that had come by then and were not claimed, each with its record.
+    pub passed: Vec<(UnixMs, OccurrenceOutcome)>,
+}
+
+impl Left {
+    /// What a job waits for, where that has not come.
+    pub fn ahead(job: &Job) -> Self {
+        Self { waited_for: job.state.next_run_at, passed: Vec::new() }
+    }
 }
 
 /// An edit of a job.
@@ -93,6 +112,8 @@ pub struct JobEdit {
     pub after: JobDefinition,
     /// What becomes of the next instant.
     pub next_run: NextRun,
+    /// The instant that is left; it counts for nothing where the next instant is kept.
+    pub left: Left,
     /// Whether the failures so far are forgiven, and the job is no longer switched off for them.
     pub forgives: bool,
 }
@@ -102,7 +123,18 @@ pub struct JobEdit {
 pub enum JobUpdated {
     /// It is stored; this is the job now.
     Done(Box<Job>),
-    /// Somebody else edited the job in the meantime.
+    /// Somebody else edited the job in the meantime, or it was claimed.
+    Changed,
+    /// There is no such job.
+    NotFound,
+}
+
+/// What came of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobRemoved {
+    /// It is gone.
+    Done,
+    /// It was edited or claimed in the meantime.
     Changed,
     /// There is no such job.
     NotFound,

@@ -103,8 +103,8 @@ pub enum RunStart {
 /// What came of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// It is written. These are its runs: those that begin at once are this process's to finish. A run whose instant has
-    /// its record already, as happens when the clock was set back, is not among them, and is not run again.
+    /// It is written. These are its runs: those that begin at once are this process's to finish. A run whose instant was
+    /// run already, as happens when the clock was set back, is not among them, and is not run again.
     Won(Vec<RunId>),
     /// The job was edited, disabled or removed, has more runs open, or somebody else was faster.
     Lost,

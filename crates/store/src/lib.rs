@@ -44,8 +44,8 @@ pub use error::StoreError;
 pub use faults::{Fate, Faults};
 pub use gateway_notice::GatewayNotice;
 pub use jobs::{
-    JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobSort, JobTotal, JobUpdated, NextRun, NoJobCursor,
-    PageStart,
+    JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobRemoved, JobSort, JobTotal, JobUpdated, Left,
+    NextRun, NoJobCursor, PageStart,
 };
 pub use ledger::{
     Backfill, Backfilled, Claim, Claimed, LaneWake, Occurrence, OccurrenceFilter, OccurrenceOutcome, Overdue,
@@ -93,12 +93,12 @@ pub trait Store: Send + Sync + 'static {
     async fn insert_job(&self, job: Job) -> Result<(), StoreError>;
 
     /// Replaces a job's definition. Where it is disabled by that, its runs that wait are ended, but for those that were
-    /// asked for by hand.
+    /// asked for by hand. Instants that an edit passes over get their records in the same transaction.
     async fn update_job(&self, id: &JobId, edit: JobEdit, now: UnixMs) -> Result<JobUpdated, StoreError>;
 
-    /// Removes a job; its history, what waits in the outbox, and a run that is under way stay. False where there is
-    /// none.
-    async fn remove_job(&self, id: &JobId, now: UnixMs) -> Result<bool, StoreError>;
+    /// Removes a job; its history, what waits in the outbox, and a run that is under way stay. Instants that are passed
+    /// over get their records in the same transaction.
+    async fn remove_job(&self, id: &JobId, left: Left, now: UnixMs) -> Result<JobRemoved, StoreError>;
 
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;

@@ -106,3 +106,33 @@ async fn i01_an_instant_that_waited_too_long_for_a_slot_is_missed_and_not_run() 
     assert_eq!(life.reasons(&job).await, ["it would have been later than the 5s that the job allows"]);
     assert!(life.runtime.none_began());
 }
+
+#[tokio::test]
+async fn i01_what_had_come_when_a_job_was_switched_off_has_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(folder.path(), T0, EngineOptions { run_jobs_on_schedule: false, ..options() });
+    let job = life.add("off", every(1000)).await;
+    let owner = life.store.job(&job).await.unwrap().unwrap();
+    let disabled = clawhook_model::AutoDisabled {
+        reason: clawhook_model::AutoDisableReason::ConsecutiveFailures,
+        at_ms: t(2500),
+        consecutive_errors: 10,
+        detail: None,
+    };
+    let claim = clawhook_store::Claim {
+        job_id: owner.id.clone(),
+        due_at: t(1000),
+        open: owner.state.open_runs,
+        passed: Vec::new(),
+        runs: Vec::new(),
+        next_run_at: Some(t(1000)),
+        disables: Some(disabled),
+    };
+    life.store.claim(vec![claim], t(2500)).await.unwrap();
+    life.stop().await;
+    let life = Life::begin(folder.path(), t(9500), options());
+    assert_eq!(life.recorded(&job, 2).await, [(1000, "skipped"), (2000, "skipped")]);
+    life.go_on(t(20_000)).await;
+    assert_eq!(life.ledger(&job).await.len(), 2, "it was off by then");
+    assert_eq!(life.state(&job).await.next_run_at, None);
+}

@@ -8,8 +8,13 @@ use clawhook_model::{
     DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
     RunId, Schedule, UnixMs, WebhookTarget,
 };
-use clawhook_schedule::{ScheduleError, Timetable, check_new, default_stagger_ms, describe_for};
-use clawhook_store::{JobEdit, JobFilter, JobPage, JobUpdated, NextRun, OccurrenceFilter, StoreError};
+use clawhook_schedule::{
+    Passed, ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, passed,
+};
+use clawhook_store::{
+    Claim, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, Left, NextRun, OccurrenceFilter,
+    OccurrenceOutcome, StoreError,
+};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -233,8 +238,19 @@ impl Verbs {
 
     /// Removes a job. Its history stays, and what waits in the outbox is still delivered.
     pub(crate) async fn remove_job(&self, id: &str) -> Result<(), JobVerbError> {
-        let now = self.with.clock.now();
-        if self.with.store.remove_job(&job_id(id)?, now).await? { Ok(()) } else { Err(not_found(id)) }
+        for _ in 0..EDIT_ATTEMPTS {
+            let now = self.with.clock.now();
+            let job = self.find_job(id).await?;
+            let Some(left) = self.leave(&job, "the job was removed before it was run", now).await? else {
+                continue;
+            };
+            match self.with.store.remove_job(&job.id, left, now).await? {
+                JobRemoved::Done => return Ok(()),
+                JobRemoved::Changed => {}
+                JobRemoved::NotFound => return Err(not_found(id)),
+            }
+        }
+        Err(JobVerbError::Contended(job_id(id)?))
     }
 
     /// One job.
@@ -261,7 +277,7 @@ impl Verbs {
         self.with.store.job(&job_id(id)?).await?.ok_or_else(|| not_found(id))
     }
 
-    /// Edits the job as it was read; `None` where somebody else edited it since.
+    /// Edits the job as it was read; `None` where somebody else edited it since, or it was claimed.
     async fn try_edit(&self, job: Job, patch: Value) -> Result<Option<Job>, JobVerbError> {
         let now = self.with.clock.now();
         let switches_on = asks_to_switch_on(&patch) && !job.is_enabled();
@@ -269,12 +285,43 @@ impl Verbs {
         self.check_edit(&job.definition, &after, switches_on).await?;
         let next_run = self.next_after_edit(&job, &after, switches_on, now).await?;
         // To switch a job on again is to forgive it the failures that it was switched off for (contract §1.8).
-        let edit = JobEdit { before: job.definition, after, next_run, forgives: switches_on };
+        let left = match next_run {
+            NextRun::Keep => Left::default(),
+            NextRun::Set(_) => match self.leave(&job, why_left(&job, &after), now).await? {
+                Some(left) => left,
+                None => return Ok(None),
+            },
+        };
+        let edit = JobEdit { before: job.definition, after, next_run, left, forgives: switches_on };
         match self.with.store.update_job(&job.id, edit, now).await? {
             JobUpdated::Done(job) => Ok(Some(*job)),
             JobUpdated::Changed => Ok(None),
             JobUpdated::NotFound => Err(not_found(job.id.as_str())),
         }
+    }
+
+    /// What becomes of the instant that a job waits for where its owner moves it: instants that had come and were not
+    /// claimed are skipped. After a long standstill there may be more than one transaction should take; then some get
+    /// their records here, as if they had been claimed, and there is none: the job is to be read again.
+    async fn leave(&self, job: &Job, why: &str, now: UnixMs) -> Result<Option<Left>, JobVerbError> {
+        let waited_for = job.state.next_run_at;
+        let Passed { instants, next } = passed(self.timetable(job).as_ref(), waited_for, now);
+        let skipped = |due_at| (due_at, OccurrenceOutcome::Skipped(why.to_owned()));
+        let passed = instants.into_iter().map(skipped).collect();
+        let (Some(due_at), Some(next)) = (waited_for, next) else {
+            return Ok(Some(Left { waited_for, passed }));
+        };
+        let claim = Claim {
+            job_id: job.id.clone(),
+            due_at,
+            open: job.state.open_runs,
+            passed,
+            runs: Vec::new(),
+            next_run_at: Some(next),
+            disables: None,
+        };
+        self.with.store.claim(vec![claim], now).await?;
+        Ok(None)
     }
 
     /// Checks what an edit changes, and all of it where the edit switches the job on. A job that has become unfit
@@ -409,6 +456,15 @@ impl Verbs {
 /// Whether a patch asks for the job to be run when due.
 fn asks_to_switch_on(patch: &Value) -> bool {
     matches!(patch.get("enabled"), Some(Value::Bool(true))) || patch["enabled"] == "true"
+}
+
+/// Why instants are not run that had come before an edit.
+fn why_left(job: &Job, after: &JobDefinition) -> &'static str {
+    if job.is_enabled() && !after.enabled {
+        "the job was disabled before it was run"
+    } else {
+        "the job was edited before it was run"
+    }
 }
 
 /// The instant a job waits for first. A one-shot's may be over by a moment: it is due at once.

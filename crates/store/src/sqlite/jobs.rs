@@ -13,7 +13,7 @@ use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, ledger, runs};
-use crate::{JobEdit, JobUpdated, LaneWake, NextRun, RunRecord, StoreError, Topic};
+use crate::{JobEdit, JobRemoved, JobUpdated, LaneWake, Left, NextRun, RunRecord, StoreError, Topic};
 
 pub(super) const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
                        running_at, last_run, consecutive_errors, backoff_until, auto_disabled";
@@ -69,7 +69,7 @@ pub(super) fn update(
     edit: &JobEdit,
     now: UnixMs,
 ) -> Result<JobUpdated, StoreError> {
-    let JobEdit { before, after, next_run, forgives } = edit;
+    let JobEdit { before, after, next_run, left, forgives } = edit;
     let (moves, next_run_at) = match next_run {
         NextRun::Keep => (false, None),
         NextRun::Set(next_run_at) => (true, *next_run_at),
@@ -84,7 +84,7 @@ pub(super) fn update(
              consecutive_errors = CASE WHEN ?13 THEN 0 ELSE consecutive_errors END, \
              backoff_until = CASE WHEN ?13 THEN NULL ELSE backoff_until END, \
              auto_disabled = CASE WHEN ?13 OR NOT ?8 THEN NULL ELSE auto_disabled END \
-             WHERE id = ?1 AND definition = ?2 AND removed = 0",
+             WHERE id = ?1 AND definition = ?2 AND removed = 0 AND (NOT ?10 OR next_run_at IS ?14)",
         )
         .and_then(|mut update| {
             update.execute(params![
@@ -101,9 +101,13 @@ pub(super) fn update(
                 next_run_at.map(At),
                 At(now),
                 forgives,
+                left.waited_for.map(At),
             ])
         })
         .map_err(fault)?;
+    if changed > 0 && moves {
+        ledger::pass(conn, raised, id, &left.passed, now)?;
+    }
     if changed > 0 && !after.enabled {
         runs::hasten(conn, raised, id, false, now)?;
     } else if changed > 0 && !was_enabled && is_enabled(conn, id)? {
@@ -133,25 +137,33 @@ pub(super) fn remove(
     conn: &Connection,
     raised: &mut Raised,
     id: &JobId,
+    left: &Left,
     now: UnixMs,
-) -> Result<bool, StoreError> {
+) -> Result<JobRemoved, StoreError> {
     let (job_name, agent_id) = name_and_agent(conn, id)?;
     let hidden = conn
         .prepare_cached(
-            "UPDATE jobs SET removed = 1, next_run_at = NULL, enabled = 0 WHERE id = ?1 AND removed = 0",
+            "UPDATE jobs SET removed = 1, next_run_at = NULL, enabled = 0 WHERE id = ?1 AND removed = 0 \
+             AND next_run_at IS ?2",
         )
-        .and_then(|mut update| update.execute([id.as_str()]))
+        .and_then(|mut update| update.execute(params![id.as_str(), left.waited_for.map(At)]))
         .map_err(fault)?;
-    if hidden > 0 {
-        runs::hasten(conn, raised, id, true, now)?;
+    if hidden == 0 {
+        return Ok(if exists(conn, id)? { JobRemoved::Changed } else { JobRemoved::NotFound });
     }
+    ledger::pass(conn, raised, id, &left.passed, now)?;
+    runs::hasten(conn, raised, id, true, now)?;
     drop_if_over(conn, id)?;
     raised.raise(Topic::Schedule);
-    if hidden > 0 {
-        let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
-        notices::publish(conn, raised, about, &Notice::JobRemoved, now)?;
-    }
-    Ok(hidden > 0)
+    let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
+    notices::publish(conn, raised, about, &Notice::JobRemoved, now)?;
+    Ok(JobRemoved::Done)
+}
+
+fn exists(conn: &Connection, id: &JobId) -> Result<bool, StoreError> {
+    conn.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND removed = 0")
+        .and_then(|mut select| select.exists([id.as_str()]))
+        .map_err(fault)
 }
 
 /// Lets the row of a removed job go, once none of its runs is open.
@@ -184,7 +196,8 @@ pub(super) fn begin_queued(conn: &Connection, id: &JobId, now: UnixMs) -> Result
     Ok(())
 }
 
-/// Switches a job off, and tells those who subscribed. Its owner's own switch stays as it is (invariant 13).
+/// Switches a job off, and tells those who subscribed. Its owner's own switch stays as it is (invariant 13). An instant
+/// that had come by then stays the one that the job waits for, until the timer has given it its record.
 pub(super) fn auto_disable(
     conn: &Connection,
     raised: &mut Raised,
@@ -192,9 +205,12 @@ pub(super) fn auto_disable(
     disabled: &AutoDisabled,
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(disabled).map_err(|error| StoreError::Engine(error.to_string()))?;
-    conn.prepare_cached("UPDATE jobs SET auto_disabled = ?2, next_run_at = NULL WHERE id = ?1")
-        .and_then(|mut update| update.execute(params![id.as_str(), text]))
-        .map_err(fault)?;
+    conn.prepare_cached(
+        "UPDATE jobs SET auto_disabled = ?2, next_run_at = CASE WHEN next_run_at <= ?3 THEN next_run_at END \
+         WHERE id = ?1",
+    )
+    .and_then(|mut update| update.execute(params![id.as_str(), text, At(disabled.at_ms)]))
+    .map_err(fault)?;
     runs::hasten(conn, raised, id, false, disabled.at_ms)?;
     let (job_name, agent_id) = name_and_agent(conn, id)?;
     let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };

@@ -34,7 +34,7 @@ fn claim_one(
     let mut runs = Vec::with_capacity(claim.runs.len());
     for planned in &claim.runs {
         let due_at = planned.run.scheduled_at.unwrap_or(claim.due_at);
-        if !is_recorded(conn, &claim.job_id, due_at)? {
+        if !has_run(conn, &claim.job_id, due_at)? {
             runs.push((due_at, planned));
         }
     }
@@ -43,13 +43,9 @@ fn claim_one(
     if !advance(conn, claim, opens, now)? {
         return Ok(Claimed::Lost);
     }
-    for (due_at, outcome) in &claim.passed {
-        if record(conn, &claim.job_id, *due_at, outcome, now)? {
-            tell_of_passed(conn, raised, &claim.job_id, *due_at, outcome, now)?;
-        }
-    }
+    pass(conn, raised, &claim.job_id, &claim.passed, now)?;
     for (due_at, PlannedRun { run, start }) in &runs {
-        record(conn, &claim.job_id, *due_at, &OccurrenceOutcome::Ran(run.id), now)?;
+        overwrite(conn, &claim.job_id, *due_at, run.id, now)?;
         let begin = match start {
             RunStart::Now => Begin::Running(owner),
             RunStart::At(at) => Begin::Queued(Some(*at)),
@@ -65,6 +61,22 @@ fn claim_one(
         jobs::auto_disable(conn, raised, &claim.job_id, disabled)?;
     }
     Ok(Claimed::Won(runs.iter().map(|(_, planned)| planned.run.id).collect()))
+}
+
+/// Writes the records of instants that pass without a run, and tells of those that had none.
+pub(super) fn pass(
+    conn: &Connection,
+    raised: &mut Raised,
+    job: &JobId,
+    passed: &[(UnixMs, OccurrenceOutcome)],
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    for (due_at, outcome) in passed {
+        if record(conn, job, *due_at, outcome, now)? {
+            tell_of_passed(conn, raised, job, *due_at, outcome, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves the job on to its next instant, and counts the runs that open. False where the claim is lost.
@@ -149,7 +161,7 @@ fn has_run(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, Store
         .map_err(fault)
 }
 
-/// Makes an instant's record say that it is run after all.
+/// Makes an instant's record say that it is run, after all where it has one.
 fn overwrite(
     conn: &Connection,
     job: &JobId,
@@ -188,14 +200,8 @@ fn tell_of_passed(
     notices::publish(conn, raised, about, &notice, now)
 }
 
-fn is_recorded(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, StoreError> {
-    conn.prepare_cached("SELECT 1 FROM occurrences WHERE job_id = ?1 AND due_at = ?2")
-        .and_then(|mut select| select.exists(params![job.as_str(), At(due_at)]))
-        .map_err(fault)
-}
-
-/// Writes an instant's record. The first one stands: an instant that comes again, because the clock was set back, was
-/// accounted for when it came first. False where there is one already.
+/// Writes the record of an instant that is not run. The first one stands: an instant that comes again, because the clock
+/// was set back, was accounted for when it came first. False where there is one already.
 fn record(
     conn: &Connection,
     job: &JobId,

@@ -41,11 +41,11 @@ use crate::{
     Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage,
     DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
     DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun, GatewayNotice,
-    InterruptedRun, JobEdit, JobFilter, JobPage, JobUpdated, LaneWake, LateResult, LeaseBatch, LeaseRequest,
-    NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue, QueueNews,
-    QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, RunFilter,
-    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled,
-    StartRun, Store, StoreError, StoredEvent, Topic,
+    InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult, LeaseBatch,
+    LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead,
+    Overdue, QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
+    ReplayWithOutcomes, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
+    SettleAttempt, Settled, StartRun, Store, StoreError, StoredEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -167,9 +167,9 @@ impl Store for SqliteStore {
         self.write("update_job", move |conn, raised| jobs::update(conn, raised, &id, &edit, now)).await
     }
 
-    async fn remove_job(&self, id: &JobId, now: UnixMs) -> Result<bool, StoreError> {
+    async fn remove_job(&self, id: &JobId, left: Left, now: UnixMs) -> Result<JobRemoved, StoreError> {
         let id = id.clone();
-        self.write("remove_job", move |conn, raised| jobs::remove(conn, raised, &id, now)).await
+        self.write("remove_job", move |conn, raised| jobs::remove(conn, raised, &id, &left, now)).await
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {

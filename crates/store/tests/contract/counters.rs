@@ -6,7 +6,7 @@ use clawhook_model::{
     ErrorReason, FailureRules, Job, OpenRuns, Overlap, RunId, RunOutcome, RunProgress, RunStatus, SessionId,
 };
 use clawhook_store::{
-    Backfill, JobEdit, NextRun, OccurrenceOutcome, RunFilter, RunRecord, RunStart, StartRun,
+    Backfill, JobEdit, Left, NextRun, OccurrenceOutcome, RunFilter, RunRecord, RunStart, StartRun,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -112,7 +112,8 @@ impl Story {
                 let after = stored.definition.patched(json!({ "enabled": enabled }), now);
                 let next_run = NextRun::Set(enabled.then(|| now.plus_millis(1)));
                 let after = after.expect("a good patch");
-                let edit = JobEdit { before: stored.definition, after, next_run, forgives: enabled };
+                let left = Left::ahead(&stored);
+                let edit = JobEdit { before: stored.definition, after, next_run, left, forgives: enabled };
                 self.world.store.update_job(&self.job.id, edit, now).await.expect("it is answered");
             }
             Step::Backfill => {

@@ -239,7 +239,7 @@ async fn a_destination_goes_only_when_nothing_waits_and_no_job_names_it_and_its_
     assert_eq!(world.store.remove_destination(ops.id, t(1)).await.unwrap(), DestinationRemoved::InUse(1));
     settle_all(&world, t(1000), Verdict::Delivered).await;
     assert_eq!(world.store.remove_destination(ops.id, t(2)).await.unwrap(), DestinationRemoved::Named);
-    world.store.remove_job(&job.id, t(1)).await.unwrap();
+    world.remove(&job.id, t(1)).await;
     assert_eq!(world.store.remove_destination(ops.id, t(2)).await.unwrap(), DestinationRemoved::Done);
     assert!(world.store.destination(ops.id).await.unwrap().is_none());
     let again = define(&world, "ops", json!({})).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clawhook_model::{
     AutoDisableReason, ErrorReason, FailureRules, Job, RunOutcome, RunStatus, Trigger, UnixMs,
 };
-use clawhook_store::{JobEdit, NextRun, OccurrenceOutcome, RunStart, RunStarted, StartRun};
+use clawhook_store::{JobEdit, Left, NextRun, OccurrenceOutcome, RunStart, RunStarted, StartRun};
 use serde_json::json;
 
 use crate::destinations::define;
@@ -233,6 +233,7 @@ async fn only_who_forgives_switches_such_a_job_on_again() {
         before: renamed.clone(),
         after: renamed,
         next_run: NextRun::Set(Some(t(4000))),
+        left: Left::default(),
         forgives: true,
     };
     world.store.update_job(&job.id, edit, t(3500)).await.unwrap();

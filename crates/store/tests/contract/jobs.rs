@@ -1,6 +1,9 @@
 //! Jobs: what is stored stays as it was given, and edits do not run over each other.
 
-use clawhook_store::{JobFilter, JobOrder, JobSort, JobTotal, JobUpdated, NextRun, PageStart};
+use clawhook_store::{
+    Claimed, JobEdit, JobFilter, JobOrder, JobRemoved, JobSort, JobTotal, JobUpdated, Left, NextRun,
+    OccurrenceOutcome, PageStart,
+};
 use serde_json::json;
 
 use crate::world::{LANE, World, t};
@@ -82,8 +85,9 @@ async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_e
     let world = World::new();
     let job = world.add("removed").await;
     let (_, run) = world.claim(&job, t(1000), Some(t(2000))).await;
-    assert!(world.store.remove_job(&job.id, t(1)).await.unwrap());
-    assert!(!world.store.remove_job(&job.id, t(1)).await.unwrap());
+    let left = Left { waited_for: Some(t(2000)), passed: Vec::new() };
+    assert_eq!(world.store.remove_job(&job.id, left.clone(), t(1)).await.unwrap(), JobRemoved::Done);
+    assert_eq!(world.store.remove_job(&job.id, left, t(1)).await.unwrap(), JobRemoved::NotFound);
     assert_eq!(world.store.job(&job.id).await.unwrap(), None);
     assert_eq!(world.store.jobs(everything()).await.unwrap().total, JobTotal::Exactly(0));
     let world = world.reopen();
@@ -93,4 +97,59 @@ async fn a_removed_job_is_gone_at_once_and_its_running_run_still_ends_with_its_e
     world.store.finish_run(crate::world::finish(&job, &run, outcome, t(1500))).await.unwrap();
     assert_eq!(world.lease(t(1500)).await.len(), 1);
     assert_eq!(world.store.counts(t(1500)).await.unwrap().jobs, 0);
+}
+
+/// A job that waits for `t(1000)` when it is `t(2500)`, and what whoever moves that instant leaves.
+async fn late(world: &World) -> (clawhook_model::Job, Left) {
+    let job = world.add("late").await;
+    let skipped = |due_at| (due_at, OccurrenceOutcome::Skipped("moved".to_owned()));
+    let left = Left { waited_for: Some(t(1000)), passed: vec![skipped(t(1000)), skipped(t(2000))] };
+    (job, left)
+}
+
+#[tokio::test]
+async fn i01_an_edit_that_moves_the_next_instant_records_the_instants_that_had_come() {
+    let world = World::new();
+    crate::destinations::define(&world, "watch", json!({ "subscriptions": [{ "events": ["run.skipped"] }] }))
+        .await;
+    let (job, left) = late(&world).await;
+    let after = job.definition.patched(json!({ "enabled": false }), t(0)).unwrap();
+    let edit = JobEdit {
+        before: job.definition.clone(),
+        after,
+        next_run: NextRun::Set(None),
+        left: left.clone(),
+        forgives: false,
+    };
+    let updated = world.store.update_job(&job.id, edit, t(2500)).await.unwrap();
+    assert!(matches!(updated, JobUpdated::Done(job) if job.state.next_run_at.is_none()));
+    assert_eq!(world.ledger(&job.id).await, left.passed);
+    assert_eq!(world.lease(t(2500)).await.len(), 2, "both are told");
+}
+
+#[tokio::test]
+async fn i01_a_removal_records_the_instants_that_had_come() {
+    let world = World::new();
+    let (job, left) = late(&world).await;
+    assert_eq!(world.store.remove_job(&job.id, left.clone(), t(2500)).await.unwrap(), JobRemoved::Done);
+    assert_eq!(world.ledger(&job.id).await, left.passed);
+}
+
+#[tokio::test]
+async fn i01_whoever_moves_an_instant_that_was_claimed_in_the_meantime_has_to_look_again() {
+    let world = World::new();
+    let (job, left) = late(&world).await;
+    let (claimed, run) = world.claim(&job, t(1000), Some(t(3000))).await;
+    assert_eq!(claimed, Claimed::Won(vec![run.id]));
+    let after = job.definition.patched(json!({ "enabled": false }), t(0)).unwrap();
+    let edit = JobEdit {
+        before: job.definition.clone(),
+        after,
+        next_run: NextRun::Set(None),
+        left: left.clone(),
+        forgives: false,
+    };
+    assert!(matches!(world.store.update_job(&job.id, edit, t(2500)).await.unwrap(), JobUpdated::Changed));
+    assert_eq!(world.store.remove_job(&job.id, left, t(2500)).await.unwrap(), JobRemoved::Changed);
+    assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
 }

@@ -5,7 +5,8 @@ use clawhook_model::{
     SessionId, SuppressionReason, TranscriptEntry,
 };
 use clawhook_store::{
-    AfterRun, Claimed, NextRun, OccurrenceOutcome, RunFilter, RunFinished, RunStarted, StartRun,
+    AfterRun, Claimed, NextRun, OccurrenceFilter, OccurrenceOutcome, RunFilter, RunFinished, RunStarted,
+    StartRun,
 };
 use serde_json::json;
 
@@ -58,6 +59,20 @@ async fn i02_an_instant_that_comes_again_because_the_clock_was_set_back_is_not_r
     assert_eq!(world.ledger(&job.id).await, [(t(1000), OccurrenceOutcome::Ran(run.id))]);
     assert_eq!(world.due_at().await, Some(t(2000)));
     assert_eq!(world.store.counts(t(1000)).await.unwrap().runs_running, 0);
+}
+
+#[tokio::test]
+async fn i02_an_instant_that_was_missed_and_comes_again_is_run_and_keeps_why_it_was_missed() {
+    let world = World::new();
+    let job = world.add("right").await;
+    let mut first = claim(&job.id, t(1000), None, Some(t(2000)));
+    first.passed = vec![(t(1000), OccurrenceOutcome::Missed("the clock was ahead".to_owned()))];
+    world.store.claim(vec![first], t(1500)).await.unwrap();
+    assert!(world.store.correct_next_run(&job.id, Some(t(2000)), Some(t(1000))).await.unwrap());
+    let run = world.run(&job, t(1000)).await;
+    let record = world.store.occurrences(OccurrenceFilter::newest(&job.id, 10)).await.unwrap().remove(0);
+    assert_eq!(record.outcome, OccurrenceOutcome::Ran(run.id));
+    assert_eq!(record.was_passed.as_deref(), Some("the clock was ahead"));
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn i04_removing_or_disabling_a_job_drops_nothing_that_waits() {
     let job = world.add("gone").await;
     world.run(&job, t(1000)).await;
     settle_all(&world, t(1000), Verdict::RetryAt { at: t(2000), spends: Spends::Retry }).await;
-    world.store.remove_job(&job.id, t(1500)).await.unwrap();
+    world.remove(&job.id, t(1500)).await;
     settle_all(&world, t(2000), Verdict::Delivered).await;
     let filter = DeliveryFilter { job_id: Some(job.id.clone()), limit: 10, ..DeliveryFilter::default() };
     let page = world.store.deliveries(filter).await.unwrap();

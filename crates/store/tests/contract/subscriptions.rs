@@ -33,8 +33,8 @@ async fn changes_of_a_job_are_told() {
     let job = world.add_with("seen", json!({ "delivery": { "mode": "none" } })).await;
     let renamed = job.definition.patched(json!({ "name": "other" }), t(1)).unwrap();
     world.edit(&job, renamed, NextRun::Keep, t(2)).await;
-    world.store.remove_job(&job.id, t(3)).await.unwrap();
-    world.store.remove_job(&job.id, t(4)).await.unwrap();
+    world.remove(&job.id, t(3)).await;
+    world.remove(&job.id, t(4)).await;
     assert_eq!(told(&world, t(5)).await, ["job.added", "job.updated", "job.removed"]);
 }
 

@@ -11,8 +11,8 @@ use clawhook_model::{
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
     AfterRun, Claim, Claimed, FinishRun, JobEdit, JobUpdated, LeaseBatch, LeaseRequest, LeaseShare,
-    LeasedDelivery, NewDelivery, NewRun, NextRun, OccurrenceFilter, OccurrenceOutcome, PlannedRun, QueueNews,
-    RunFinished, RunStart, Store, StoreError,
+    LeasedDelivery, Left, NewDelivery, NewRun, NextRun, OccurrenceFilter, OccurrenceOutcome, PlannedRun,
+    QueueNews, RunFinished, RunStart, Store, StoreError,
 };
 use serde_json::{Value, json};
 
@@ -68,8 +68,18 @@ impl World {
         next_run: NextRun,
         now: UnixMs,
     ) -> JobUpdated {
-        let edit = JobEdit { before: read.definition.clone(), after, next_run, forgives: false };
+        let waited_for =
+            self.store.job(&read.id).await.expect("the store answers").and_then(|job| job.state.next_run_at);
+        let left = Left { waited_for, passed: Vec::new() };
+        let edit = JobEdit { before: read.definition.clone(), after, next_run, left, forgives: false };
         self.store.update_job(&read.id, edit, now).await.expect("the edit is answered")
+    }
+
+    /// Removes a job, if it is there.
+    pub(crate) async fn remove(&self, id: &JobId, now: UnixMs) {
+        let job = self.store.job(id).await.expect("the store answers");
+        let left = job.as_ref().map(Left::ahead).unwrap_or_default();
+        self.store.remove_job(id, left, now).await.expect("the removal is answered");
     }
 
     /// Claims the job's occurrence at `due`, and waits for `next`.
