@@ -24,7 +24,11 @@ pub fn describe(schedule: &Schedule, _job: &JobId) -> String {
 /// The schedule with all there is to say of it: the zone that counts, `host_zone` where the schedule names none; the
 /// offset that `job`'s stagger gives it; and the rule for changes of clocks where it is not the usual one.
 pub fn describe_for(schedule: &Schedule, job: Option<&JobId>, host_zone: Option<&str>) -> String {
-    let Schedule::Cron { expr, tz, stagger_ms, dst } = schedule else { return without_stagger(schedule) };
+    let (expr, tz, stagger_ms, dst) = match schedule {
+        Schedule::Cron { expr, tz, stagger_ms, dst } => (expr, tz, stagger_ms, dst),
+        Schedule::At { at } => return format!("at {at}"),
+        Schedule::Every { .. } => return without_stagger(schedule),
+    };
     let window = stagger::window_ms(expr, *stagger_ms);
     let mut remarks = vec![spread(window)];
     if let Some(job) = job.filter(|_| window > 1) {
