@@ -1,6 +1,6 @@
 //! Agents that answer, fail, panic and hang, and a record of the turns that were begun.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::panic_any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +32,40 @@ pub(super) struct Agents {
 struct State {
     chance: Chance,
     climate: Climate,
-    begun: HashMap<SessionId, u64>,
+    begun: HashMap<SessionId, Begun>,
+    /// How many turns were begun in all.
+    turns: u64,
+    under_way: Vec<UnderWay>,
+    beside: BTreeSet<String>,
+}
+
+/// What is known of the turns of one session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begun {
+    /// How many there were.
+    pub(super) turns: u64,
+    /// The place of the last among all turns.
+    pub(super) place: u64,
+}
+
+/// A turn that goes on.
+#[derive(Debug)]
+struct UnderWay {
+    job: String,
+    session: SessionId,
+    cancel: CancellationToken,
+}
+
+/// Notes the end of a turn, however it ends.
+struct Leaving<'a> {
+    agents: &'a Agents,
+    session: SessionId,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.agents.with(|state| state.under_way.retain(|turn| turn.session != self.session));
+    }
 }
 
 /// What an agent does with a turn.
@@ -42,13 +75,21 @@ enum Deed {
     Panics,
     /// Works until it is told to end.
     Hangs,
-    /// Works on whatever it is told.
-    Ignores,
+    /// Works on for so long, whatever it is told.
+    Ignores(Duration),
 }
 
 impl Agents {
     pub(super) fn new(clock: Arc<SimClock>, trace: Arc<Trace>, chance: Chance, climate: Climate) -> Self {
-        Self { clock, trace, state: Mutex::new(State { chance, climate, begun: HashMap::new() }) }
+        let state = State {
+            chance,
+            climate,
+            begun: HashMap::new(),
+            turns: 0,
+            under_way: Vec::new(),
+            beside: BTreeSet::new(),
+        };
+        Self { clock, trace, state: Mutex::new(state) }
     }
 
     /// From now on things go wrong as in `climate`.
@@ -56,9 +97,14 @@ impl Agents {
         self.with(|state| state.climate = climate);
     }
 
-    /// How often a turn was begun in each session.
-    pub(super) fn begun(&self) -> HashMap<SessionId, u64> {
+    /// The turns that were begun in each session.
+    pub(super) fn begun(&self) -> HashMap<SessionId, Begun> {
         self.with(|state| state.begun.clone())
+    }
+
+    /// The jobs of which a turn was begun while another went on that nobody had told to end.
+    pub(super) fn beside(&self) -> BTreeSet<String> {
+        self.with(|state| state.beside.clone())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -71,6 +117,17 @@ impl Agents {
 }
 
 impl State {
+    fn begin(&mut self, job: &str, session: SessionId, cancel: CancellationToken) -> Deed {
+        self.turns += 1;
+        let begun = self.begun.entry(session).or_default();
+        *begun = Begun { turns: begun.turns + 1, place: self.turns };
+        if self.under_way.iter().any(|turn| turn.job == job && !turn.cancel.is_cancelled()) {
+            self.beside.insert(job.to_owned());
+        }
+        self.under_way.push(UnderWay { job: job.to_owned(), session, cancel });
+        self.deed()
+    }
+
     fn deed(&mut self) -> Deed {
         let seconds = self.chance.within(0..=self.climate.longest_turn_minutes * 60);
         let lasts = Duration::from_millis(seconds * 1000 + self.chance.within(0..=999));
@@ -81,7 +138,7 @@ impl State {
         match self.chance.within(0..=9) {
             0 => Deed::Panics,
             1 => Deed::Hangs,
-            2 => Deed::Ignores,
+            2 => Deed::Ignores(Duration::from_mins(self.chance.within(1..=12) * self.chance.within(1..=120))),
             3..=5 => Deed::Fails(lasts, ErrorReason::RateLimit),
             6 => Deed::Fails(lasts, ErrorReason::Network),
             7 => Deed::Fails(lasts, ErrorReason::Auth),
@@ -98,10 +155,9 @@ impl Runtime for Agents {
             Work::Command(_) => "a command",
         };
         self.note(job, "begins");
-        let deed = self.with(|state| {
-            *state.begun.entry(turn.session.id).or_default() += 1;
-            state.deed()
-        });
+        let (session, token) = (turn.session.id, cancel.clone());
+        let deed = self.with(|state| state.begin(job, session, token));
+        let _leaving = Leaving { agents: self, session };
         let interrupted = || RunOutcome::error(ErrorReason::Interrupted, "the turn was cancelled");
         let outcome = match deed {
             Deed::Answers(after, text) => tokio::select! {
@@ -119,8 +175,8 @@ impl Runtime for Agents {
                 cancel.cancelled().await;
                 interrupted()
             }
-            Deed::Ignores => {
-                tokio::time::sleep(Duration::from_hours(24 * 20)).await;
+            Deed::Ignores(after) => {
+                tokio::time::sleep(after).await;
                 RunOutcome::ok("at last")
             }
         };

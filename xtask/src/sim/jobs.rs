@@ -1,9 +1,10 @@
 //! The jobs of a simulation, and what is expected of each: worked out from what people did, and not from what the
 //! gateway says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clawhook_model::{JobDefinition, JobId, Schedule, UnixMs};
+use clawhook_model::{Job, JobDefinition, JobId, Schedule, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -37,6 +38,9 @@ const ZONES: [&str; 7] = [
 const RECEIVERS: [&str; 3] =
     ["https://one.example/hook", "https://two.example/hook", "https://three.example/hook"];
 
+/// How long an edit may take from its beginning to its commit.
+const EDITS_TAKE: Duration = Duration::from_mins(1);
+
 /// A job, as the simulation knows it.
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
@@ -45,6 +49,12 @@ pub(super) struct Watched {
     pub(super) receivers: usize,
     /// When its schedule held.
     pub(super) spans: Vec<Span>,
+    /// What its owner wanted, and since when.
+    pub(super) definitions: Vec<(UnixMs, JobDefinition)>,
+    /// When its failures were forgiven.
+    pub(super) forgiven: Vec<UnixMs>,
+    /// Instants that somebody asked for after all.
+    pub(super) backfilled: BTreeSet<UnixMs>,
     /// An edit of which it is not known whether it was committed.
     pub(super) edit: Option<Edit>,
 }
@@ -53,6 +63,8 @@ pub(super) struct Watched {
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) schedule: Schedule,
+    /// When it was begun: nothing before it can have a record.
+    pub(super) since: UnixMs,
     /// The first instant that it was to be due.
     pub(super) first: UnixMs,
     /// How it ended; none while it lasts.
@@ -62,11 +74,8 @@ pub(super) struct Span {
 /// How a span ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpanEnd {
-    /// What was due before this has its record: the job waited for this instant when it was edited. None where it
-    /// waited for no more, so that everything that it had is over.
-    pub(super) waited_for: Option<UnixMs>,
-    /// When it was edited.
-    pub(super) at: UnixMs,
+    /// What was due before this has its record.
+    pub(super) recorded_before: UnixMs,
     /// The latest that the clock had shown; nothing after it can have a record.
     pub(super) latest: UnixMs,
 }
@@ -74,6 +83,9 @@ pub(super) struct SpanEnd {
 /// An edit on its way.
 #[derive(Debug, Clone)]
 pub(super) struct Edit {
+    pub(super) at: UnixMs,
+    /// Whether it switches the job on, and forgives its failures.
+    pub(super) forgives: bool,
     /// What it makes of the job; none where it removes it.
     pub(super) after: Option<JobDefinition>,
     /// What it ends, where it ends something.
@@ -86,12 +98,36 @@ impl Watched {
     /// The edit was committed.
     pub(super) fn edited(&mut self) {
         let Some(edit) = self.edit.take() else { return };
+        if edit.forgives {
+            self.forgiven.push(edit.at);
+        }
         if let (Some(end), Some(span)) = (edit.ends, self.open_span()) {
             span.end = Some(end);
         }
         if let Some((schedule, first)) = edit.begins {
-            self.spans.push(Span { schedule, first, end: None });
+            let since = edit.at.min(first);
+            self.spans.push(Span { schedule, since, first, end: None });
         }
+    }
+
+    /// The edit was not committed.
+    pub(super) fn not_edited(&mut self) {
+        if self.edit.take().is_some_and(|edit| edit.after.is_some()) {
+            self.definitions.pop();
+        }
+    }
+
+    /// What its owner may have wanted at an instant.
+    pub(super) fn wanted_at(&self, at: UnixMs) -> impl Iterator<Item = &JobDefinition> {
+        let known = |(since, _): &&(UnixMs, JobDefinition)| since.plus(EDITS_TAKE) < at;
+        let held = self.definitions.iter().rposition(|entry| known(&entry)).unwrap_or(0);
+        let until = at.plus(EDITS_TAKE);
+        self.definitions[held..].iter().filter(move |(since, _)| *since <= until).map(|(_, wanted)| wanted)
+    }
+
+    /// Whether all that its owner ever wanted is so.
+    pub(super) fn always(&self, is_so: impl Fn(&JobDefinition) -> bool) -> bool {
+        self.definitions.iter().all(|(_, wanted)| is_so(wanted))
     }
 
     fn open_span(&mut self) -> Option<&mut Span> {
@@ -109,8 +145,48 @@ impl Span {
     ) -> Result<Vec<UnixMs>, ScheduleError> {
         let timetable = Timetable::new(&self.schedule, job, host_zone)?;
         let before = until.plus_millis(-1);
-        Ok(timetable.due_between(self.first.plus_millis(-1), before).collect())
+        Ok(timetable.due_between(self.since.plus_millis(-1), before).collect())
     }
+}
+
+impl SpanEnd {
+    /// How the span ends that lasts as `job` was read `now`: a person ends it, so that what has come is recorded.
+    pub(super) fn of(job: &Job, now: UnixMs, latest: UnixMs) -> Self {
+        let recorded_before = match (job.state.next_run_at, off_since(job)) {
+            (Some(waits_for), None) => waits_for.max(now.plus_millis(1)),
+            (Some(waits_for), Some(_)) => waits_for,
+            (None, Some(off_at)) => off_at.plus_millis(1),
+            (None, None) => match &job.definition.schedule {
+                Schedule::At { at } => at.plus_millis(1),
+                _ => latest,
+            },
+        };
+        Self { recorded_before, latest }
+    }
+}
+
+/// Since when a job is switched off by the gateway.
+pub(super) fn off_since(job: &Job) -> Option<UnixMs> {
+    job.state.auto_disabled.as_ref().map(|disabled| disabled.at_ms)
+}
+
+/// What becomes of a job's instants that cannot be run when they are due, by chance, in OpenClaw's form.
+pub(super) fn policies(chance: &mut Chance) -> Value {
+    let mut misfire = json!({ "policy": chance.pick(&["skip", "once", "each"]).copied().unwrap_or("once") });
+    if misfire["policy"] == "each" {
+        misfire["max"] = json!(chance.within(1..=12));
+    }
+    if chance.within(0..=3) == 0 {
+        misfire["maxLatenessSeconds"] = json!(chance.within(60..=40_000));
+    }
+    let overlap = match chance.within(0..=9) {
+        0..=1 => json!("skip"),
+        2..=3 => json!("bufferOne"),
+        4..=6 => json!({ "policy": "bufferAll", "max": chance.within(1..=20) }),
+        7..=8 => json!("cancelOther"),
+        _ => json!("allowAll"),
+    };
+    json!({ "misfire": misfire, "overlap": overlap })
 }
 
 /// A schedule by chance, in OpenClaw's form.
@@ -132,6 +208,9 @@ pub(super) fn schedule(chance: &mut Chance, now: UnixMs) -> Value {
             if chance.within(0..=2) > 0 {
                 schedule["staggerMs"] = json!(chance.within(0..=1) * 240_000);
             }
+            if chance.within(0..=2) == 0 {
+                schedule["dst"] = json!(chance.pick(&["skip", "once"]).copied().unwrap_or("once"));
+            }
             schedule
         }
     }
@@ -147,14 +226,20 @@ pub(super) fn definition(chance: &mut Chance, id: &JobId, now: UnixMs) -> (Value
         .collect();
     let delivery = match receivers {
         0 => json!({ "mode": "none" }),
-        _ => json!({ "mode": "webhook", "targets": targets }),
+        _ => {
+            let late = chance.within(0..=1) == 1;
+            json!({ "mode": "webhook", "targets": targets, "lateResults": late })
+        }
     };
     let payload = match chance.within(0..=4) {
         0 => json!({ "kind": "systemEvent", "text": id }),
         1 => json!({ "kind": "agentTurn", "message": id, "timeoutSeconds": chance.within(5..=4_000) }),
         _ => json!({ "kind": "agentTurn", "message": id }),
     };
+    let policies = policies(chance);
     let definition = json!({
+        "misfire": policies["misfire"],
+        "overlap": policies["overlap"],
         "name": id,
         "schedule": schedule(chance, now),
         "payload": payload,

@@ -9,7 +9,7 @@ use clawhook_delivery::{
     DeliveryOptions, DeliveryService, KeyError, NoRandomness, RetrySchedule, SecretError, SigningKeyPair,
     SigningSecret, UnsendableToken,
 };
-use clawhook_engine::{Engine, EngineHandle, EngineOptions};
+use clawhook_engine::{Alarms, Audit, Engine, EngineHandle, EngineOptions, Watchdog, WatchdogOptions};
 use clawhook_model::RetryRules;
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
@@ -31,6 +31,9 @@ const CALM: Duration = Duration::from_hours(26);
 const LOOK_AGAIN: Duration = Duration::from_secs(433);
 /// How long everything may take to come to its end.
 const SETTLES_WITHIN: Duration = Duration::from_hours(24 * 5);
+/// What the watchdog is told: it looks more seldom than in earnest, because every look costs time.
+const WATCHED: WatchdogOptions =
+    WatchdogOptions { grace: Duration::from_mins(8), slot_grace: Duration::from_mins(15) };
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Why a life could not be lived.
@@ -73,14 +76,12 @@ struct Gateway {
     store: Arc<dyn Store>,
     engine: EngineHandle,
     shutdown: CancellationToken,
-    tasks: [JoinHandle<()>; 2],
+    alarms: Alarms,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Gateway {
-    fn start(world: &World, climate: Climate) -> Result<Self, LifeError> {
-        let now = world.clock.now();
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open_inline(&world.store, "a simulation", now, world.disk.clone())?);
+    fn start(world: &World, climate: Climate, store: Arc<dyn Store>) -> Result<Self, LifeError> {
         let options = EngineOptions {
             max_concurrent_runs: usize::try_from(climate.longest_life_hours % 4).unwrap_or(0) + 1,
             run_jobs_on_schedule: true,
@@ -102,8 +103,16 @@ impl Gateway {
             delivery_options()?,
         )?;
         let shutdown = CancellationToken::new();
-        let tasks = [tokio::spawn(engine.run(shutdown.clone())), tokio::spawn(service.run(shutdown.clone()))];
-        Ok(Self { store, engine: handle, shutdown, tasks })
+        let alarms = Alarms::default();
+        let (watchdog, _) = Watchdog::new(&handle, alarms.clone(), WATCHED);
+        let tasks = vec![
+            tokio::spawn(engine.run(shutdown.clone())),
+            tokio::spawn(service.run(shutdown.clone())),
+            tokio::spawn(Audit::new(&handle).run(shutdown.clone())),
+            tokio::spawn(watchdog.run(shutdown.clone())),
+            tokio::spawn(alarms.clone().tell(store.clone(), world.clock.clone(), shutdown.clone())),
+        ];
+        Ok(Self { store, engine: handle, shutdown, alarms, tasks })
     }
 
     /// Stops in order; false where it does not.
@@ -117,6 +126,11 @@ impl Gateway {
         };
         tokio::time::timeout(STOPS_WITHIN, all).await.is_ok()
     }
+}
+
+fn open_store(world: &World) -> Result<Arc<dyn Store>, StoreError> {
+    let now = world.clock.now();
+    Ok(Arc::new(SqliteStore::open_inline(&world.store, "a simulation", now, world.disk.clone())?))
 }
 
 fn delivery_options() -> Result<DeliveryOptions, LifeError> {
@@ -142,8 +156,14 @@ pub(super) fn live(
 ) -> Result<Option<String>, LifeError> {
     on_runtime(world, async {
         world.disk.begin(climate.disk_is_slow, None);
-        let gateway = Gateway::start(world, climate)?;
+        let store = open_store(world)?;
+        let miscounted = promises::counters(store.as_ref(), people.anybody()).await?;
+        if miscounted.is_some() {
+            return Ok(miscounted);
+        }
+        let gateway = Gateway::start(world, climate, store)?;
         people.return_to(&gateway.store).await?;
+        world.returned(world.clock.now());
         world.disk.begin(climate.disk_is_slow, plan.dies);
         let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
         tokio::select! {
@@ -154,7 +174,7 @@ pub(super) fn live(
         }
         world.trace.note(world.clock.now(), format!("{:?}", plan.end));
         if gateway.tasks.iter().any(JoinHandle::is_finished) {
-            return Ok(Some("the engine or the delivery service ended by itself".to_owned()));
+            return Ok(Some("a task of the gateway ended by itself".to_owned()));
         }
         if matches!(plan.end, End::Killed) {
             return Ok(None);
@@ -179,8 +199,9 @@ pub(super) fn rest(
 ) -> Result<(Vec<String>, Tally), LifeError> {
     on_runtime(world, async {
         world.disk.begin(0, None);
-        let gateway = Gateway::start(world, climate)?;
+        let gateway = Gateway::start(world, climate, open_store(world)?)?;
         people.return_to(&gateway.store).await?;
+        world.returned(world.clock.now());
         world.disk.begin(climate.disk_is_slow, None);
         let doors = Doors { world, store: &gateway.store, engine: &gateway.engine };
         tokio::time::timeout(storm, people.act(&doors, climate)).await.ok();
@@ -207,9 +228,12 @@ pub(super) fn rest(
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let found = promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let (mut broken, tally) =
+            promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
+        broken.extend(gateway.alarms.raised().into_iter().map(|alarm| format!("an alarm: {}", alarm.detail)));
         gateway.stop().await;
-        Ok(found)
+        Ok((broken, tally))
     })
 }
 

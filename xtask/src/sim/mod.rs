@@ -18,6 +18,7 @@ mod agents;
 mod climate;
 mod clock;
 mod disk;
+mod failures;
 mod jobs;
 mod life;
 mod network;
@@ -113,6 +114,22 @@ pub(crate) struct World {
     host_zone: TimeZone,
     /// The store's file.
     store: PathBuf,
+    climate: Climate,
+    /// When a gateway came back.
+    comebacks: Mutex<Vec<UnixMs>>,
+}
+
+impl World {
+    /// Notes that a gateway is there again.
+    fn returned(&self, at: UnixMs) {
+        self.comebacks.lock().unwrap_or_else(PoisonError::into_inner).push(at);
+    }
+
+    /// Whether a gateway came back after an instant, and by another.
+    fn was_away_between(&self, after: UnixMs, by: UnixMs) -> bool {
+        let comebacks = self.comebacks.lock().unwrap_or_else(PoisonError::into_inner);
+        comebacks.iter().any(|at| after < *at && *at <= by)
+    }
 }
 
 /// Simulates until the time is over, or a promise is broken.
@@ -156,7 +173,7 @@ fn tell(progress: Progress, stories: &[Story], days: u64) {
     let sum = |of: fn(&Story) -> u64| stories.iter().map(of).sum::<u64>();
     let count = |of: fn(&Tally) -> usize| stories.iter().map(|story| of(&story.tally)).sum::<usize>();
     progress.note(format_args!(
-        "{} seeds, {} days, {} lives, {} instants, {} runs, {} deliveries in {} requests, {} events; {} instants were passed over by edits",
+        "{} seeds, {} days, {} lives, {} instants, {} runs, {} deliveries in {} requests, {} events",
         stories.len(),
         days * u64::try_from(stories.len()).unwrap_or(0),
         sum(|story| story.lives),
@@ -165,7 +182,6 @@ fn tell(progress: Progress, stories: &[Story], days: u64) {
         count(|tally| tally.deliveries),
         sum(|story| story.tally.requests),
         sum(|story| story.events),
-        count(|tally| tally.passed_over),
     ));
     if let [story] = stories {
         progress.note(format_args!("the digest of its events is {:016x}", story.digest));
@@ -219,6 +235,8 @@ fn simulate(seed: u64, days: u64, aloud: Aloud) -> Result<Story, SimError> {
         agents: Arc::new(Agents::new(clock.clone(), trace.clone(), chance.fork(), climate)),
         host_zone: TimeZone::UTC,
         store: folder.path().join("sim.db"),
+        climate,
+        comebacks: Mutex::default(),
         clock,
         trace,
     };

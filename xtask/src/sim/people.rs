@@ -1,15 +1,16 @@
 //! People and the machine's fate: jobs are added, edited, run by hand and removed, the clock is set, the disk fills up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clawhook_clock::Clock;
 use clawhook_engine::EngineHandle;
 use clawhook_model::{DeliveryState, Job, JobDefinition, JobId, JobState, Lane, Schedule, Standing, UnixMs};
-use clawhook_schedule::Timetable;
+use clawhook_schedule::{Passed, Timetable, passed};
 use clawhook_store::{
-    Decider, DeliveryFilter, DestinationFilter, JobEdit, JobUpdated, NextRun, OccurrenceFilter, Store,
-    StoreError,
+    Decider, DeliveryFilter, DestinationFilter, JobEdit, JobRemoved, JobUpdated, Left, NextRun,
+    OccurrenceFilter, OccurrenceOutcome, Store, StoreError,
 };
 
 use super::World;
@@ -21,6 +22,11 @@ use crate::chance::Chance;
 const MOST_JOBS: usize = 15;
 /// The longest that people wait for a claim.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
+
+/// How often an edit is made again on a job that is claimed at the same time.
+const EDIT_ATTEMPTS: usize = 16;
+/// The most instants that one backfill asks for.
+const MOST_BACKFILLED: usize = 6;
 
 /// Whoever acts on the gateway, through whatever is one of its lives.
 #[derive(Debug)]
@@ -42,11 +48,6 @@ impl Doors<'_> {
         self.world.clock.now()
     }
 
-    /// How the span ends that lasts as `job` was read.
-    fn end_of_span(&self, job: &Job) -> SpanEnd {
-        SpanEnd { waited_for: job.state.next_run_at, at: self.now(), latest: self.world.clock.latest() }
-    }
-
     fn note(&self, event: impl Into<String>) {
         self.world.trace.note(self.now(), event);
     }
@@ -61,16 +62,18 @@ impl People {
     pub(super) async fn return_to(&mut self, store: &Arc<dyn Store>) -> Result<(), StoreError> {
         for watched in &mut self.jobs {
             let Some(edit) = &mut watched.edit else { continue };
-            let found = store.job(&watched.id).await?.map(|job| job.definition.to_stored_json());
+            let job = store.job(&watched.id).await?;
+            let still_off = edit.forgives && job.as_ref().is_some_and(|job| !job.is_enabled());
+            let found = job.filter(|_| !still_off).map(|job| job.definition.to_stored_json());
             let intended = edit.after.as_ref().map(JobDefinition::to_stored_json);
-            let went_by_itself = found.is_none() && edit.ends.is_some();
+            let went_by_itself = found.is_none() && !still_off && edit.ends.is_some();
             if went_by_itself {
                 edit.begins = None;
             }
             if found == intended || went_by_itself {
                 watched.edited();
             } else {
-                watched.edit = None;
+                watched.not_edited();
             }
         }
         Ok(())
@@ -120,11 +123,11 @@ impl People {
             }
             Schedule::At { .. } => return Ok(()),
         }
-        self.edit(doors, place, job, after).await
+        self.edit(doors, place, after).await
     }
 
     async fn act_once(&mut self, doors: &Doors<'_>, climate: Climate) -> Result<(), StoreError> {
-        match self.chance.within(0..=12) {
+        match self.chance.within(0..=15) {
             0 | 1 if climate.people_edit => self.add(doors).await,
             2 if climate.people_edit => self.remove(doors).await,
             3 | 4 if climate.people_edit => self.switch(doors).await,
@@ -137,8 +140,16 @@ impl People {
             }
             10 => resume_all(doors).await,
             11 => self.cancel_one(doors).await,
+            12 => self.backfill(doors).await,
+            13 if climate.people_edit => self.change_policies(doors).await,
             _ => self.run_by_hand(doors).await,
         }
+    }
+
+    /// One of the jobs that were ever added.
+    pub(super) fn anybody(&mut self) -> Option<&Watched> {
+        let place = self.pick()?;
+        self.jobs.get(place)
     }
 
     fn pick(&mut self) -> Option<usize> {
@@ -206,11 +217,21 @@ impl People {
         let first = first_due(doors, &definition.schedule, &id, now);
         doors.note(format!("{id} is added: {}", clawhook_schedule::describe(&definition.schedule, &id)));
         let edit = Edit {
+            at: now,
+            forgives: false,
             after: Some(definition.clone()),
             ends: None,
             begins: first.map(|first| (definition.schedule.clone(), first)),
         };
-        self.jobs.push(Watched { id: id.clone(), receivers, spans: Vec::new(), edit: Some(edit) });
+        self.jobs.push(Watched {
+            id: id.clone(),
+            receivers,
+            spans: Vec::new(),
+            definitions: vec![(now, definition.clone())],
+            forgiven: Vec::new(),
+            backfilled: BTreeSet::new(),
+            edit: Some(edit),
+        });
         let state = JobState { next_run_at: first, ..JobState::default() };
         let job = Job { id, definition, created_at: now, updated_at: now, state };
         let added = doors.store.insert_job(job).await;
@@ -220,74 +241,94 @@ impl People {
 
     /// Switches a job off or on.
     async fn switch(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
-        let Some(place) = self.pick() else { return Ok(()) };
-        let Some(job) = doors.store.job(&self.jobs[place].id).await? else { return Ok(()) };
-        let after = JobDefinition { enabled: !job.definition.enabled, ..job.definition.clone() };
-        self.edit(doors, place, job, after).await
+        let Some((place, job)) = self.pick_live(doors).await? else { return Ok(()) };
+        let after = JobDefinition { enabled: !job.is_enabled(), ..job.definition.clone() };
+        self.edit(doors, place, after).await
     }
 
     async fn reschedule(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
-        let Some(place) = self.pick() else { return Ok(()) };
-        let Some(job) = doors.store.job(&self.jobs[place].id).await? else { return Ok(()) };
-        let now = doors.now();
-        let given = serde_json::json!({
-            "schedule": jobs::schedule(&mut self.chance, now),
-            "payload": { "kind": "systemEvent", "text": "x" },
-        });
-        let Ok(read) = JobDefinition::parse(given, now) else { return Ok(()) };
-        let after = JobDefinition { schedule: read.schedule, ..job.definition.clone() };
-        self.edit(doors, place, job, after).await
+        let Some((place, job)) = self.pick_live(doors).await? else { return Ok(()) };
+        let given = serde_json::json!({ "schedule": jobs::schedule(&mut self.chance, doors.now()) });
+        let Ok(after) = job.definition.patched(given, doors.now()) else { return Ok(()) };
+        self.edit(doors, place, after).await
     }
 
-    /// Edits a job as the gateway's doors do: a new schedule begins after the last instant that has a record.
+    /// Has other policies hold from now on.
+    async fn change_policies(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        let Some((place, job)) = self.pick_live(doors).await? else { return Ok(()) };
+        let given = jobs::policies(&mut self.chance);
+        let Ok(after) = job.definition.patched(given, doors.now()) else { return Ok(()) };
+        self.edit(doors, place, after).await
+    }
+
+    /// Asks for instants of the past after all.
+    async fn backfill(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
+        let Some((place, job)) = self.pick_live(doors).await? else { return Ok(()) };
+        let now = doors.now();
+        let from = now.plus_millis(-i64::try_from(self.chance.within(1..=172_800_000)).unwrap_or(0));
+        let Some(timetable) = timetable(doors, &job) else { return Ok(()) };
+        let instants: Vec<UnixMs> = timetable.due_between(from, now).take(MOST_BACKFILLED).collect();
+        doors.note(format!("{} is backfilled: {} instants", job.id, instants.len()));
+        self.jobs[place].backfilled.extend(&instants);
+        doors.engine.backfill(&job.id, &instants, false).await.map(|_| ())
+    }
+
+    /// Edits a job as the gateway's doors do: it is tried again where the job was claimed in the meantime.
     async fn edit(
         &mut self,
         doors: &Doors<'_>,
         place: usize,
-        job: Job,
         after: JobDefinition,
     ) -> Result<(), StoreError> {
-        let now = doors.now();
-        let last = doors
-            .store
-            .occurrences(OccurrenceFilter::newest(&job.id, 1))
-            .await?
-            .first()
-            .map(|last| last.due_at);
-        let used_up = matches!(&after.schedule, Schedule::At { at } if last.is_some_and(|last| *at <= last));
-        if used_up {
-            return Ok(());
+        let id = self.jobs[place].id.clone();
+        for _ in 0..EDIT_ATTEMPTS {
+            let Some(job) = doors.store.job(&id).await? else { return Ok(()) };
+            let now = doors.now();
+            let Some(next_run) = next_after_edit(doors, &job, &after, now).await? else { return Ok(()) };
+            let Some(left) = leave(doors, &job, now).await? else { continue };
+            let forgives = switches_on(&job, &after);
+            let moved = match next_run {
+                NextRun::Keep => None,
+                NextRun::Set(next) => Some(next),
+            };
+            doors.note(format!(
+                "{id} is edited: enabled {}, {}",
+                after.enabled,
+                clawhook_schedule::describe(&after.schedule, &id)
+            ));
+            self.jobs[place].definitions.push((now, after.clone()));
+            self.jobs[place].edit = Some(Edit {
+                at: now,
+                forgives,
+                after: Some(after.clone()),
+                ends: moved.map(|_| SpanEnd::of(&job, now, doors.world.clock.latest())),
+                begins: moved.flatten().map(|first| (after.schedule.clone(), first)),
+            });
+            let edit = JobEdit { before: job.definition, after: after.clone(), next_run, left, forgives };
+            let updated = doors.store.update_job(&id, edit, now).await;
+            self.settle(place, matches!(updated, Ok(JobUpdated::Done(_))));
+            if !matches!(updated?, JobUpdated::Changed) {
+                return Ok(());
+            }
         }
-        let from = last.map_or(now, |last| last.max(now));
-        let next = if after.enabled { first_due(doors, &after.schedule, &job.id, from) } else { None };
-        doors.note(format!(
-            "{} is edited: enabled {}, {}",
-            job.id,
-            after.enabled,
-            clawhook_schedule::describe(&after.schedule, &job.id)
-        ));
-        self.jobs[place].edit = Some(Edit {
-            after: Some(after.clone()),
-            ends: Some(doors.end_of_span(&job)),
-            begins: next.map(|first| (after.schedule.clone(), first)),
-        });
-        let forgives = after.enabled && !job.is_enabled();
-        let edit = JobEdit { before: job.definition, after, next_run: NextRun::Set(next), forgives };
-        let updated = doors.store.update_job(&job.id, edit, now).await;
-        let is_done = matches!(updated, Ok(JobUpdated::Done(_)));
-        self.settle(place, is_done);
-        updated.map(|_| ())
+        Ok(())
     }
 
     async fn remove(&mut self, doors: &Doors<'_>) -> Result<(), StoreError> {
-        let Some(place) = self.pick() else { return Ok(()) };
-        let id = self.jobs[place].id.clone();
-        let Some(job) = doors.store.job(&id).await? else { return Ok(()) };
-        doors.note(format!("{id} is removed"));
-        self.jobs[place].edit = Some(Edit { after: None, ends: Some(doors.end_of_span(&job)), begins: None });
-        let removed = doors.store.remove_job(&id, doors.now()).await;
-        self.settle(place, removed.is_ok());
+        let Some((place, job)) = self.pick_live(doors).await? else { return Ok(()) };
+        let now = doors.now();
+        let Some(left) = leave(doors, &job, now).await? else { return Ok(()) };
+        doors.note(format!("{} is removed", job.id));
+        let ends = Some(SpanEnd::of(&job, now, doors.world.clock.latest()));
+        self.jobs[place].edit = Some(Edit { at: now, forgives: false, after: None, ends, begins: None });
+        let removed = doors.store.remove_job(&job.id, left, now).await;
+        self.settle(place, matches!(removed, Ok(JobRemoved::Done)));
         removed.map(|_| ())
+    }
+
+    async fn pick_live(&mut self, doors: &Doors<'_>) -> Result<Option<(usize, Job)>, StoreError> {
+        let Some(place) = self.pick() else { return Ok(None) };
+        Ok(doors.store.job(&self.jobs[place].id).await?.map(|job| (place, job)))
     }
 
     /// An edit was answered.
@@ -296,9 +337,54 @@ impl People {
         if is_done {
             watched.edited();
         } else {
-            watched.edit = None;
+            watched.not_edited();
         }
     }
+}
+
+fn switches_on(job: &Job, after: &JobDefinition) -> bool {
+    let only_the_switch = after.schedule == job.definition.schedule
+        && after.misfire == job.definition.misfire
+        && after.overlap == job.definition.overlap;
+    after.enabled && !job.is_enabled() && only_the_switch
+}
+
+/// What an edit does to the next instant, as the gateway's doors decide it; none where the edit would be refused. A new
+/// schedule begins after the last instant that has a record.
+async fn next_after_edit(
+    doors: &Doors<'_>,
+    job: &Job,
+    after: &JobDefinition,
+    now: UnixMs,
+) -> Result<Option<NextRun>, StoreError> {
+    let switches_on = switches_on(job, after);
+    if !switches_on && after.schedule == job.definition.schedule && after.enabled == job.definition.enabled {
+        return Ok(Some(NextRun::Keep));
+    }
+    if !after.enabled || (job.state.auto_disabled.is_some() && !switches_on) {
+        return Ok(Some(NextRun::Set(None)));
+    }
+    let last = doors.store.occurrences(OccurrenceFilter::newest(&job.id, 1)).await?;
+    let last = last.first().map(|last| last.due_at);
+    let used_up =
+        matches!(&after.schedule, Schedule::At { at } if *at <= now || last.is_some_and(|last| *at <= last));
+    if used_up {
+        return Ok(None);
+    }
+    let from = last.map_or(now, |last| last.max(now));
+    Ok(Some(NextRun::Set(first_due(doors, &after.schedule, &job.id, from))))
+}
+
+/// What is left where a person moves the instant that a job waits for; none where some of it had to be claimed first.
+async fn leave(doors: &Doors<'_>, job: &Job, now: UnixMs) -> Result<Option<Left>, StoreError> {
+    let waited_for = job.state.next_run_at;
+    let Passed { instants, next } = passed(timetable(doors, job).as_ref(), waited_for, now);
+    let skipped = |due_at| (due_at, OccurrenceOutcome::Skipped("moved by a person".to_owned()));
+    Ok(next.is_none().then(|| Left { waited_for, passed: instants.into_iter().map(skipped).collect() }))
+}
+
+fn timetable(doors: &Doors<'_>, job: &Job) -> Option<Timetable> {
+    Timetable::new(&job.definition.schedule, &job.id, &doors.world.host_zone).ok()
 }
 
 /// Resumes every destination that is halted, as its operator does once a receiver is well again.

@@ -1,15 +1,21 @@
 //! What must be so when everything has come to its end, whatever went wrong before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use clawhook_clock::Clock;
-use clawhook_model::{Delivery, DeliveryState, RunId, RunProgress, SessionId, Trigger, UnixMs};
+use clawhook_model::{
+    Delivery, DeliveryState, JobDefinition, MisfirePolicy, OpenRuns, Overlap, RunOutcome, RunProgress,
+    RunStatus, SessionId, Trigger, UnixMs,
+};
+use clawhook_schedule::MISFIRE_TOLERANCE;
 use clawhook_store::{
     Occurrence, OccurrenceFilter, OccurrenceOutcome, RunFilter, RunRecord, Store, StoreError,
 };
 
 use super::World;
-use super::jobs::{Span, Watched};
+use super::agents::Begun;
+use super::failures::{Streak, happenings};
+use super::jobs::{Span, Watched, off_since};
 use super::network::Received;
 
 /// The most records that are read of one job.
@@ -26,8 +32,6 @@ pub(super) struct Tally {
     pub(super) runs: usize,
     pub(super) deliveries: usize,
     pub(super) requests: u64,
-    /// Instants that had come, and whose job was edited before they were claimed.
-    pub(super) passed_over: usize,
 }
 
 /// Everything that is looked at.
@@ -36,8 +40,10 @@ struct Evidence<'a> {
     store: &'a dyn Store,
     /// From then on nothing went wrong, and what was late had been made up for.
     calm_since: UnixMs,
-    begun: HashMap<SessionId, u64>,
+    begun: HashMap<SessionId, Begun>,
     received: BTreeMap<(String, String), Received>,
+    /// The sessions of all runs.
+    sessions: HashSet<SessionId>,
     broken: Vec<String>,
     tally: Tally,
 }
@@ -55,6 +61,7 @@ pub(super) async fn check(
         calm_since,
         begun: world.agents.begun(),
         received: world.network.received(),
+        sessions: HashSet::new(),
         broken: world.network.broken(),
         tally: Tally::default(),
     };
@@ -72,8 +79,17 @@ impl Evidence<'_> {
         let runs = self.store.runs(filter).await?.runs;
         self.tally.occurrences += records.len();
         self.tally.runs += runs.len();
+        if let Some(found) = self.store.job(&job.id).await?
+            && found.state.open_runs.any()
+        {
+            self.broken
+                .push(format!("{} counts open runs, and there is none: {:?}", job.id, found.state.open_runs));
+        }
         self.i01_each_due_instant_has_one_record(job, &records).await?;
-        self.i02_each_claim_led_to_one_run(job, &records, &runs);
+        self.i02_each_instant_was_tried_in_order(job, &records, &runs);
+        self.policies_were_kept(job, &runs);
+        self.failures_had_their_consequences(job, &runs).await?;
+        self.sessions.extend(runs.iter().map(|record| record.run.session.id));
         for run in &runs {
             self.i03_a_finished_run_has_its_event_and_deliveries(job, run).await?;
         }
@@ -94,21 +110,15 @@ impl Evidence<'_> {
         let mut possible = BTreeSet::new();
         for span in &job.spans {
             let (required_before, possible_until) = match span.end {
-                Some(end) => (end.waited_for.unwrap_or(end.latest), end.latest),
+                Some(end) => (end.recorded_before, end.latest),
                 None => (self.waits_for(job, span).await?, latest),
             };
             let possible_now = self.instants(job, span, possible_until.max(required_before).plus_millis(1));
             let missing: Vec<UnixMs> = possible_now
                 .iter()
-                .filter(|due| **due < required_before && !recorded.contains(due))
+                .filter(|due| (span.first..required_before).contains(*due) && !recorded.contains(due))
                 .copied()
                 .collect();
-            let edited_at = span.end.map(|end| end.at);
-            self.tally.passed_over += possible_now
-                .iter()
-                .filter(|due| **due >= required_before && edited_at.is_some_and(|at| **due <= at))
-                .filter(|due| !recorded.contains(due))
-                .count();
             if let Some(first) = missing.first() {
                 self.broken.push(format!("i01: {id} has no record of {first} ({} missing)", missing.len()));
             }
@@ -116,10 +126,13 @@ impl Evidence<'_> {
         }
         for record in records {
             let due = record.due_at;
-            if !possible.contains(&due) {
+            if !possible.contains(&due) && !job.backfilled.contains(&due) {
                 self.broken.push(format!("i01: {id} has a record of {due}, when it was not due"));
             }
-            if due > self.calm_since && record.recorded_at > due.plus_millis(LATE_BY_MS) {
+            if due > self.calm_since
+                && !job.backfilled.contains(&due)
+                && record.recorded_at > due.plus_millis(LATE_BY_MS)
+            {
                 self.broken.push(format!("{id} was due at {due} and claimed at {}", record.recorded_at));
             }
             if record.recorded_at < due {
@@ -144,11 +157,11 @@ impl Evidence<'_> {
             }
             // A one-shot is over once it was due.
             _ if span.schedule.is_one_shot() => Ok(span.first.plus_millis(1)),
-            (Some(found), None) if found.definition.enabled => {
+            (Some(found), None) if found.is_enabled() => {
                 self.broken.push(format!("i01: {} is enabled and waits for nothing", job.id));
                 Ok(now)
             }
-            (Some(_), None) => Ok(span.first),
+            (Some(found), None) => Ok(off_since(&found).map_or(span.first, |off_at| off_at.plus_millis(1))),
             (None, None) => {
                 self.broken.push(format!("i01: {} is gone, and nobody removed it", job.id));
                 Ok(now)
@@ -166,32 +179,111 @@ impl Evidence<'_> {
         }
     }
 
-    fn i02_each_claim_led_to_one_run(&mut self, job: &Watched, records: &[Occurrence], runs: &[RunRecord]) {
+    /// What is known of a run's turn; none where it never began.
+    fn turn_of(&self, record: &RunRecord) -> Option<Begun> {
+        self.begun.get(&record.run.session.id).copied()
+    }
+
+    fn i02_each_instant_was_tried_in_order(
+        &mut self,
+        job: &Watched,
+        records: &[Occurrence],
+        runs: &[RunRecord],
+    ) {
         let id = &job.id;
-        let mut claimed: BTreeMap<RunId, UnixMs> = BTreeMap::new();
-        for record in records {
-            if let OccurrenceOutcome::Ran(run) = record.outcome
-                && claimed.insert(run, record.due_at).is_some()
-            {
-                self.broken.push(format!("i02: one run of {id} stands for two instants"));
-            }
-        }
-        for RunRecord { run, .. } in runs {
-            let stands_for = claimed.remove(&run.id);
-            match run.trigger {
-                Trigger::Manual => {}
-                _ if stands_for.is_some() && stands_for == run.scheduled_at => {}
-                _ => self.broken.push(format!("i02: a run of {id} for {:?} has no claim", run.scheduled_at)),
-            }
-            if let Some(turns) = self.begun.remove(&run.session.id)
-                && turns > 1
-            {
+        let mut tries: BTreeMap<UnixMs, Vec<&RunRecord>> = BTreeMap::new();
+        for record in runs.iter().rev() {
+            let run = &record.run;
+            let turns = self.turn_of(record).map_or(0, |begun| begun.turns);
+            if turns > 1 || (turns > 0 && !was_executed(record)) {
                 self.broken.push(format!("i02, i08: a run of {id} began {turns} turns"));
             }
+            match (run.trigger, run.scheduled_at) {
+                (Trigger::Manual, None) => {}
+                (_, Some(due)) => tries.entry(due).or_default().push(record),
+                (trigger, None) => {
+                    self.broken.push(format!("i02: a run of {id} ({trigger:?}) has no instant"))
+                }
+            }
         }
-        if let Some(due) = claimed.values().next() {
-            self.broken.push(format!("i02: {id} was claimed for {due}, and there is no such run"));
+        for record in records {
+            let tries = tries.remove(&record.due_at).unwrap_or_default();
+            if let Some(fault) = fault_of_tries(&record.outcome, &tries) {
+                self.broken.push(format!("i02: {id} at {}: {fault}", record.due_at));
+            }
         }
+        if let Some(due) = tries.keys().next() {
+            self.broken.push(format!("i02: {id} was run for {due}, which has no record"));
+        }
+    }
+
+    fn policies_were_kept(&mut self, job: &Watched, runs: &[RunRecord]) {
+        let id = &job.id;
+        let never_beside = job.always(|wanted| wanted.overlap != Some(Overlap::AllowAll));
+        if never_beside && self.world.agents.beside().contains(id.as_str()) {
+            self.broken.push(format!("i02: a turn of {id} was begun beside another"));
+        }
+        let firsts = || runs.iter().rev().filter(|record| is_first_try(record) && was_executed(record));
+        let places: Vec<u64> =
+            firsts().filter_map(|record| self.turn_of(record)).map(|begun| begun.place).collect();
+        if never_beside && !places.is_sorted() {
+            self.broken.push(format!("runs of {id} began in another order than they were due"));
+        }
+        for record in firsts() {
+            let (Some(due), Some((began, _, _))) = (record.run.scheduled_at, finished(record)) else {
+                continue;
+            };
+            let late_by = began.since(due);
+            if self.all_wanted(job, began, |wanted| {
+                wanted.misfire.max_lateness.is_some_and(|most| late_by > most)
+            }) {
+                self.broken.push(format!("{id} began {late_by:?} after {due}, later than it may"));
+            }
+            let claimed = record.run.queued_at;
+            let skips =
+                self.all_wanted(job, claimed, |wanted| wanted.misfire.policy == Some(MisfirePolicy::Skip));
+            let missed = claimed.since(due) > MISFIRE_TOLERANCE && self.world.was_away_between(due, claimed);
+            if skips && missed && self.time_is_straight() {
+                self.broken.push(format!("{id} ran for {due}, when nobody was there, at {claimed}"));
+            }
+        }
+    }
+
+    /// Whether the clock never went back, so that instants tell what was before what.
+    fn time_is_straight(&self) -> bool {
+        self.world.climate.clock_steps_minutes == 0
+    }
+
+    /// Whether something is so of all that a job's owner may have wanted at an instant.
+    fn all_wanted(&self, job: &Watched, at: UnixMs, is_so: impl Fn(&JobDefinition) -> bool) -> bool {
+        if self.time_is_straight() { job.wanted_at(at).all(is_so) } else { job.always(is_so) }
+    }
+
+    /// Follows the failures of a job whose runs come one after the other: it backs off, and is switched off.
+    async fn failures_had_their_consequences(
+        &mut self,
+        job: &Watched,
+        runs: &[RunRecord],
+    ) -> Result<(), StoreError> {
+        let follows =
+            job.always(|wanted| wanted.overlap != Some(Overlap::AllowAll) && !wanted.schedule.is_one_shot());
+        if !follows || !self.time_is_straight() || (self.world.climate.disk_fills && !job.forgiven.is_empty())
+        {
+            return Ok(());
+        }
+        let mut streak = Streak::default();
+        for happening in happenings(job, runs) {
+            if let Some(fault) = streak.follow(job, runs, happening) {
+                self.broken.push(format!("{}: {fault}", job.id));
+            }
+        }
+        if let Some(found) = self.store.job(&job.id).await?
+            && found.state.consecutive_errors != streak.failures
+        {
+            let (counted, failures) = (found.state.consecutive_errors, streak.failures);
+            self.broken.push(format!("{} counts {counted} failures in a row instead of {failures}", job.id));
+        }
+        Ok(())
     }
 
     async fn i03_a_finished_run_has_its_event_and_deliveries(
@@ -227,6 +319,15 @@ impl Evidence<'_> {
             }
             self.i04_it_ended_visibly(job, delivery, &received);
         }
+        for delivery in record.deliveries.iter().filter(|delivery| !delivery.required) {
+            let place = (target(delivery), delivery.event_id.to_string());
+            let received = self.received.remove(&place).unwrap_or_default();
+            self.tally.requests += received.seen;
+            if record.late.is_none() || job.always(|wanted| !wanted.delivery.late_results) {
+                self.broken.push(format!("i03: a delivery of {id} was asked for by nobody"));
+            }
+            self.i04_it_ended_visibly(job, delivery, &received);
+        }
         Ok(())
     }
 
@@ -256,6 +357,7 @@ impl Evidence<'_> {
 
     /// What is left belongs to no run.
     fn nothing_came_from_nowhere(&mut self) {
+        self.begun.retain(|session, _| !self.sessions.contains(session));
         if !self.begun.is_empty() {
             self.broken.push(format!("i08: {} turns were begun for no run", self.begun.len()));
         }
@@ -263,6 +365,67 @@ impl Evidence<'_> {
             self.broken.push(format!("i03: {url} got {event}, which is the event of no run"));
         }
     }
+}
+
+/// What is wrong with the tries of one instant, in the order in which they were made.
+fn fault_of_tries(outcome: &OccurrenceOutcome, tries: &[&RunRecord]) -> Option<String> {
+    let executed: Vec<_> = tries.iter().filter(|record| was_executed(record)).collect();
+    let firsts = executed.iter().filter(|record| record.run.attempt == 1).count();
+    if firsts > 1 {
+        return Some(format!("{firsts} first tries were begun"));
+    }
+    let numbers: Vec<u32> =
+        tries.iter().filter(|record| record.run.attempt > 1).map(|record| record.run.attempt).collect();
+    if !numbers.iter().copied().eq((2..).take(numbers.len())) || (firsts == 0 && !numbers.is_empty()) {
+        return Some(format!("{firsts} first try was followed by {numbers:?}"));
+    }
+    match (outcome, tries.last()) {
+        (OccurrenceOutcome::Ran(_), None) => Some("its record names a run, and there is none".to_owned()),
+        (OccurrenceOutcome::Ran(named), Some(last)) if *named != last.run.id => {
+            Some("its record does not name the last try".to_owned())
+        }
+        (OccurrenceOutcome::Ran(_), Some(_)) if executed.is_empty() => {
+            Some("its record names a run that was never executed".to_owned())
+        }
+        (OccurrenceOutcome::Skipped(_) | OccurrenceOutcome::Missed(_), _) if !executed.is_empty() => {
+            Some(format!("it is {}, and it was run", outcome.as_str()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the counters of a job are right, as a process finds them that begins.
+pub(super) async fn counters(store: &dyn Store, job: Option<&Watched>) -> Result<Option<String>, StoreError> {
+    let Some(job) = job else { return Ok(None) };
+    let Some(found) = store.job(&job.id).await? else { return Ok(None) };
+    let filter = RunFilter { job_id: Some(job.id.clone()), limit: ALL, ..RunFilter::default() };
+    let runs = store.runs(filter).await?.runs;
+    let count = |is: fn(&RunProgress) -> bool| runs.iter().filter(|record| is(&record.run.progress)).count();
+    let open = OpenRuns {
+        running: u32::try_from(count(|progress| matches!(progress, RunProgress::Running { .. })))
+            .unwrap_or(0),
+        waiting: u32::try_from(count(|progress| matches!(progress, RunProgress::Queued))).unwrap_or(0),
+    };
+    let counted = found.state.open_runs;
+    Ok((open != counted).then(|| format!("{} counts {counted:?}, and there are {open:?}", job.id)))
+}
+
+/// When a run that is over began and ended, and how.
+pub(super) fn finished(record: &RunRecord) -> Option<(UnixMs, UnixMs, &RunOutcome)> {
+    match &record.run.progress {
+        RunProgress::Finished { started_at, ended_at, outcome } => Some((*started_at, *ended_at, outcome)),
+        _ => None,
+    }
+}
+
+/// Whether a run was begun in earnest, rather than passed over when its turn came.
+pub(super) fn was_executed(record: &RunRecord) -> bool {
+    finished(record).is_some_and(|(_, _, outcome)| outcome.status != RunStatus::Skipped)
+}
+
+/// Whether the schedule brought a run about, and no failure.
+pub(super) fn is_first_try(record: &RunRecord) -> bool {
+    matches!(record.run.trigger, Trigger::Schedule | Trigger::CatchUp)
 }
 
 fn target(delivery: &Delivery) -> String {
