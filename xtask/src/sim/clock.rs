@@ -29,6 +29,8 @@ struct Face {
     going_since: Option<Instant>,
     /// The latest instant that it ever showed.
     latest: UnixMs,
+    /// The earliest instant that it ever showed.
+    earliest: UnixMs,
 }
 
 impl Face {
@@ -40,7 +42,7 @@ impl Face {
 
 impl SimClock {
     pub(super) fn at(now: UnixMs) -> Self {
-        let face = Face { shown: now, going_since: None, latest: now };
+        let face = Face { shown: now, going_since: None, latest: now, earliest: now };
         Self { face: Mutex::new(face), steps: watch::Sender::new(0) }
     }
 
@@ -62,6 +64,7 @@ impl SimClock {
     pub(super) fn set(&self, now: UnixMs) {
         self.with(|face| {
             face.latest = face.latest.max(face.now()).max(now);
+            face.earliest = face.earliest.min(now);
             face.shown = now;
             face.going_since = face.going_since.map(|_| Instant::now());
         });
@@ -71,6 +74,11 @@ impl SimClock {
     /// The latest instant that it ever showed.
     pub(super) fn latest(&self) -> UnixMs {
         self.with(|face| face.latest.max(face.now()))
+    }
+
+    /// The earliest instant that it ever showed.
+    pub(super) fn earliest(&self) -> UnixMs {
+        self.with(|face| face.earliest)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Face) -> T) -> T {

@@ -63,7 +63,7 @@ pub(super) struct Watched {
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) schedule: Schedule,
-    /// When it was begun: nothing before it can have a record.
+    /// When it was begun: nothing before it can have a record, unless the clock went back.
     pub(super) since: UnixMs,
     /// The first instant that it was to be due.
     pub(super) first: UnixMs,
@@ -136,16 +136,16 @@ impl Watched {
 }
 
 impl Span {
-    /// The instants of the span before `until`.
+    /// The instants of the schedule from `since` on and before `until`.
     pub(super) fn instants(
         &self,
         job: &JobId,
         host_zone: &TimeZone,
-        until: UnixMs,
+        (since, until): (UnixMs, UnixMs),
     ) -> Result<Vec<UnixMs>, ScheduleError> {
         let timetable = Timetable::new(&self.schedule, job, host_zone)?;
         let before = until.plus_millis(-1);
-        Ok(timetable.due_between(self.since.plus_millis(-1), before).collect())
+        Ok(timetable.due_between(since.plus_millis(-1), before).collect())
     }
 }
 

@@ -170,7 +170,8 @@ impl Evidence<'_> {
     }
 
     fn instants(&mut self, job: &Watched, span: &Span, until: UnixMs) -> Vec<UnixMs> {
-        match span.instants(&job.id, &self.world.host_zone, until) {
+        let since = if self.time_is_straight() { span.since } else { self.world.clock.earliest() };
+        match span.instants(&job.id, &self.world.host_zone, (since, until)) {
             Ok(instants) => instants,
             Err(error) => {
                 self.broken.push(format!("{}: {error}", job.id));
