@@ -203,7 +203,7 @@ impl Evidence<'_> {
                 (Trigger::Manual, None) => {}
                 (_, Some(due)) => tries.entry(due).or_default().push(record),
                 (trigger, None) => {
-                    self.broken.push(format!("i02: a run of {id} ({trigger:?}) has no instant"))
+                    self.broken.push(format!("i02: a run of {id} ({trigger:?}) has no instant"));
                 }
             }
         }
