@@ -27,6 +27,7 @@ mod promises;
 mod trace;
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,10 +55,10 @@ const BEGINNINGS: [i64; 5] = [1_771_372_800, 1_772_841_600, 1_774_483_200, 1_792
 /// How many violations are told.
 const TOLD: usize = 20;
 /// Seeds that the gate always looks at.
-const FIXED_SEEDS: [u64; 4] = [1, 2, 3, 4];
+const FIXED_SEEDS: RangeInclusive<u64> = 1..=4;
 /// How many days the gate simulates with each seed, and for how long.
 const GATE_DAYS: u64 = 20;
-const GATE_SECONDS: u64 = 25;
+const GATE_SECONDS: u64 = 12;
 
 /// What is to be simulated.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -148,7 +149,7 @@ pub(crate) fn run(options: Options) -> Result<(), SimError> {
         "Simulating {} days with each seed from {first} on, for {lasting:?}",
         options.days
     ));
-    let stories = simulate_for(first, options.days, lasting)?;
+    let stories = simulate_each(first..=u64::MAX, options.days, lasting)?;
     tell(progress, &stories, options.days);
     Ok(())
 }
@@ -157,10 +158,7 @@ pub(crate) fn run(options: Options) -> Result<(), SimError> {
 pub(crate) fn run_for_the_gate() -> Result<(), SimError> {
     let progress = Progress::start();
     progress.step(format_args!("Simulating {GATE_DAYS} days with each of the seeds {FIXED_SEEDS:?}"));
-    let fixed = FIXED_SEEDS
-        .into_iter()
-        .map(|seed| simulate(seed, GATE_DAYS, Aloud(false)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let fixed = simulate_each(FIXED_SEEDS, GATE_DAYS, Duration::MAX)?;
     tell(progress, &fixed, GATE_DAYS);
     run(Options { seed: None, days: GATE_DAYS, seconds: Some(GATE_SECONDS), trace: false })
 }
@@ -188,16 +186,20 @@ fn tell(progress: Progress, stories: &[Story], days: u64) {
     }
 }
 
-/// Tries seed after seed on every processor.
-fn simulate_for(first: u64, days: u64, lasting: Duration) -> Result<Vec<Story>, SimError> {
+/// Tries seed after seed on every processor, until the time or the seeds are used up.
+fn simulate_each(seeds: RangeInclusive<u64>, days: u64, lasting: Duration) -> Result<Vec<Story>, SimError> {
     let began = Instant::now();
-    let (next, stop) = (AtomicU64::new(first), AtomicBool::new(false));
+    let (next, stop) = (AtomicU64::new(*seeds.start()), AtomicBool::new(false));
     let stories = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let failed = std::thread::scope(|scope| {
         let work = || -> Result<(), SimError> {
             while began.elapsed() < lasting && !stop.load(Ordering::SeqCst) {
-                let story = simulate(next.fetch_add(1, Ordering::SeqCst), days, Aloud(false));
+                let seed = next.fetch_add(1, Ordering::SeqCst);
+                if !seeds.contains(&seed) {
+                    break;
+                }
+                let story = simulate(seed, days, Aloud(false));
                 if story.is_err() {
                     stop.store(true, Ordering::SeqCst);
                 }
