@@ -22,19 +22,32 @@ use crate::{Core, EngineHandle};
 const PAGE: usize = 500;
 /// How many jobs are looked at without a rest when the gateway starts.
 const AT_THE_START: usize = 2_000;
-/// How long it rests after a page, and after all of them.
-const PAGE_REST: Duration = Duration::from_secs(5);
-const WALK_REST: Duration = Duration::from_mins(5);
 /// How many jobs are judged before others have their turn.
 const STRETCH: usize = 50;
 /// How far ahead a job's last record may lie and still be believed: what lies further was written by a wrong clock.
 const BELIEVABLE: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// How the audit spares the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditOptions {
+    /// How long it rests after a page of jobs.
+    pub page_rest: Duration,
+    /// How long it rests after all of them.
+    pub walk_rest: Duration,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { page_rest: Duration::from_secs(5), walk_rest: Duration::from_mins(5) }
+    }
+}
 
 /// The task that compares what jobs wait for with their schedules. A clone goes on from the first job, and counts with it.
 #[derive(Clone)]
 pub struct Audit {
     core: Arc<Core>,
     corrected: Arc<AtomicU64>,
+    options: AuditOptions,
 }
 
 /// Where the walk through the jobs is.
@@ -47,8 +60,8 @@ struct Walk {
 
 impl Audit {
     /// An audit of an engine's jobs; nothing happens before [`Audit::run`].
-    pub fn new(engine: &EngineHandle) -> Self {
-        Self { core: engine.core.clone(), corrected: Arc::default() }
+    pub fn new(engine: &EngineHandle, options: AuditOptions) -> Self {
+        Self { core: engine.core.clone(), corrected: Arc::default(), options }
     }
 
     /// How many jobs were made to wait for another instant since the start.
@@ -65,7 +78,7 @@ impl Audit {
                 Ok(rest) => rest,
                 Err(error) => {
                     tracing::warn!(%error, "schedules cannot be audited: the store cannot be read or written");
-                    PAGE_REST
+                    self.options.page_rest
                 }
             };
             if rest.is_zero() {
@@ -86,7 +99,7 @@ impl Audit {
         let jobs = self.core.store.scheduled_jobs(walk.cursor, PAGE).await?;
         if jobs.is_empty() {
             *walk = Walk::default();
-            return Ok(WALK_REST);
+            return Ok(self.options.walk_rest);
         }
         for (place, (cursor, job)) in jobs.into_iter().enumerate() {
             self.judge(&job).await?;
@@ -96,7 +109,7 @@ impl Audit {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(if walk.in_haste > 0 { Duration::ZERO } else { PAGE_REST })
+        Ok(if walk.in_haste > 0 { Duration::ZERO } else { self.options.page_rest })
     }
 
     /// Has a job wait for what its schedule says, where it waits for something else.

@@ -53,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use alarms::{Alarm, AlarmKind, Alarms};
-pub use audit::Audit;
+pub use audit::{Audit, AuditOptions};
 pub use presence::CatchUpPace;
 pub use replayer::Replayer;
 pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LOST_BATCHES: u32 = 3;
 /// How long runs have to end once they were told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// After how many naps the store is asked in any case.
+const NAPS: u32 = 10;
 /// What a run is told that another takes the place of.
 const REPLACED: &str = "cron: job cancelled, because its next instant was due (overlap policy cancelOther)";
 
@@ -66,20 +68,23 @@ pub(crate) async fn run(core: &Arc<Core>, shutdown: &CancellationToken) {
             () = shutdown.cancelled() => {}
             _ = changes.changed() => {}
             () = core.slots.freed() => {}
-            () = sleep(core, wake) => {}
+            () = timer.sleep(wake) => {}
         }
     }
     drain(core).await;
 }
 
-/// Sleeps until it is time, but never long: only who looks often notices that the clock was set, back as well as forward.
-async fn sleep(core: &Core, wake: Wake) {
+/// Sleeps until an instant, or for as long as the timer may without a look; says whether the instant has come.
+async fn nap(core: &Core, wake: Wake) -> bool {
     let longest = core.clock.sleep(LONGEST_SLEEP);
-    let Wake::At(instant) = wake else { return longest.await };
+    let Wake::At(instant) = wake else {
+        longest.await;
+        return false;
+    };
     tokio::select! {
         biased;
-        () = core.clock.sleep_until(instant) => {}
-        () = longest => {}
+        () = core.clock.sleep_until(instant) => true,
+        () = longest => false,
     }
 }
 
@@ -106,10 +111,22 @@ async fn recover(core: &Arc<Core>, shutdown: &CancellationToken) {
 }
 
 impl Timer<'_> {
-    /// Notes that the timer is there, and what the clock did in the meantime.
-    fn look(&mut self) {
+    /// Sleeps until it is time. Only who looks often notices that the clock was set, back as well as forward; and now and
+    /// then the store is asked although nobody told of anything.
+    async fn sleep(&mut self, wake: Wake) {
+        for _ in 0..NAPS {
+            let is_time = nap(self.core, wake).await;
+            if self.look() != ClockMove::On || is_time {
+                return;
+            }
+        }
+    }
+
+    /// Notes that the timer is there, and tells what the clock did in the meantime.
+    fn look(&mut self) -> ClockMove {
         let now = self.core.clock.now();
-        match self.presence.look(now) {
+        let moved = self.presence.look(now);
+        match moved {
             ClockMove::On => {}
             ClockMove::Forward => {
                 tracing::warn!(%now, "the machine slept or its clock was set forward; what was due is caught up");
@@ -121,6 +138,7 @@ impl Timer<'_> {
         }
         self.core.keep_presence(self.presence);
         self.core.looked(now);
+        moved
     }
 
     /// Does whatever can be done now, and says when to look again.

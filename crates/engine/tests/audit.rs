@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clawhook_agent::{Runtime, Turn, TurnResult};
 use clawhook_clock::{Clock, ManualClock};
-use clawhook_engine::{Audit, Engine, EngineOptions};
+use clawhook_engine::{Audit, AuditOptions, Engine, EngineOptions};
 use clawhook_model::{Job, JobDefinition, JobId, JobState, OpenRuns, RunOutcome, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Claim, OccurrenceOutcome, Store};
@@ -47,7 +47,7 @@ impl World {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let options = EngineOptions::default();
         let (_, handle) = Engine::new(store.clone(), shared, Arc::new(Never), TimeZone::UTC, options);
-        Self { store, clock, audit: Audit::new(&handle) }
+        Self { store, clock, audit: Audit::new(&handle, AuditOptions::default()) }
     }
 
     /// Adds a job that waits for `next`.

@@ -15,7 +15,9 @@ use clawhook_delivery::{
     DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
     Transport, TransportOptions, UnsendableToken,
 };
-use clawhook_engine::{Alarms, Audit, Engine, EngineOptions, Replayer, Watchdog, WatchdogOptions};
+use clawhook_engine::{
+    Alarms, Audit, AuditOptions, Engine, EngineOptions, Replayer, Watchdog, WatchdogOptions,
+};
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
@@ -191,7 +193,7 @@ impl Gateway {
         let watchdog_options =
             WatchdogOptions { grace: config.watchdog.grace, slot_grace: config.watchdog.slot_grace };
         let (watchdog, watchdog_handle) = Watchdog::new(&handle, alarms.clone(), watchdog_options);
-        let audit = Audit::new(&handle);
+        let audit = Audit::new(&handle, AuditOptions::default());
         let ping_report = PingReport::default();
         let pinger = config.watchdog.ping.map(|ping| {
             let (clock, report) = (Arc::clone(&clock), ping_report.clone());

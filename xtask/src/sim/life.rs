@@ -9,7 +9,9 @@ use clawhook_delivery::{
     DeliveryOptions, DeliveryService, KeyError, NoRandomness, RetrySchedule, SecretError, SigningKeyPair,
     SigningSecret, UnsendableToken,
 };
-use clawhook_engine::{Alarms, Audit, Engine, EngineHandle, EngineOptions, Watchdog, WatchdogOptions};
+use clawhook_engine::{
+    Alarms, Audit, AuditOptions, Engine, EngineHandle, EngineOptions, Watchdog, WatchdogOptions,
+};
 use clawhook_model::RetryRules;
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
@@ -31,9 +33,11 @@ const CALM: Duration = Duration::from_hours(26);
 const LOOK_AGAIN: Duration = Duration::from_secs(433);
 /// How long everything may take to come to its end.
 const SETTLES_WITHIN: Duration = Duration::from_hours(24 * 5);
-/// What the watchdog is told: it looks more seldom than in earnest, because every look costs time.
+/// What the watchdog and the audit are told: they look more seldom than in earnest, because every look costs time.
 const WATCHED: WatchdogOptions =
-    WatchdogOptions { grace: Duration::from_mins(8), slot_grace: Duration::from_mins(15) };
+    WatchdogOptions { grace: Duration::from_mins(30), slot_grace: Duration::from_mins(30) };
+const AUDITED: AuditOptions =
+    AuditOptions { page_rest: Duration::from_mins(1), walk_rest: Duration::from_mins(60) };
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Why a life could not be lived.
@@ -108,7 +112,7 @@ impl Gateway {
         let tasks = vec![
             tokio::spawn(engine.run(shutdown.clone())),
             tokio::spawn(service.run(shutdown.clone())),
-            tokio::spawn(Audit::new(&handle).run(shutdown.clone())),
+            tokio::spawn(Audit::new(&handle, AUDITED).run(shutdown.clone())),
             tokio::spawn(watchdog.run(shutdown.clone())),
             tokio::spawn(alarms.clone().tell(store.clone(), world.clock.clone(), shutdown.clone())),
         ];
