@@ -222,23 +222,30 @@ pub(super) fn rest(
         tokio::time::sleep(CATCHES_UP_WITHIN).await;
         let calm_since = world.clock.now();
         tokio::time::sleep(CALM).await;
-        let began = tokio::time::Instant::now();
-        loop {
-            people::resume_all(&doors).await?;
-            let counts = gateway.store.counts(world.clock.now()).await?;
-            let open = counts.runs_queued + counts.runs_running + counts.deliveries_open;
-            if open == 0 || began.elapsed() > SETTLES_WITHIN {
-                break;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        settle(&doors).await?;
+        // The watchdog has to see that all is well; what began in the meantime has to end before all is looked at.
         tokio::time::sleep(LOOK_AGAIN).await;
+        settle(&doors).await?;
         let (mut broken, tally) =
             promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
         broken.extend(gateway.alarms.raised().into_iter().map(|alarm| format!("an alarm: {}", alarm.detail)));
         gateway.stop().await;
         Ok((broken, tally))
     })
+}
+
+/// Returns at an instant at which nothing is open, unless that does not come.
+async fn settle(doors: &Doors<'_>) -> Result<(), LifeError> {
+    let began = tokio::time::Instant::now();
+    loop {
+        people::resume_all(doors).await?;
+        let counts = doors.store.counts(doors.now()).await?;
+        let open = counts.runs_queued + counts.runs_running + counts.deliveries_open;
+        if open == 0 || began.elapsed() > SETTLES_WITHIN {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Has the clock go with a runtime of its own, whose end nothing survives but the file and the world.

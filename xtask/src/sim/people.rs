@@ -44,7 +44,7 @@ pub(super) struct Doors<'a> {
 }
 
 impl Doors<'_> {
-    fn now(&self) -> UnixMs {
+    pub(super) fn now(&self) -> UnixMs {
         self.world.clock.now()
     }
 
