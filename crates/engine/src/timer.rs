@@ -105,8 +105,18 @@ async fn recover(core: &Arc<Core>, shutdown: &CancellationToken) {
         }
     };
     for left in interrupted {
-        tracing::warn!(job = %left.run.job_id, run = %left.run.id, "a run was interrupted by the end of the last process");
-        runner::end_interrupted(core, begun(left.run, left.job));
+        let began_at = match left.run.progress {
+            RunProgress::Running { started_at } => started_at,
+            RunProgress::Queued | RunProgress::Finished { .. } => left.run.queued_at,
+        };
+        // What was too late when its turn came was being ended, and not executed.
+        match too_late(core, &left.run, &left.job, began_at) {
+            Some(passed) => runner::end_unexecuted(core, begun(left.run, left.job), passed),
+            None => {
+                tracing::warn!(job = %left.run.job_id, run = %left.run.id, "a run was interrupted by the end of the last process");
+                runner::end_interrupted(core, begun(left.run, left.job));
+            }
+        }
     }
 }
 
@@ -300,9 +310,14 @@ fn passed_in_the_queue(core: &Core, queued: &QueuedRun, now: UnixMs) -> Option<O
     if !job.is_enabled() {
         return Some(OccurrenceOutcome::Skipped("the job was disabled before the run began".to_owned()));
     }
+    too_late(core, run, job, now)
+}
+
+/// Why a run may not begin at an instant, where its job bounds its lateness. A retry is no first beginning.
+fn too_late(core: &Core, run: &Run, job: &Job, at: UnixMs) -> Option<OccurrenceOutcome> {
     let most = job.definition.misfire.over(core.options.misfire).max_lateness?;
-    let is_too_late =
-        run.trigger != Trigger::Retry && run.scheduled_at.is_some_and(|due| now.since(due) > most);
+    let bounded = matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp);
+    let is_too_late = bounded && run.scheduled_at.is_some_and(|due| at.since(due) > most);
     is_too_late
         .then(|| OccurrenceOutcome::Missed(clawhook_schedule::MissReason::TooLate { most }.to_string()))
 }
