@@ -5,7 +5,7 @@
 //! at from time to time, a page at a time so that it costs next to nothing, and all of them at once when the clock was
 //! set back.
 //!
-//! An instant that has its record is never run again, so that waiting for it once more does no harm.
+//! An instant that was run is never run again, so that waiting for it once more does no harm.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use clawhook_model::{AutoDisableReason, AutoDisabled, Job, JobId, RunId, SessionId, Trigger, UnixMs};
-use clawhook_schedule::{Decision, Fate, Passed, ScheduleError, Situation, Start, Timetable, decide, passed};
+use clawhook_schedule::{
+    Decision, Fate, Passed, ScheduleError, Situation, SkipReason, Start, Timetable, decide, passed,
+};
 use clawhook_store::{Claim, NewRun, OccurrenceOutcome, PlannedRun, RunStart};
 
 use crate::Core;
@@ -76,16 +78,21 @@ pub(crate) fn plan(
             }
         }
     }
-    let claim = Claim {
-        job_id: job.id.clone(),
-        due_at: due,
-        open: job.state.open_runs,
-        passed,
-        runs,
-        next_run_at: decision.next_run_at,
-        disables: None,
-    };
+    let claim = Claim { passed, runs, next_run_at: decision.next_run_at, ..claim_of(&job, due) };
     Some(Planned { claim, job, cancels: decision.cancels })
+}
+
+/// A claim of a job as it was read, of which nothing follows yet.
+fn claim_of(job: &Job, due_at: UnixMs) -> Claim {
+    Claim {
+        job_id: job.id.clone(),
+        due_at,
+        open: job.state.open_runs,
+        passed: Vec::new(),
+        runs: Vec::new(),
+        next_run_at: None,
+        disables: None,
+    }
 }
 
 fn decision(
@@ -133,15 +140,8 @@ fn leave(core: &Core, job: Job, due: UnixMs, now: UnixMs) -> Planned {
     let off_at = job.state.auto_disabled.as_ref().map_or(now, |disabled| disabled.at_ms.max(due));
     let Passed { instants, next } = passed(timetable.as_ref(), Some(due), off_at.min(now));
     let skipped = |due_at| (due_at, OccurrenceOutcome::Skipped(SWITCHED_OFF.to_owned()));
-    let claim = Claim {
-        job_id: job.id.clone(),
-        due_at: due,
-        open: job.state.open_runs,
-        passed: instants.into_iter().map(skipped).collect(),
-        runs: Vec::new(),
-        next_run_at: next,
-        disables: None,
-    };
+    let passed = instants.into_iter().map(skipped).collect();
+    let claim = Claim { passed, next_run_at: next, ..claim_of(&job, due) };
     Planned { claim, job, cancels: false }
 }
 
@@ -156,19 +156,11 @@ fn switched_off(job: Job, due: UnixMs, now: UnixMs, why: String) -> Planned {
         detail: Some(why),
     };
     let (passed, runs) = if job.state.open_runs.any() {
-        let reason = "the job's previous run was still under way".to_owned();
+        let reason = SkipReason::StillRunning.to_string();
         (vec![(due, OccurrenceOutcome::Skipped(reason))], Vec::new())
     } else {
         (Vec::new(), vec![PlannedRun { run, start: RunStart::Now }])
     };
-    let claim = Claim {
-        job_id: job.id.clone(),
-        due_at: due,
-        open: job.state.open_runs,
-        passed,
-        runs,
-        next_run_at: None,
-        disables: Some(disabled),
-    };
+    let claim = Claim { passed, runs, disables: Some(disabled), ..claim_of(&job, due) };
     Planned { claim, job, cancels: false }
 }

@@ -142,7 +142,7 @@ impl Timer<'_> {
                 tracing::warn!(%now, "the machine slept or its clock was set forward; what was due is caught up");
             }
             ClockMove::Back => {
-                tracing::warn!(%now, "the clock was set back; instants that have their record are not run again");
+                tracing::warn!(%now, "the clock was set back; instants that were run are not run again");
                 self.core.schedules_suspect.notify_one();
             }
         }
@@ -260,7 +260,7 @@ impl Timer<'_> {
         job.state.running_at = job.state.running_at.or(Some(now));
         for PlannedRun { run, start } in claim.runs {
             if !won.contains(&run.id) {
-                tracing::warn!(job = %job.id, "an instant came again that has its record; it is not run again");
+                tracing::warn!(job = %job.id, "an instant came again that was run before; it is not run again");
                 continue;
             }
             match start {

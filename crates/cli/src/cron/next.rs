@@ -166,7 +166,7 @@ fn typed(
 }
 
 /// The schedule at its base times, and the window that its jobs would be spread over.
-fn without_stagger(schedule: Schedule) -> (Schedule, u64) {
+pub(super) fn without_stagger(schedule: Schedule) -> (Schedule, u64) {
     match schedule {
         Schedule::Cron { expr, tz, stagger_ms, dst } => {
             let window = stagger_ms.unwrap_or_else(|| default_stagger_ms(&expr));

@@ -3,13 +3,13 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use clawhook_model::{DefinitionError, JobDefinition, JobId, Schedule, UnixMs};
-use clawhook_schedule::{ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, zone_named};
+use clawhook_model::{DefinitionError, JobDefinition, JobId, UnixMs};
+use clawhook_schedule::{ScheduleError, Timetable, check_new, describe_for, zone_named};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::client::{Call, Client};
-use crate::cron::next::this_machines_zone;
+use crate::cron::next::{this_machines_zone, without_stagger};
 use crate::failure::Failure;
 
 /// The most that is read of a file.
@@ -143,8 +143,8 @@ impl Subject {
             None => this_machines_zone(),
         };
         let text = describe_for(&definition.schedule, id.as_ref(), host_zone.iana_name());
-        let (schedule, staggered) = match &id {
-            Some(_) => (definition.schedule.clone(), false),
+        let (schedule, window) = match &id {
+            Some(_) => (definition.schedule.clone(), 0),
             None => without_stagger(definition.schedule.clone()),
         };
         let nobody = JobId::random();
@@ -155,7 +155,7 @@ impl Subject {
                 .map_err(|error| unreadable(title, &error))?;
         }
         let zone = timetable.zone().cloned().unwrap_or(host_zone);
-        Ok(Self { id, definition, timetable, zone, text, staggered })
+        Ok(Self { id, definition, timetable, zone, text, staggered: window > 1 })
     }
 
     /// How it is named.
@@ -172,16 +172,6 @@ impl Subject {
             format!("{name}: the job has no id yet, so its times are shown without the offset of its stagger")
         });
         disabled.into_iter().chain(base)
-    }
-}
-
-fn without_stagger(schedule: Schedule) -> (Schedule, bool) {
-    match schedule {
-        Schedule::Cron { expr, tz, stagger_ms, dst } => {
-            let window = stagger_ms.unwrap_or_else(|| default_stagger_ms(&expr));
-            (Schedule::Cron { expr, tz, stagger_ms: Some(0), dst }, window > 1)
-        }
-        other => (other, false),
     }
 }
 
