@@ -11,20 +11,27 @@
 //! Not guaranteed: that a provider stops charging when a turn is cancelled, or that a command which left its process
 //! group on purpose is found again.
 
+mod backend;
 mod command;
+mod live;
 mod model_runtime;
+mod profile;
 mod runtimes;
+mod toolbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawhook_model::{AgentId, RunOutcome, SessionRef, TranscriptEntry};
+use clawhook_model::{AgentId, RunOutcome, SessionRef, Thinking, TranscriptEntry, UnixMs};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{CommandOptions, CommandRuntime, Environment};
 pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
+pub use live::{LiveOutput, LivePiece};
+pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use runtimes::{CheckError, Runtimes};
 
 /// What one turn is asked to do.
@@ -38,20 +45,40 @@ pub struct Turn {
     pub work: Work,
     /// How long it may take in all; `None` is no limit.
     pub timeout: Option<Duration>,
+    /// Who hears what the turn brings while it goes on.
+    pub live: LiveOutput,
 }
 
 /// The work of a turn.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// One message to a model.
-    Message {
-        /// The text.
-        text: String,
-        /// `provider/model`; `None` is the agent's own.
-        model: Option<String>,
-    },
+    /// One message to an agent.
+    Message(Box<Message>),
     /// One command.
     Command(Command),
+}
+
+/// One message to an agent.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// What was said in the session before, the oldest first; it is bounded by whoever read it.
+    pub history: Vec<TranscriptEntry>,
+    /// The text.
+    pub text: String,
+    /// `provider/model`, where it is not the agent's own.
+    pub model: Option<String>,
+    /// The models to ask where that fails, where they are not the agent's own; an empty list is none.
+    pub fallbacks: Option<Vec<String>>,
+    /// How hard the model is to think, where it is not the agent's own.
+    pub thinking: Option<Thinking>,
+    /// Which of the agent's tools it may use, where that is narrower than the agent's own policy.
+    pub tools_allow: Option<Vec<String>>,
+    /// Whether the files of the agent's workspace stay out of the prompt.
+    pub light_context: bool,
+    /// Whether what comes from outside is given to the model without a fence.
+    pub unfenced: bool,
+    /// What the result must be: a JSON Schema.
+    pub output_schema: Option<Value>,
 }
 
 /// A command to run (contract §1.3, `command`).
@@ -78,12 +105,22 @@ pub struct TurnResult {
     pub outcome: RunOutcome,
     /// What was said, in order.
     pub transcript: Vec<TranscriptEntry>,
+    /// When to try again, where nobody could be asked because each of them wants to be left alone until then. The turn has
+    /// done nothing that a later one would do twice.
+    pub ask_again_at: Option<UnixMs>,
+}
+
+impl TurnResult {
+    /// A turn that ended so, and in which nothing was said.
+    pub fn of(outcome: RunOutcome) -> Self {
+        Self { outcome, transcript: Vec::new(), ask_again_at: None }
+    }
 }
 
 /// Something that can run turns.
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Runs one turn to its end. When `cancel` is cancelled it ends early, with what it has so far and an outcome of
-    /// class `interrupted`.
+    /// class `interrupted`. Where what the turn needs is not there, nothing is begun and the outcome is `skipped`.
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult;
 }

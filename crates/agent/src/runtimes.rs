@@ -34,7 +34,7 @@ impl Runtimes {
     /// door can refuse a job with this, or warn of it, when the job is saved rather than when it is due.
     pub fn check(&self, work: &Work) -> Result<(), CheckError> {
         match work {
-            Work::Message { model, .. } => Ok(self.models.check(model.as_deref())?),
+            Work::Message(message) => Ok(self.models.check(message.model.as_deref())?),
             Work::Command(command) if command.argv.first().is_none_or(String::is_empty) => {
                 Err(CheckError::NoProgram)
             }
@@ -47,8 +47,8 @@ impl Runtimes {
 impl Runtime for Runtimes {
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
         match &turn.work {
-            Work::Message { text, model } => {
-                self.models.run(text, model.as_deref(), turn.timeout, &cancel).await
+            Work::Message(message) => {
+                self.models.run(&message.text, message.model.as_deref(), turn.timeout, &cancel).await
             }
             Work::Command(command) => self.commands.run(command, turn.timeout, &cancel).await,
         }

@@ -356,7 +356,7 @@ fn begun(run: Run, job: Job) -> Begun {
         scheduled_at: run.scheduled_at,
         attempt: run.attempt,
         session: run.session,
-        lane: job.definition.payload.lane(),
+        lane: job.definition.lane(),
         best_effort: job.definition.delivery.best_effort,
     };
     Begun { run, job, trigger, started_at }

@@ -8,15 +8,17 @@ use crate::definition_error::DefinitionError;
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::fields::Fields;
 use crate::id::AgentId;
-use crate::job::{JobDefinition, SessionTarget, WakeMode};
+use crate::job::{Cleanup, JobDefinition, SessionTarget, WakeMode};
 use crate::misfire::MisfireSettings;
+use crate::money::Budget;
 use crate::overlap::Overlap;
 use crate::payload::Payload;
 use crate::schedule::{DstRule, DstRuleError, Schedule};
+use crate::session::{SessionName, SessionNameError};
 use crate::time::{MAX_DATE_MS, UnixMs};
 
 /// Fields of OpenClaw's jobs that this version does not act on.
-const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "sessionKey", "trigger"];
+const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "trigger"];
 /// Fields that a read of a job shows and the gateway writes alone; written back, they change nothing.
 const READ_ONLY: &[&str] = &[
     "configRevision",
@@ -66,7 +68,16 @@ impl JobDefinition {
     /// Reads the definition of a new job. `now` is the anchor of an interval that names none.
     pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let value = hoist_legacy(unwrap_envelope(value))?;
-        Self::read(value, now)
+        let mut definition = Self::read(value, now)?;
+        if definition.payload == Payload::Heartbeat {
+            let why = "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
+            return Err(DefinitionError::invalid("payload.kind", why));
+        }
+        // There is no conversation to continue (contract §1.7).
+        if definition.session_target == SessionTarget::Current && definition.session_key.is_none() {
+            definition.session_target = SessionTarget::Isolated;
+        }
+        Ok(definition)
     }
 
     /// Reads a definition as the store wrote it.
@@ -100,6 +111,10 @@ impl JobDefinition {
             misfire: fields.value("misfire").map(MisfireSettings::parse).transpose()?.unwrap_or_default(),
             overlap: fields.value("overlap").map(Overlap::parse).transpose()?,
             session_target,
+            session_key: session_name("sessionKey", fields.text("sessionKey")?)?,
+            output_schema: parse_output_schema(fields.value("outputSchema"))?,
+            budget: fields.value("budget").map(Budget::parse).transpose()?.unwrap_or_default(),
+            cleanup: parse_cleanup(fields.text("cleanup")?.as_deref())?,
             payload,
             delivery,
         };
@@ -117,19 +132,24 @@ impl JobDefinition {
             );
             return Err(DefinitionError::invalid("name", why));
         }
-        match (self.session_target, &self.payload) {
-            (SessionTarget::Main, Payload::SystemEvent { .. })
-            | (SessionTarget::Isolated, Payload::AgentTurn(_) | Payload::Command(_)) => {}
+        match (&self.session_target, &self.payload) {
+            (SessionTarget::Main, Payload::SystemEvent { .. } | Payload::Heartbeat) => {}
             (SessionTarget::Main, payload) => {
                 return Err(pairing("main", payload, "main cron jobs require payload.kind=\"systemEvent\""));
             }
-            (SessionTarget::Isolated, payload) => {
+            (_, Payload::AgentTurn(_) | Payload::Command(_)) => {}
+            (target, payload) => {
                 let rule =
                     "isolated/current/session cron jobs require payload.kind=\"agentTurn\" or \"command\"";
-                return Err(pairing("isolated", payload, rule));
+                return Err(pairing(&target.to_string(), payload, rule));
             }
         }
-        if self.session_target == SessionTarget::Main {
+        self.check_session_agent()?;
+        if self.output_schema.is_some() && self.payload.is_for_main() {
+            let why = "a system event has no result of its own that could fit a schema";
+            return Err(DefinitionError::invalid("outputSchema", why));
+        }
+        if self.session_target == SessionTarget::Main && self.payload != Payload::Heartbeat {
             if matches!(self.delivery.mode, DeliveryMode::Announce(_)) {
                 let why = "cron channel delivery config is only supported for sessionTarget=\"isolated\"";
                 return Err(DefinitionError::invalid("delivery.mode", why));
@@ -140,6 +160,59 @@ impl JobDefinition {
             }
         }
         Ok(())
+    }
+
+    /// A session belongs to one agent; a job cannot run in another's.
+    fn check_session_agent(&self) -> Result<(), DefinitionError> {
+        let named = match &self.session_target {
+            SessionTarget::Named(name) => Some(("sessionTarget", name)),
+            _ => None,
+        };
+        let keyed = self.session_key.as_ref().map(|name| ("sessionKey", name));
+        for (field, name) in named.into_iter().chain(keyed) {
+            if let Some(owner) = name.agent().filter(|owner| *owner != self.agent()) {
+                let why = format!("`{name}` is a session of the agent `{owner}`, the job runs as `{}`", self.agent());
+                return Err(DefinitionError::invalid(field, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A session by its name, of `field`.
+fn session_name(
+    field: &'static str,
+    given: Option<String>,
+) -> Result<Option<SessionName>, DefinitionError> {
+    let Some(text) = given.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let name = text.parse().map_err(|error: SessionNameError| DefinitionError::invalid(field, error.to_string()));
+    name.map(Some)
+}
+
+/// The most that a schema may take, as JSON.
+const LARGEST_SCHEMA: usize = 64 * 1024;
+
+/// Whether it is a schema that can be used is for the agent crate to say, which checks results by it.
+fn parse_output_schema(value: Option<Value>) -> Result<Option<Value>, DefinitionError> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(schema @ Value::Object(_)) => {
+            let size = schema.to_string().len();
+            if size > LARGEST_SCHEMA {
+                let why = format!("the schema has {size} bytes, at most {LARGEST_SCHEMA} are allowed");
+                return Err(DefinitionError::invalid("outputSchema", why));
+            }
+            Ok(Some(schema))
+        }
+        Some(_) => Err(DefinitionError::invalid("outputSchema", "expected a JSON Schema, which is an object")),
+    }
+}
+
+fn parse_cleanup(given: Option<&str>) -> Result<Cleanup, DefinitionError> {
+    match given.map(str::trim) {
+        None | Some("keep") => Ok(Cleanup::Keep),
+        Some("delete") => Ok(Cleanup::Delete),
+        Some(other) => Err(DefinitionError::invalid("cleanup", format!("`{other}` is not keep or delete"))),
     }
 }
 
@@ -304,20 +377,22 @@ fn parse_dst(given: Option<&str>) -> Result<DstRule, DefinitionError> {
 fn parse_target(given: Option<&str>, payload: &Payload) -> Result<SessionTarget, DefinitionError> {
     match given.map(str::trim) {
         None => Ok(match payload {
-            Payload::SystemEvent { .. } => SessionTarget::Main,
-            Payload::AgentTurn(_) | Payload::Command(_) => SessionTarget::Isolated,
+            payload if payload.is_for_main() => SessionTarget::Main,
+            _ => SessionTarget::Isolated,
         }),
         Some("main") => Ok(SessionTarget::Main),
         Some("isolated") => Ok(SessionTarget::Isolated),
-        Some(other) if other == "current" || other.starts_with("session:") => {
-            let why = format!(
-                "`{other}` is a target of OpenClaw that this version of clawhook does not serve; use isolated"
-            );
-            Err(DefinitionError::invalid("sessionTarget", why))
-        }
-        Some(other) => {
-            Err(DefinitionError::invalid("sessionTarget", format!("`{other}` is not main or isolated")))
-        }
+        Some("current") => Ok(SessionTarget::Current),
+        Some(other) => match other.strip_prefix("session:").map(str::parse) {
+            Some(Ok(name)) => Ok(SessionTarget::Named(name)),
+            Some(Err(error)) => {
+                Err(DefinitionError::invalid("sessionTarget", SessionNameError::to_string(&error)))
+            }
+            None => {
+                let why = format!("`{other}` is not main, isolated, current or session:<name>");
+                Err(DefinitionError::invalid("sessionTarget", why))
+            }
+        },
     }
 }
 

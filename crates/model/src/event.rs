@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::delivery_settings::DeliveryMode;
 use crate::id::{EventId, JobId, RunId};
 use crate::job::Job;
+use crate::money::Usd;
 use crate::run::{Diagnostics, ErrorReason, RunOutcome, RunStatus, Trigger, Usage};
 use crate::session::SessionId;
 use crate::time::UnixMs;
@@ -83,6 +84,10 @@ struct Body<'a> {
     provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Value>,
 }
 
 impl Finished<'_> {
@@ -129,6 +134,8 @@ impl Finished<'_> {
             model: self.outcome.model.as_deref(),
             provider: self.outcome.provider.as_deref(),
             usage: self.outcome.usage,
+            cost_usd: self.outcome.cost,
+            output: self.outcome.output.as_ref(),
         };
         serde_json::to_vec(&body).unwrap_or_else(|error| unreachable!("the event is plain data: {error}"))
     }

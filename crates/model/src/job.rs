@@ -2,6 +2,8 @@
 //!
 //! The two are apart because the gateway writes only its own state, never a user's field (invariant 13).
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -10,12 +12,13 @@ use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::failure::AutoDisabled;
 use crate::id::{AgentId, JobId, RunId};
 use crate::misfire::MisfireSettings;
+use crate::money::Budget;
 use crate::outbox::SuppressionReason;
 use crate::overlap::{OpenRuns, Overlap};
-use crate::payload::Payload;
+use crate::payload::{Lane, Payload};
 use crate::run::{ErrorReason, RunStatus};
 use crate::schedule::Schedule;
-use crate::session::{SessionId, SessionRef};
+use crate::session::{SessionId, SessionName, SessionRef};
 use crate::time::UnixMs;
 
 /// A job as the store keeps it.
@@ -60,25 +63,55 @@ pub struct JobDefinition {
     pub wake_mode: WakeMode,
     /// What it does.
     pub payload: Payload,
+    /// The conversation it belongs to: what `current` continues.
+    pub session_key: Option<SessionName>,
+    /// What its result must be: a JSON Schema.
+    pub output_schema: Option<Value>,
+    /// How much its runs may spend in a day.
+    pub budget: Budget,
+    /// Whether the session of a run goes as soon as its result has arrived.
+    pub cleanup: Cleanup,
     /// Where its result goes.
     pub delivery: DeliverySettings,
 }
 
+/// What becomes of a run's own session once the run's deliveries are settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cleanup {
+    /// It stays for as long as sessions are kept.
+    #[default]
+    Keep,
+    /// It goes, with its transcript.
+    Delete,
+}
+
 /// Which session a job runs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionTarget {
     /// The agent's main session.
     Main,
     /// A fresh session for each run.
     Isolated,
+    /// A fresh session for each run, which is shown the end of the conversation `sessionKey` and adds its reply to that.
+    Current,
+    /// A session that is kept, under this name.
+    Named(SessionName),
 }
 
 impl SessionTarget {
-    /// The wire's name.
-    pub fn as_str(self) -> &'static str {
+    /// Whether each run has a session of its own.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Self::Isolated | Self::Current)
+    }
+}
+
+impl fmt::Display for SessionTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Main => "main",
-            Self::Isolated => "isolated",
+            Self::Main => f.write_str("main"),
+            Self::Isolated => f.write_str("isolated"),
+            Self::Current => f.write_str("current"),
+            Self::Named(name) => write!(f, "session:{name}"),
         }
     }
 }
@@ -154,9 +187,30 @@ impl JobDefinition {
 
     /// The session of a run of this job: the agent's main one, or the fresh one with `id`.
     pub fn session(&self, job: &JobId, id: SessionId) -> SessionRef {
-        match self.session_target {
+        match &self.session_target {
             SessionTarget::Main => SessionRef::main(&self.agent()),
-            SessionTarget::Isolated => SessionRef::isolated(&self.agent(), job, id),
+            SessionTarget::Isolated | SessionTarget::Current => SessionRef::isolated(&self.agent(), job, id),
+            SessionTarget::Named(name) => SessionRef::named(&self.agent(), name),
+        }
+    }
+
+    /// The conversation that a run continues, where it does not begin one of its own.
+    pub fn continues(&self) -> Option<SessionRef> {
+        match &self.session_target {
+            SessionTarget::Main => Some(SessionRef::main(&self.agent())),
+            SessionTarget::Named(name) => Some(SessionRef::named(&self.agent(), name)),
+            SessionTarget::Current => {
+                self.session_key.as_ref().map(|name| SessionRef::named(&self.agent(), name))
+            }
+            SessionTarget::Isolated => None,
+        }
+    }
+
+    /// Where an occurrence of it waits. A system event that is only left for the next heartbeat needs no slot.
+    pub fn lane(&self) -> Lane {
+        match (&self.payload, self.wake_mode) {
+            (Payload::SystemEvent { .. }, WakeMode::NextHeartbeat) => Lane::Instant,
+            _ => Lane::Slot,
         }
     }
 
@@ -198,9 +252,21 @@ impl JobDefinition {
         if let Some(overlap) = self.overlap {
             put("overlap", overlap.to_json());
         }
-        put("sessionTarget", json!(self.session_target.as_str()));
+        put("sessionTarget", json!(self.session_target.to_string()));
+        if let Some(key) = &self.session_key {
+            put("sessionKey", json!(key.as_str()));
+        }
         put("wakeMode", json!(self.wake_mode.as_str()));
         put("payload", self.payload.to_json(mask));
+        if let Some(schema) = &self.output_schema {
+            put("outputSchema", schema.clone());
+        }
+        if let Some(budget) = self.budget.to_json() {
+            put("budget", budget);
+        }
+        if self.cleanup == Cleanup::Delete {
+            put("cleanup", json!("delete"));
+        }
         put("delivery", self.delivery.to_json(mask));
         out
     }

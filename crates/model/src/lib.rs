@@ -22,6 +22,7 @@ mod fields;
 mod id;
 mod job;
 mod misfire;
+mod money;
 mod notice;
 mod outbox;
 mod overlap;
@@ -33,6 +34,7 @@ mod run;
 mod schedule;
 mod secret;
 mod session;
+mod thinking;
 mod time;
 mod webhook_url;
 
@@ -61,8 +63,9 @@ pub use failure::{
 pub use id::{
     AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId, seed_ids,
 };
-pub use job::{Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
+pub use job::{Cleanup, Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};
+pub use money::{Budget, Price, Spent, Usd};
 pub use notice::Notice;
 pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
@@ -77,6 +80,7 @@ pub use run::{
 };
 pub use schedule::{DstRule, DstRuleError, Schedule};
 pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};
-pub use session::{Role, SessionId, SessionRef, TranscriptEntry};
+pub use session::{EntryDetail, Role, SessionId, SessionName, SessionNameError, SessionRef, TranscriptEntry};
+pub use thinking::{Thinking, ThinkingError};
 pub use time::{MAX_DATE_MS, UnixMs};
 pub use webhook_url::{MASK, WebhookUrl, WebhookUrlError};

@@ -87,6 +87,9 @@ impl SuppressionReason {
         if outcome.status != RunStatus::Ok {
             return None;
         }
+        if outcome.silent {
+            return Some(Self::Silent);
+        }
         let text = outcome.summary.as_deref().unwrap_or_default().trim();
         if text.is_empty() {
             Some(Self::Empty)

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::definition_error::DefinitionError;
 use crate::fields::Fields;
+use crate::thinking::{Thinking, ThinkingError};
 use crate::webhook_url::MASK;
 
 /// How long an agent's turn may take where the job does not say (contract §3.8).
@@ -26,6 +27,9 @@ pub enum Payload {
     },
     /// A command, without a model.
     Command(CommandSpec),
+    /// One turn of an agent in its main session, to look after what has come there. The gateway's own; clients cannot make
+    /// one (contract §1.3).
+    Heartbeat,
 }
 
 /// One turn of an agent.
@@ -35,8 +39,18 @@ pub struct AgentTurn {
     pub message: String,
     /// `provider/model`, where it is not the agent's own.
     pub model: Option<String>,
+    /// The models to ask where it fails, instead of the agent's own; an empty list is none.
+    pub fallbacks: Option<Vec<String>>,
+    /// How hard the model is to think, where it is not the agent's own.
+    pub thinking: Option<Thinking>,
     /// The time limit in milliseconds; 0 is none.
     pub timeout_ms: Option<u64>,
+    /// Which of the agent's tools it may use: names, with `*` for any part of one. An empty list is none at all.
+    pub tools_allow: Option<Vec<String>>,
+    /// Whether the files of the agent's workspace stay out of its prompt.
+    pub light_context: bool,
+    /// Whether what comes from outside is given to the model as it is, without a fence.
+    pub allow_unsafe_external_content: bool,
 }
 
 /// A command to run.
@@ -84,15 +98,13 @@ impl Payload {
             Self::AgentTurn(_) => "agentTurn",
             Self::SystemEvent { .. } => "systemEvent",
             Self::Command(_) => "command",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
-    /// Where an occurrence of it waits.
-    pub fn lane(&self) -> Lane {
-        match self {
-            Self::SystemEvent { .. } => Lane::Instant,
-            Self::AgentTurn(_) | Self::Command(_) => Lane::Slot,
-        }
+    /// Whether it is something for the agent's main session, and for no other.
+    pub(crate) fn is_for_main(&self) -> bool {
+        matches!(self, Self::SystemEvent { .. } | Self::Heartbeat)
     }
 
     /// How long a run may take; `None` is no limit.
@@ -100,7 +112,7 @@ impl Payload {
         let (given, default) = match self {
             Self::AgentTurn(turn) => (turn.timeout_ms, TURN_LIMIT),
             Self::Command(command) => (command.timeout_ms, COMMAND_LIMIT),
-            Self::SystemEvent { .. } => (None, COMMAND_LIMIT),
+            Self::SystemEvent { .. } | Self::Heartbeat => (None, COMMAND_LIMIT),
         };
         match given {
             Some(0) => None,
@@ -114,7 +126,7 @@ impl Payload {
         match self {
             Self::AgentTurn(turn) => Some(&turn.message),
             Self::SystemEvent { text } => Some(text),
-            Self::Command(_) => None,
+            Self::Command(_) | Self::Heartbeat => None,
         }
     }
 
@@ -123,13 +135,20 @@ impl Payload {
         let mut out = Map::new();
         out.insert("kind".to_owned(), json!(self.kind()));
         match self {
+            Self::Heartbeat => {}
             Self::SystemEvent { text } => {
                 out.insert("text".to_owned(), json!(text));
             }
             Self::AgentTurn(turn) => {
                 out.insert("message".to_owned(), json!(turn.message));
                 put(&mut out, "model", turn.model.as_deref());
+                put(&mut out, "fallbacks", turn.fallbacks.clone());
+                put(&mut out, "thinking", turn.thinking.map(Thinking::as_str));
                 put(&mut out, "timeoutSeconds", turn.timeout_ms.map(seconds_json));
+                put(&mut out, "toolsAllow", turn.tools_allow.clone());
+                put(&mut out, "lightContext", turn.light_context.then_some(true));
+                let unfenced = turn.allow_unsafe_external_content.then_some(true);
+                put(&mut out, "allowUnsafeExternalContent", unfenced);
             }
             Self::Command(command) => {
                 out.insert("argv".to_owned(), json!(command.argv));
@@ -164,7 +183,11 @@ impl Payload {
             "agentturn" => agent_turn(fields, message, text.as_ref()),
             "systemevent" => system_event(fields, message.as_ref(), text),
             "command" => command(fields, message.as_ref(), text.as_ref()),
-            "script" | "heartbeat" => Err(DefinitionError::invalid(
+            "heartbeat" => {
+                fields.close(&[])?;
+                Ok(Self::Heartbeat)
+            }
+            "script" => Err(DefinitionError::invalid(
                 "payload.kind",
                 format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run"),
             )),
@@ -183,16 +206,22 @@ fn agent_turn(
 ) -> Result<Payload, DefinitionError> {
     foreign(text, "payload.text", "agentTurn", "payload.message")?;
     let message = message.ok_or_else(|| DefinitionError::Missing { field: "payload.message".to_owned() })?;
-    let turn =
-        AgentTurn { message, model: fields.text("model")?, timeout_ms: fields.seconds("timeoutSeconds")? };
-    fields.close(&[
-        "allowUnsafeExternalContent",
-        "fallbacks",
-        "lightContext",
-        "thinking",
-        "toolsAllow",
-        "toolsAllowIsDefault",
-    ])?;
+    let thinking = fields.text("thinking")?.map(|text| text.parse()).transpose();
+    let turn = AgentTurn {
+        message,
+        model: fields.text("model")?,
+        fallbacks: fields.texts("fallbacks")?,
+        thinking: thinking.map_err(|error: ThinkingError| {
+            DefinitionError::invalid("payload.thinking", error.to_string())
+        })?,
+        timeout_ms: fields.seconds("timeoutSeconds")?,
+        tools_allow: fields.texts("toolsAllow")?,
+        light_context: fields.flag("lightContext")?.unwrap_or(false),
+        allow_unsafe_external_content: fields.flag("allowUnsafeExternalContent")?.unwrap_or(false),
+    };
+    // A mark that a server of OpenClaw sets and reads alone.
+    fields.flag("toolsAllowIsDefault")?;
+    fields.close(&[])?;
     Ok(Payload::AgentTurn(turn))
 }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use serde_json::Value;
+
 use crate::id::{AgentId, JobId, RunId};
+use crate::money::Usd;
 use crate::session::SessionRef;
 use crate::time::UnixMs;
 
@@ -128,13 +131,27 @@ pub enum ErrorReason {
     Exit,
     /// A command could not be started.
     Launch,
+    /// What the run needs is not there: its model's server does not answer, its agent's program is missing. The run is not
+    /// begun, so it is skipped.
+    Unavailable,
+    /// The day's budget is used up; the run is not begun, so it is skipped.
+    Budget,
+    /// It is no time for the run: an agent's heartbeat outside its active hours. It is skipped.
+    #[serde(rename = "quiet-hours")]
+    QuietHours,
+    /// The result does not fit the job's `outputSchema`.
+    OutputSchema,
+    /// The agent took more turns or called more tools than it may.
+    TurnLimit,
+    /// The model declined to answer.
+    Refusal,
     /// None of the above.
     Unknown,
 }
 
 impl ErrorReason {
     /// Every class.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::Auth,
         Self::Format,
         Self::RateLimit,
@@ -151,6 +168,12 @@ impl ErrorReason {
         Self::Cancelled,
         Self::Exit,
         Self::Launch,
+        Self::Unavailable,
+        Self::Budget,
+        Self::QuietHours,
+        Self::OutputSchema,
+        Self::TurnLimit,
+        Self::Refusal,
         Self::Unknown,
     ];
 
@@ -173,6 +196,12 @@ impl ErrorReason {
             Self::Cancelled => "cancelled",
             Self::Exit => "exit",
             Self::Launch => "launch",
+            Self::Unavailable => "unavailable",
+            Self::Budget => "budget",
+            Self::QuietHours => "quiet-hours",
+            Self::OutputSchema => "output_schema",
+            Self::TurnLimit => "turn_limit",
+            Self::Refusal => "refusal",
             Self::Unknown => "unknown",
         }
     }
@@ -196,6 +225,36 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Both together, as the provider counts.
     pub total_tokens: u64,
+    /// Of the tokens read, those that came from the provider's cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_read_tokens: u64,
+    /// Of the tokens read, those that were put into the provider's cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Usage {
+    /// So many tokens read and written, without a cache.
+    pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
+        let total_tokens = input_tokens.saturating_add(output_tokens);
+        Self { input_tokens, output_tokens, total_tokens, cache_read_tokens: 0, cache_write_tokens: 0 }
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        let Self { input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens } = other;
+        self.input_tokens = self.input_tokens.saturating_add(input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(output_tokens);
+        self.total_tokens = self.total_tokens.saturating_add(total_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(cache_write_tokens);
+    }
 }
 
 /// What a run noted on its way (contract §1.6).
@@ -264,6 +323,20 @@ pub struct RunOutcome {
     /// Tokens used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What they cost, where the price of the model is known.
+    #[serde(default, rename = "costUsd", skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+    /// The result as the value that the job's `outputSchema` describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Whether the agent said, as a fact and not in words, that there is nothing to report.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub silent: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl RunOutcome {
@@ -278,6 +351,12 @@ impl RunOutcome {
         Self { error: Some(error), ..Self::empty(RunStatus::Error) }
     }
 
+    /// A run that was not begun, and why.
+    pub fn skipped(reason: ErrorReason, message: impl Into<String>) -> Self {
+        let error = RunError { reason, message: message.into() };
+        Self { error: Some(error), ..Self::empty(RunStatus::Skipped) }
+    }
+
     fn empty(status: RunStatus) -> Self {
         Self {
             status,
@@ -287,6 +366,9 @@ impl RunOutcome {
             model: None,
             provider: None,
             usage: None,
+            cost: None,
+            output: None,
+            silent: false,
         }
     }
 }

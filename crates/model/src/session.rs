@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
 use uuid::Uuid;
 
 use crate::id::{AgentId, JobId, uuid_v4};
@@ -59,9 +63,66 @@ impl SessionRef {
 
     /// An agent's main session, `agent:<agent>:main`. Its id follows from its key, so that every run finds it.
     pub fn main(agent: &AgentId) -> Self {
-        let key = format!("agent:{agent}:main");
+        Self::keyed(format!("agent:{agent}:main"))
+    }
+
+    /// An agent's session that is kept under a name. A name that is a whole key already, `agent:<agent>:…`, stays what it
+    /// is.
+    pub fn named(agent: &AgentId, name: &SessionName) -> Self {
+        let name = name.as_str();
+        if name.starts_with(&format!("agent:{agent}:")) {
+            return Self::keyed(name.to_owned());
+        }
+        Self::keyed(format!("agent:{agent}:{name}"))
+    }
+
+    /// The session with this key; its id follows from the key.
+    fn keyed(key: String) -> Self {
         let id = SessionId(name_uuid(&key));
         Self { key, id }
+    }
+}
+
+/// The name of a session that is kept, as users write it: lower case, and safe as part of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionName(String);
+
+/// A text cannot name a session.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{0}` cannot name a session: expected 1 to 200 letters, digits and `. _ - : @ +`, and no part that is `..`"
+)]
+pub struct SessionNameError(pub String);
+
+impl SessionName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The agent whose session it is, where the name is a whole key, `agent:<agent>:…`.
+    pub fn agent(&self) -> Option<AgentId> {
+        let (agent, rest) = self.0.strip_prefix("agent:")?.split_once(':')?;
+        (!rest.is_empty()).then(|| AgentId::normalise(agent))
+    }
+}
+
+impl FromStr for SessionName {
+    type Err = SessionNameError;
+
+    fn from_str(text: &str) -> Result<Self, SessionNameError> {
+        let name = text.trim().to_lowercase();
+        let is_fit = |c: char| c.is_alphanumeric() || "._-:@+".contains(c);
+        let fits = (1..=200).contains(&name.chars().count())
+            && name.chars().all(is_fit)
+            && name.split(':').all(|part| part != ".." && part != ".");
+        if fits { Ok(Self(name)) } else { Err(SessionNameError(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -109,6 +170,54 @@ pub struct TranscriptEntry {
     pub role: Role,
     /// What.
     pub text: String,
+    /// What it is beside plain speech.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<EntryDetail>,
+}
+
+/// What an entry of a transcript is beside plain speech.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum EntryDetail {
+    /// The model asks for a tool.
+    ToolCall {
+        /// What the result refers to.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// What it is given.
+        arguments: Value,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// Whether it failed.
+        is_error: bool,
+    },
+    /// An agent asked for leave to do something; the text says what.
+    Permission {
+        /// Whether it was given.
+        granted: bool,
+    },
+    /// What the model thought before it spoke.
+    Thinking,
+    /// The gateway speaks: a request to mend a result, a system event, a note.
+    Gateway,
+}
+
+impl TranscriptEntry {
+    /// Plain speech.
+    pub fn said(at: UnixMs, role: Role, text: impl Into<String>) -> Self {
+        Self { at, role, text: text.into(), detail: None }
+    }
+
+    /// Something beside plain speech.
+    pub fn with(at: UnixMs, role: Role, text: impl Into<String>, detail: EntryDetail) -> Self {
+        Self { at, role, text: text.into(), detail: Some(detail) }
+    }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl NewRun {
             scheduled_at,
             attempt: 1,
             session: definition.session(&job.id, session),
-            lane: definition.payload.lane(),
+            lane: definition.lane(),
             best_effort: definition.delivery.best_effort,
         }
     }

@@ -102,8 +102,8 @@ impl Report {
         outcome.summary = Some(self.text).filter(|text| !text.is_empty());
         let printed = outcome.summary.iter();
         let transcript =
-            printed.map(|text| TranscriptEntry { at: now, role: Role::Tool, text: text.clone() });
-        TurnResult { transcript: transcript.collect(), outcome }
+            printed.map(|text| TranscriptEntry::said(now, Role::Tool, text));
+        TurnResult { transcript: transcript.collect(), ..TurnResult::of(outcome) }
     }
 
     fn diagnostics(&self, argv: &[String], now: UnixMs) -> Diagnostics {

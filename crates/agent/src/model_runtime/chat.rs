@@ -97,7 +97,7 @@ impl Reply {
         }
         let (input_tokens, output_tokens) = (input.unwrap_or(0), output.unwrap_or(0));
         let total_tokens = total.unwrap_or_else(|| input_tokens.saturating_add(output_tokens));
-        Some(Usage { input_tokens, output_tokens, total_tokens })
+        Some(Usage { total_tokens, ..Usage::new(input_tokens, output_tokens) })
     }
 
     /// What the provider complains of instead of answering.

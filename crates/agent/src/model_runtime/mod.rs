@@ -70,14 +70,14 @@ impl ModelRuntime {
             Err(error) => {
                 let error = RunError { reason: ErrorReason::ModelNotFound, message: error.to_string() };
                 let outcome = self.outcome(None, Answer::default(), Some(error));
-                return TurnResult { outcome, transcript: vec![asked] };
+                return TurnResult { transcript: vec![asked], ..TurnResult::of(outcome) };
             }
         };
         let mut answer = Answer::default();
         let error = self.ask(&target, text, &mut answer, timeout, cancel).await.err();
         let said = (!answer.text.is_empty()).then(|| self.entry(Role::Assistant, &answer.text));
         let outcome = self.outcome(Some(&target), answer, error);
-        TurnResult { outcome, transcript: [asked].into_iter().chain(said).collect() }
+        TurnResult { transcript: [asked].into_iter().chain(said).collect(), ..TurnResult::of(outcome) }
     }
 
     /// Asks within the limits; what has been answered when one of them is met stays in `answer`.
@@ -148,6 +148,6 @@ impl ModelRuntime {
     }
 
     fn entry(&self, role: Role, text: &str) -> TranscriptEntry {
-        TranscriptEntry { at: self.clock.now(), role, text: text.to_owned() }
+        TranscriptEntry::said(self.clock.now(), role, text)
     }
 }
