@@ -29,8 +29,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{CommandOptions, CommandRuntime, Environment};
-pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
 pub use live::{LiveOutput, LivePiece};
+pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use runtimes::{CheckError, Runtimes};
 

@@ -70,7 +70,8 @@ impl JobDefinition {
         let value = hoist_legacy(unwrap_envelope(value))?;
         let mut definition = Self::read(value, now)?;
         if definition.payload == Payload::Heartbeat {
-            let why = "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
+            let why =
+                "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
             return Err(DefinitionError::invalid("payload.kind", why));
         }
         // There is no conversation to continue (contract §1.7).
@@ -171,7 +172,10 @@ impl JobDefinition {
         let keyed = self.session_key.as_ref().map(|name| ("sessionKey", name));
         for (field, name) in named.into_iter().chain(keyed) {
             if let Some(owner) = name.agent().filter(|owner| *owner != self.agent()) {
-                let why = format!("`{name}` is a session of the agent `{owner}`, the job runs as `{}`", self.agent());
+                let why = format!(
+                    "`{name}` is a session of the agent `{owner}`, the job runs as `{}`",
+                    self.agent()
+                );
                 return Err(DefinitionError::invalid(field, why));
             }
         }
@@ -180,12 +184,10 @@ impl JobDefinition {
 }
 
 /// A session by its name, of `field`.
-fn session_name(
-    field: &'static str,
-    given: Option<String>,
-) -> Result<Option<SessionName>, DefinitionError> {
+fn session_name(field: &'static str, given: Option<String>) -> Result<Option<SessionName>, DefinitionError> {
     let Some(text) = given.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let name = text.parse().map_err(|error: SessionNameError| DefinitionError::invalid(field, error.to_string()));
+    let name =
+        text.parse().map_err(|error: SessionNameError| DefinitionError::invalid(field, error.to_string()));
     name.map(Some)
 }
 
@@ -204,7 +206,9 @@ fn parse_output_schema(value: Option<Value>) -> Result<Option<Value>, Definition
             }
             Ok(Some(schema))
         }
-        Some(_) => Err(DefinitionError::invalid("outputSchema", "expected a JSON Schema, which is an object")),
+        Some(_) => {
+            Err(DefinitionError::invalid("outputSchema", "expected a JSON Schema, which is an object"))
+        }
     }
 }
 

@@ -101,7 +101,10 @@ pub struct Price {
 
 impl Price {
     /// What this use costs. Tokens read include those of the cache, as providers that bill by the token count them.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of tokens have far fewer digits than a double holds")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers of tokens have far fewer digits than a double holds"
+    )]
     pub fn of(&self, usage: &Usage) -> Usd {
         let cached = usage.cache_read_tokens.saturating_add(usage.cache_write_tokens);
         let fresh = usage.input_tokens.saturating_sub(cached);

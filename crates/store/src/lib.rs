@@ -32,7 +32,7 @@ pub mod sqlite;
 use async_trait::async_trait;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, Replay,
-    ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -61,8 +61,9 @@ pub use replays::{
     ReplayOutcomes, ReplayPage, ReplayWithOutcomes, RunReplayed, RunningReplay, SentAgain,
 };
 pub use runs::{
-    AfterRun, FinishRun, InterruptedRun, LateEvent, LateResult, NewDelivery, NewRun, QueuedRun, RunFilter,
-    RunFinished, RunPage, RunRecord, RunStarted, StartRun, StoredEvent,
+    AfterRun, DeferRun, FinishRun, InterruptedRun, LateEvent, LateResult, LeftWithSessions, NewDelivery,
+    NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, StartRun, StoredEvent,
+    SystemEvent,
 };
 
 /// What a commit can give others to do.
@@ -155,6 +156,13 @@ pub trait Store: Send + Sync + 'static {
     /// try, the run that waits for it) become durable together.
     async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError>;
 
+    /// Puts a run that is under way back into the queue, with its identity and its place in the ledger: it was asked to
+    /// wait, and has done nothing yet.
+    async fn defer_run(&self, defer: DeferRun, now: UnixMs) -> Result<RunFinished, StoreError>;
+
+    /// Begins a queued run, whatever it waits for, in order to end it. None where it is not queued.
+    async fn take_queued(&self, run: RunId, now: UnixMs) -> Result<Option<QueuedRun>, StoreError>;
+
     /// Records a result with the run that had been given up before it came. False where it has one.
     async fn record_late(&self, late: LateResult) -> Result<bool, StoreError>;
 
@@ -172,6 +180,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was said in a run.
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError>;
+
+    // Sessions and money.
+
+    /// The end of what was said in a session that is kept: its last entries, the oldest first, `bytes` of text at most.
+    async fn history(
+        &self,
+        session: SessionId,
+        entries: usize,
+        bytes: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError>;
+
+    /// The texts that wait for a turn of a session, the oldest first.
+    async fn system_events(&self, session: SessionId, limit: usize) -> Result<Vec<SystemEvent>, StoreError>;
+
+    /// What was spent on a day: by one job, or in all.
+    async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError>;
 
     // The outbox.
 

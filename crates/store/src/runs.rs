@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId, EventKind,
-    FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId, SessionRef,
-    SuppressionReason, TranscriptEntry, Trigger, UnixMs,
+    AgentId, Cleanup, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId,
+    EventKind, FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId,
+    SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
 
 use crate::ledger::OccurrenceOutcome;
@@ -155,6 +155,51 @@ pub struct FinishRun {
     pub failure: Arc<FailureRules>,
     /// The run and the session of another try, should there be one.
     pub retry: (RunId, SessionId),
+    /// The day in the gateway's zone that what it used is counted to, in days since 1970-01-01.
+    pub day: i32,
+    /// What it leaves with sessions that are kept.
+    pub left: LeftWithSessions,
+}
+
+/// What a run leaves with sessions that are kept, beside its own transcript.
+#[derive(Debug, Clone, Default)]
+pub struct LeftWithSessions {
+    /// Whether the run's own session is one that is kept.
+    pub is_kept: bool,
+    /// What becomes of it where it is not.
+    pub cleanup: Cleanup,
+    /// The conversation that its reply is added to, and the reply.
+    pub reply: Option<(SessionRef, TranscriptEntry)>,
+    /// The system events that its turn was told of; they wait no more.
+    pub told: Vec<u64>,
+    /// A text that is left for the next turn of the run's own session.
+    pub event: Option<String>,
+}
+
+/// A text that waits for a turn of a session that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemEvent {
+    /// Its place in the order of all.
+    pub seq: u64,
+    /// The job that left it.
+    pub job_id: JobId,
+    /// When it was left.
+    pub at: UnixMs,
+    /// The text.
+    pub text: String,
+}
+
+/// A run that is put back.
+#[derive(Debug, Clone)]
+pub struct DeferRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Its job.
+    pub job_id: JobId,
+    /// When it may begin again.
+    pub until: UnixMs,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// A result that came after its run had been given up.

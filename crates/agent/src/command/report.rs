@@ -101,8 +101,7 @@ impl Report {
         outcome.diagnostics = Some(diagnostics);
         outcome.summary = Some(self.text).filter(|text| !text.is_empty());
         let printed = outcome.summary.iter();
-        let transcript =
-            printed.map(|text| TranscriptEntry::said(now, Role::Tool, text));
+        let transcript = printed.map(|text| TranscriptEntry::said(now, Role::Tool, text));
         TurnResult { transcript: transcript.collect(), ..TurnResult::of(outcome) }
     }
 

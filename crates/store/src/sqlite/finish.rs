@@ -10,7 +10,7 @@ use super::notices::{self, About};
 use super::rows::At;
 use super::runs::Begin;
 use super::writer::Raised;
-use super::{fault, jobs, ledger, outbox, runs};
+use super::{fault, jobs, ledger, outbox, runs, sessions, spending};
 use crate::{AfterRun, FinishRun, LateResult, NewRun, RunFinished, RunRecord, StoreError, Topic};
 
 /// The run, its event and all its deliveries become durable together (invariant 3).
@@ -41,7 +41,8 @@ pub(super) fn finish(
         return Ok(RunFinished::Fenced);
     }
     write_event(conn, raised, finish)?;
-    write_transcript(conn, finish)?;
+    sessions::leave(conn, finish)?;
+    spending::count(conn, finish)?;
     tell_of_recovery(conn, raised, finish)?;
     if let Some(passed) = &finish.passed {
         ledger::amend(conn, raised, finish, passed)?;
@@ -77,43 +78,6 @@ fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) 
     let about = About { job_id: &job.id, job_name: &job.definition.name, agent_id: &job.definition.agent() };
     let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
     notices::publish(conn, raised, about, &notice, finish.ended_at)
-}
-
-fn write_transcript(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
-    if finish.transcript.is_empty() {
-        return Ok(());
-    }
-    conn.prepare_cached(
-        "INSERT INTO sessions (id, key, agent_id, job_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
-         ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
-    )
-    .and_then(|mut insert| {
-        insert.execute(params![
-            finish.session.id.as_bytes(),
-            finish.session.key,
-            finish.agent_id.as_str(),
-            finish.job_id.as_str(),
-            At(finish.ended_at),
-        ])
-    })
-    .map_err(fault)?;
-    let mut insert = conn
-        .prepare_cached(
-            "INSERT INTO transcript (session_id, run_id, at, role, text) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .map_err(fault)?;
-    for entry in &finish.transcript {
-        insert
-            .execute(params![
-                finish.session.id.as_bytes(),
-                finish.run_id.as_bytes(),
-                At(entry.at),
-                entry.role.as_str(),
-                entry.text,
-            ])
-            .map_err(fault)?;
-    }
-    Ok(())
 }
 
 /// What follows for the job: it may back off, try again or be switched off; the next run that waits may begin; a one-shot

@@ -196,6 +196,17 @@ pub(super) fn begin_queued(conn: &Connection, id: &JobId, now: UnixMs) -> Result
     Ok(())
 }
 
+/// Counts a run that was under way as queued.
+pub(super) fn queue_again(conn: &Connection, id: &JobId, now: UnixMs) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE jobs SET running = running - 1, waiting = waiting + 1, \
+         running_at = CASE WHEN running = 1 THEN NULL ELSE running_at END, updated_at = ?2 WHERE id = ?1",
+    )
+    .and_then(|mut update| update.execute(params![id.as_str(), At(now)]))
+    .map_err(fault)?;
+    Ok(())
+}
+
 /// Switches a job off, and tells those who subscribed. Its owner's own switch stays as it is (invariant 13). An instant
 /// that had come by then stays the one that the job waits for, until the timer has given it its record.
 pub(super) fn auto_disable(

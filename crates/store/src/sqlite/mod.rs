@@ -17,6 +17,8 @@ mod replays;
 mod rows;
 mod runs;
 mod schema;
+mod sessions;
+mod spending;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -28,7 +30,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane,
-    OwnerId, Replay, ReplayFilter, ReplayId, RunId, Standing, Target, TranscriptEntry, UnixMs,
+    OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry,
+    UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -38,14 +41,14 @@ use self::inline::InlineWriter;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
-    Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeliveryCancelled, DeliveryFilter, DeliveryPage,
-    DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
-    DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun, GatewayNotice,
-    InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult, LeaseBatch,
-    LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead,
-    Overdue, QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
+    Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled, DeliveryFilter,
+    DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
+    DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
+    GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
+    LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
+    OrderHead, Overdue, QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
     ReplayWithOutcomes, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
-    SettleAttempt, Settled, StartRun, Store, StoreError, StoredEvent, Topic,
+    SettleAttempt, Settled, StartRun, Store, StoreError, StoredEvent, SystemEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -127,6 +130,8 @@ impl SqliteStore {
         let lock = take_lock(path, holder)?;
         let mut conn = connect(path).map_err(|error| opening(path, error))?;
         check(&conn, path)?;
+        // It holds for a file that is made now: space that rows leave can be given back to the disk.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(|error| opening(path, error))?;
         conn.pragma_update(None, "journal_mode", "WAL").map_err(|error| opening(path, error))?;
         // The log is folded back in larger steps than by default, because each fold syncs the whole file.
         conn.pragma_update(None, "wal_autocheckpoint", 4000).map_err(fault)?;
@@ -254,6 +259,16 @@ impl Store for SqliteStore {
         self.write("finish_run", move |conn, raised| finish::finish(conn, raised, owner, &finish)).await
     }
 
+    async fn defer_run(&self, defer: DeferRun, now: UnixMs) -> Result<RunFinished, StoreError> {
+        let owner = self.owner;
+        self.write("defer_run", move |conn, raised| runs::defer(conn, raised, owner, &defer, now)).await
+    }
+
+    async fn take_queued(&self, run: RunId, now: UnixMs) -> Result<Option<QueuedRun>, StoreError> {
+        let owner = self.owner;
+        self.write("take_queued", move |conn, _| runs::take(conn, owner, run, now)).await
+    }
+
     async fn record_late(&self, late: LateResult) -> Result<bool, StoreError> {
         self.write("record_late", move |conn, raised| finish::record_late(conn, raised, &late)).await
     }
@@ -276,7 +291,25 @@ impl Store for SqliteStore {
     }
 
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {
-        self.readers.read(move |conn| runs::transcript(conn, run)).await
+        self.readers.read(move |conn| sessions::transcript(conn, run)).await
+    }
+
+    async fn history(
+        &self,
+        session: SessionId,
+        entries: usize,
+        bytes: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        self.readers.read(move |conn| sessions::history(conn, session, entries, bytes)).await
+    }
+
+    async fn system_events(&self, session: SessionId, limit: usize) -> Result<Vec<SystemEvent>, StoreError> {
+        self.readers.read(move |conn| sessions::waiting(conn, session, limit)).await
+    }
+
+    async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError> {
+        let job = job.cloned();
+        self.readers.read(move |conn| spending::spent(conn, day, job.as_ref())).await
     }
 
     async fn open_queues(&self, now: UnixMs) -> Result<OpenQueues, StoreError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, EventId, Job, JobId, Lane, OpenRuns, Overlap, OwnerId, Run, RunId, RunOutcome, RunProgress,
-    SessionId, SessionRef, TranscriptEntry, Trigger, UnixMs,
+    SessionId, SessionRef, Trigger, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -11,8 +11,8 @@ use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, jobs, outbox};
 use crate::{
-    InterruptedRun, NewRun, QueuedRun, RunFilter, RunPage, RunRecord, RunStarted, StartRun, StoreError,
-    StoredEvent, Topic,
+    DeferRun, InterruptedRun, NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted,
+    StartRun, StoreError, StoredEvent, Topic,
 };
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
@@ -190,6 +190,57 @@ pub(super) fn claim_queued(
     begun.into_iter().map(with_job).collect()
 }
 
+/// Begins one queued run, whatever it waits for.
+pub(super) fn take(
+    conn: &Connection,
+    owner: OwnerId,
+    run: RunId,
+    now: UnixMs,
+) -> Result<Option<QueuedRun>, StoreError> {
+    let sql = format!(
+        "UPDATE runs SET state = 'running', owner = ?1, started_at = ?2, ready_at = NULL \
+         WHERE id = ?3 AND state = 'queued' RETURNING {COLUMNS}"
+    );
+    let taken = conn
+        .prepare_cached(&sql)
+        .and_then(|mut update| {
+            update
+                .query_row(params![owner.as_bytes(), At(now), run.as_bytes()], |row| Ok(read(row)))
+                .optional()
+        })
+        .map_err(fault)?
+        .transpose()?;
+    let Some(Read { run, .. }) = taken else { return Ok(None) };
+    jobs::begin_queued(conn, &run.job_id, now)?;
+    let (job, job_removed) = job_of(conn, &run)?;
+    Ok(Some(QueuedRun { run, job, job_removed }))
+}
+
+/// Puts a run that is under way back into the queue.
+pub(super) fn defer(
+    conn: &Connection,
+    raised: &mut Raised,
+    owner: OwnerId,
+    defer: &DeferRun,
+    now: UnixMs,
+) -> Result<RunFinished, StoreError> {
+    let put_back = conn
+        .prepare_cached(
+            "UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL, ready_at = ?3, \
+             deferrals = deferrals + 1, wait_reason = ?4 WHERE id = ?1 AND state = 'running' AND owner = ?2",
+        )
+        .and_then(|mut update| {
+            update.execute(params![defer.run_id.as_bytes(), owner.as_bytes(), At(defer.until), defer.why])
+        })
+        .map_err(fault)?;
+    if put_back == 0 {
+        return Ok(RunFinished::Fenced);
+    }
+    jobs::queue_again(conn, &defer.job_id, now)?;
+    raised.raise(Topic::Schedule);
+    Ok(RunFinished::Done)
+}
+
 /// The job of a run that is not over: its row stays for as long, even if the job is removed.
 pub(super) fn job_of(conn: &Connection, run: &Run) -> Result<(Job, bool), StoreError> {
     jobs::of_run(conn, &run.job_id)?
@@ -275,19 +326,6 @@ pub(super) fn event(conn: &Connection, run: RunId) -> Result<Option<StoredEvent>
     .and_then(|mut select| select.query_row([run.as_bytes()], |row| Ok(read(row))).optional())
     .map_err(fault)?
     .transpose()
-}
-
-pub(super) fn transcript(conn: &Connection, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {
-    let mut select = conn
-        .prepare_cached("SELECT at, role, text FROM transcript WHERE run_id = ?1 ORDER BY seq")
-        .map_err(fault)?;
-    let mut found = select.query([run.as_bytes()]).map_err(fault)?;
-    let mut entries = Vec::new();
-    while let Some(row) = found.next().map_err(fault)? {
-        let role = rows::word(row, "role", rows::role)?;
-        entries.push(TranscriptEntry { at: rows::at(row, "at")?, role, text: rows::get(row, "text")? });
-    }
-    Ok(entries)
 }
 
 /// What a row holds.

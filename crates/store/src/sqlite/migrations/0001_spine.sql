@@ -20,6 +20,7 @@ CREATE TABLE jobs (
     consecutive_errors INTEGER NOT NULL DEFAULT 0,
     backoff_until      INTEGER,
     auto_disabled      TEXT,              -- JSON: why and when the gateway switched it off
+    ledger_floor       INTEGER,           -- instants up to this one have had their records, which are forgotten by now
     created_at         INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL
 ) STRICT;
@@ -79,6 +80,8 @@ CREATE TABLE runs (
     ended_at     INTEGER,
     status       TEXT,                    -- ok | error | skipped
     outcome      TEXT,                    -- JSON
+    deferrals    INTEGER NOT NULL DEFAULT 0, -- how often it was put back, because it was asked to wait
+    wait_reason  TEXT,                    -- why it was put back the last time
     late_at      INTEGER,                 -- when a result came after the run had been given up
     late_outcome TEXT                     -- JSON: that result
 ) STRICT;
@@ -87,24 +90,65 @@ CREATE INDEX runs_running ON runs (seq) WHERE state = 'running';
 CREATE INDEX runs_queued ON runs (job_id, seq) WHERE state = 'queued';
 CREATE INDEX runs_ready ON runs (lane, ready_at, seq) WHERE ready_at IS NOT NULL;
 
+-- A session of one run's own goes with its run; one that is kept belongs to its agent.
 CREATE TABLE sessions (
     id         BLOB NOT NULL PRIMARY KEY,
     key        TEXT NOT NULL,
     agent_id   TEXT NOT NULL,
-    job_id     TEXT NOT NULL,
+    job_id     TEXT NOT NULL,             -- the job that ran in it last
+    run_id     BLOB,                      -- the run whose own it is; null where it is kept
+    cleanup    INTEGER NOT NULL DEFAULT 0, -- 1 where it goes as soon as its run's deliveries are settled
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX sessions_kept ON sessions (key) WHERE run_id IS NULL;
+CREATE INDEX sessions_to_clean ON sessions (run_id) WHERE cleanup = 1;
 
 CREATE TABLE transcript (
     seq        INTEGER PRIMARY KEY,
     session_id BLOB NOT NULL,
     run_id     BLOB NOT NULL,
+    kept       INTEGER NOT NULL DEFAULT 0, -- 1 in a session that is kept
     at         INTEGER NOT NULL,
     role       TEXT NOT NULL,
-    text       TEXT NOT NULL
+    text       TEXT NOT NULL,
+    detail     TEXT                       -- JSON: what it is beside plain speech
 ) STRICT;
 CREATE INDEX transcript_of_run ON transcript (run_id);
+CREATE INDEX transcript_of_kept ON transcript (session_id, seq) WHERE kept = 1;
+
+-- What waits for a turn of a session that is kept. A row goes in the transaction that ends the turn which was told of it.
+CREATE TABLE system_events (
+    seq        INTEGER PRIMARY KEY,
+    session_id BLOB NOT NULL,
+    agent_id   TEXT NOT NULL,
+    job_id     TEXT NOT NULL,
+    run_id     BLOB,
+    at         INTEGER NOT NULL,
+    text       TEXT NOT NULL
+) STRICT;
+CREATE INDEX system_events_of_session ON system_events (session_id, seq);
+
+-- What was spent, by days of the gateway's zone. It outlives the runs; only runs that used tokens are counted.
+CREATE TABLE spending (
+    day           INTEGER NOT NULL,       -- days since 1970-01-01
+    job_id        TEXT NOT NULL,
+    agent_id      TEXT NOT NULL,
+    provider      TEXT NOT NULL,
+    model         TEXT NOT NULL,
+    runs          INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    total_tokens  INTEGER NOT NULL,
+    usd_micros    INTEGER NOT NULL,
+    PRIMARY KEY (day, job_id, agent_id, provider, model)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE spending_days (
+    day          INTEGER PRIMARY KEY,
+    runs         INTEGER NOT NULL,
+    total_tokens INTEGER NOT NULL,
+    usd_micros   INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY,
