@@ -29,14 +29,19 @@ mod audit;
 mod claims;
 mod control;
 mod failpoint;
+mod heartbeat;
 mod late;
+mod live;
 mod presence;
 mod replayer;
 mod runner;
+mod sessions;
 mod slots;
 mod timer;
+mod turns;
 mod watchdog;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,7 +49,7 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs,
+    AgentId, Budget, FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
@@ -54,6 +59,8 @@ use tokio_util::task::TaskTracker;
 
 pub use alarms::{Alarm, AlarmKind, Alarms};
 pub use audit::{Audit, AuditOptions};
+pub use heartbeat::{ActiveHours, HeartbeatOptions};
+pub use live::Follow;
 pub use presence::CatchUpPace;
 pub use replayer::Replayer;
 pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
@@ -61,7 +68,11 @@ pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
 use crate::control::UnderWay;
 use crate::presence::Presence;
 use crate::runner::Begun;
+use crate::sessions::TurnLocks;
 use crate::slots::{LANES, Slots};
+
+/// Why a run was cancelled that a person ended.
+const BY_HAND: &str = "cron: job run was cancelled by hand";
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -83,6 +94,12 @@ pub struct EngineOptions {
     pub catch_up: CatchUpPace,
     /// What follows from failures.
     pub failure: FailureRules,
+    /// How much all jobs together may spend in a day of the host's zone.
+    pub budget: Budget,
+    /// How much of a session that is kept its next turn is told: entries, and bytes of text.
+    pub history: (usize, usize),
+    /// The agents that look after their main sessions by themselves.
+    pub heartbeats: BTreeMap<AgentId, HeartbeatOptions>,
 }
 
 impl Default for EngineOptions {
@@ -96,6 +113,9 @@ impl Default for EngineOptions {
             overlap: Overlap::default(),
             catch_up: CatchUpPace::default(),
             failure: FailureRules::default(),
+            budget: Budget::default(),
+            history: (200, 128 * 1024),
+            heartbeats: BTreeMap::new(),
         }
     }
 }
@@ -146,6 +166,17 @@ pub enum BackfillNow {
     Stopping,
 }
 
+/// What came of cancelling a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunCancelled {
+    /// It is told to end, or ended before it began.
+    Done,
+    /// It is over already.
+    AlreadyOver,
+    /// There is no such run.
+    NotFound,
+}
+
 /// What the engine's parts share.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
@@ -156,6 +187,7 @@ pub(crate) struct Core {
     pub(crate) slots: Slots,
     pub(crate) failure: Arc<FailureRules>,
     pub(crate) under_way: UnderWay,
+    pub(crate) turns: TurnLocks,
     /// Set once nothing more is begun.
     pub(crate) stopping: AtomicBool,
     /// Ends the runs that are still under way when the grace is over.
@@ -190,6 +222,7 @@ impl Engine {
             slots: Slots::new(options.max_concurrent_runs),
             failure: Arc::new(options.failure.clone()),
             under_way: UnderWay::default(),
+            turns: TurnLocks::default(),
             store,
             clock,
             runtime,
@@ -284,6 +317,29 @@ impl EngineHandle {
             Backfilled::TooMany { open } => BackfillNow::TooMany { open },
             Backfilled::NotFound => BackfillNow::NotFound,
         })
+    }
+
+    /// Ends a run: one that is under way is told to, and given up where it does not; one that waits never begins.
+    pub async fn cancel_run(&self, run: RunId) -> Result<RunCancelled, StoreError> {
+        let core = &self.core;
+        if core.under_way.cancel_run(run, BY_HAND) {
+            return Ok(RunCancelled::Done);
+        }
+        if let Some(queued) = core.store.take_queued(run, core.clock.now()).await? {
+            runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
+            return Ok(RunCancelled::Done);
+        }
+        // It may have begun in between.
+        if core.under_way.cancel_run(run, BY_HAND) {
+            return Ok(RunCancelled::Done);
+        }
+        let known = core.store.run(run).await?.is_some();
+        Ok(if known { RunCancelled::AlreadyOver } else { RunCancelled::NotFound })
+    }
+
+    /// Joins those who watch a run; none where no turn of it goes on.
+    pub fn follow(&self, run: RunId) -> Option<Follow> {
+        self.core.under_way.follow(run)
     }
 
     /// What becomes of a job's instants at which nobody was there: what it says, over what the gateway says.

@@ -1,18 +1,20 @@
 //! One run, from its claim to the commit of its result.
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clawhook_agent::{Command, Turn, TurnResult, Work};
+use clawhook_agent::{Turn, TurnResult};
 use clawhook_model::{
-    DeliveryId, ErrorReason, EventId, Finished, Job, Payload, Role, RunError, RunId, RunOutcome, RunStatus,
-    SessionId, TranscriptEntry, Trigger, UnixMs, plan_deliveries,
+    DeliveryId, ErrorReason, EventId, Finished, Job, RunError, RunId, RunOutcome, RunStatus, SessionId,
+    Trigger, UnixMs, plan_deliveries,
 };
-use clawhook_store::{AfterRun, FinishRun, NewDelivery, NewRun, OccurrenceOutcome, RunFinished, StoreError};
+use clawhook_store::{
+    AfterRun, DeferRun, FinishRun, LeftWithSessions, NewDelivery, NewRun, OccurrenceOutcome, RunFinished,
+    StoreError,
+};
 use futures_util::FutureExt as _;
 use tokio::task::JoinError;
 
@@ -20,10 +22,14 @@ use crate::Core;
 use crate::control::Control;
 use crate::late::{self, GivenUp};
 use crate::slots::Held;
+use crate::turns::{self, Planned, Prepared};
 
 /// How long a failed commit waits before it is tried again, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long after it was due a run may be put back at most, and how long it stays there at least.
+const LONGEST_DEFERRAL: Duration = Duration::from_hours(24);
+const SHORTEST_DEFERRAL: Duration = Duration::from_secs(1);
 
 /// A run that is claimed.
 pub(crate) struct Begun {
@@ -52,8 +58,83 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
 }
 
 async fn live(core: &Arc<Core>, begun: &Begun, control: &Control) {
-    let result = execute(core, begun, control).await;
-    commit(core, begun, result, None).await;
+    match prepared(core, begun, control).await {
+        Prepared::Turn(planned) => take_turn(core, begun, *planned, control).await,
+        Prepared::Over(result, left) => commit(core, begun, result, left, None).await,
+        Prepared::Later { until, why } => put_back(core, begun, until, why).await,
+    }
+}
+
+/// Takes a turn and makes its result durable. The turn of the session is ours until then.
+async fn take_turn(core: &Arc<Core>, begun: &Begun, planned: Planned, control: &Control) {
+    let Planned { turn, told, session } = planned;
+    let result = run_turn(core, begun, turn, control).await;
+    control.live.over();
+    match asked_to_wait(core, begun, &result, control) {
+        Some((until, why)) => put_back(core, begun, until, why).await,
+        None => {
+            let left = turns::leave(core, begun, told, &result.outcome);
+            commit(core, begun, result, left, None).await;
+        }
+    }
+    drop(session);
+}
+
+/// Prepares a run for its turn. It may be told to end while it waits: one that nobody cancelled has done nothing, and goes
+/// back to the queue.
+async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control) -> Prepared {
+    let mut wait = RETRY_FIRST;
+    loop {
+        let ready = tokio::select! {
+            biased;
+            () = control.end.cancelled() => return told_to_end(core, control),
+            ready = turns::prepare(core, begun, control.live.output()) => ready,
+        };
+        match ready {
+            Ok(ready) => return ready,
+            Err(error) => {
+                tracing::error!(run = %begun.run.id, %error, "a run waits: the store cannot be read")
+            }
+        }
+        tokio::select! {
+            biased;
+            () = control.end.cancelled() => return told_to_end(core, control),
+            () = core.clock.sleep(wait) => wait = (wait * 2).min(RETRY_MOST),
+        }
+    }
+}
+
+fn told_to_end(core: &Core, control: &Control) -> Prepared {
+    match control.reason() {
+        Some(reason) => {
+            let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
+            Prepared::Over(TurnResult::of(outcome), LeftWithSessions::default())
+        }
+        None => {
+            let why = "the gateway stopped before the run's turn began".to_owned();
+            Prepared::Later { until: core.clock.now(), why }
+        }
+    }
+}
+
+/// Whether a run goes back to the queue, because whoever it needs asked to be left alone for a while: it keeps its identity,
+/// and its job's bound on lateness holds.
+fn asked_to_wait(
+    core: &Core,
+    begun: &Begun,
+    result: &TurnResult,
+    control: &Control,
+) -> Option<(UnixMs, String)> {
+    let until = result.ask_again_at?;
+    let due = begun.run.scheduled_at.unwrap_or(begun.started_at);
+    let misfire = begun.job.definition.misfire.over(core.options.misfire);
+    let most = misfire.max_lateness.unwrap_or(LONGEST_DEFERRAL).min(LONGEST_DEFERRAL);
+    let waits = result.outcome.status == RunStatus::Error
+        && control.reason().is_none()
+        && until.since(due) <= most
+        && !core.stopping.load(Ordering::SeqCst);
+    let why = result.outcome.error.as_ref().map_or("asked to wait", |error| error.message.as_str());
+    waits.then(|| (until.max(core.clock.now().plus(SHORTEST_DEFERRAL)), why.to_owned()))
 }
 
 /// Ends a run whose task fell over a fault of ours. The watchdog raises an alarm for it, and its job goes on.
@@ -62,8 +143,12 @@ async fn fell(core: &Arc<Core>, begun: &Begun) {
     core.fallen.fetch_add(1, Ordering::SeqCst);
     let message = "the gateway failed unexpectedly during the run; its log has the details";
     let outcome = RunOutcome::error(ErrorReason::Unknown, message);
-    let result = TurnResult { outcome, transcript: Vec::new() };
-    if AssertUnwindSafe(commit(core, begun, result, None)).catch_unwind().await.is_err() {
+    let result = TurnResult::of(outcome);
+    if AssertUnwindSafe(commit(core, begun, result, LeftWithSessions::default(), None))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
         tracing::error!(run = %begun.run.id, "the run cannot be ended either; the next start records it as interrupted");
     }
 }
@@ -77,41 +162,19 @@ pub(crate) fn end_interrupted(core: &Arc<Core>, begun: Begun) {
 /// Ends a run that is not executed; its instant's record will say so.
 pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, passed: OccurrenceOutcome) {
     let (OccurrenceOutcome::Skipped(reason) | OccurrenceOutcome::Missed(reason)) = &passed else { return };
-    let mut outcome = RunOutcome::error(ErrorReason::Unknown, reason.clone());
-    outcome.status = RunStatus::Skipped;
+    let outcome = RunOutcome::skipped(ErrorReason::Unknown, reason.clone());
     end_with(core, begun, outcome, Some(passed));
+}
+
+/// Ends a run that was cancelled before it began.
+pub(crate) fn end_cancelled(core: &Arc<Core>, begun: Begun, reason: &str) {
+    end_with(core, begun, RunOutcome::error(ErrorReason::Cancelled, reason), None);
 }
 
 fn end_with(core: &Arc<Core>, begun: Begun, outcome: RunOutcome, passed: Option<OccurrenceOutcome>) {
     let task_core = core.clone();
-    let result = TurnResult { outcome, transcript: Vec::new() };
-    core.runs.spawn(async move { commit(&task_core, &begun, result, passed).await });
-}
-
-async fn execute(core: &Arc<Core>, begun: &Begun, control: &Control) -> TurnResult {
-    let work = match &begun.job.definition.payload {
-        Payload::SystemEvent { text } => return system_event(core, text),
-        Payload::AgentTurn(turn) => Work::Message { text: turn.message.clone(), model: turn.model.clone() },
-        Payload::Command(command) => Work::Command(Command {
-            argv: command.argv.clone(),
-            cwd: command.cwd.as_ref().map(PathBuf::from),
-            env: command.env.clone(),
-            input: command.input.clone(),
-            no_output_timeout: command.no_output_timeout_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
-            output_max_bytes: command
-                .output_max_bytes
-                .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
-        }),
-    };
-    let timeout = begun.job.definition.payload.time_limit();
-    let turn = Turn { agent: begun.run.agent_id.clone(), session: begun.run.session.clone(), work, timeout };
-    run_turn(core, begun, turn, control).await
-}
-
-/// A system event is done when it is written into the main session (contract §4.4).
-fn system_event(core: &Core, text: &str) -> TurnResult {
-    let entry = TranscriptEntry { at: core.clock.now(), role: Role::System, text: text.to_owned() };
-    TurnResult { outcome: RunOutcome::ok(text), transcript: vec![entry] }
+    let (result, left) = (TurnResult::of(outcome), LeftWithSessions::default());
+    core.runs.spawn(async move { commit(&task_core, &begun, result, left, passed).await });
 }
 
 /// Runs a turn in a task of its own, so that neither a panic nor a hang in a runtime reaches the engine. A turn that does
@@ -134,7 +197,7 @@ async fn run_turn(core: &Arc<Core>, begun: &Begun, turn: Turn, control: &Control
     let given_up =
         GivenUp { run: begun.run.clone(), job: begun.job.clone(), started_at: begun.started_at, turn: task };
     late::listen(core, given_up);
-    TurnResult { outcome, transcript: Vec::new() }
+    TurnResult::of(outcome)
 }
 
 /// What a turn that has ended brought.
@@ -150,7 +213,7 @@ fn settled(ended: Result<TurnResult, JoinError>, control: &Control) -> TurnResul
         (Err(error), _) => {
             tracing::error!(%error, "a runtime failed");
             let message = "the runtime failed unexpectedly; the gateway's log has the details";
-            TurnResult { outcome: RunOutcome::error(ErrorReason::Unknown, message), transcript: Vec::new() }
+            TurnResult::of(RunOutcome::error(ErrorReason::Unknown, message))
         }
     }
 }
@@ -170,33 +233,64 @@ async fn out_of_patience(control: &Control, patience: Duration) -> &'static str 
     reason
 }
 
-/// Makes the result durable. While the store cannot be written it tries again and again: the result exists once.
-async fn commit(core: &Arc<Core>, begun: &Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) {
-    let finish = finish(core, begun, result, passed);
-    let Err(error) = try_commit(core, &finish).await else { return };
-    core.unwritten.fetch_add(1, Ordering::SeqCst);
+/// Makes the result durable.
+async fn commit(
+    core: &Arc<Core>,
+    begun: &Begun,
+    result: TurnResult,
+    left: LeftWithSessions,
+    passed: Option<OccurrenceOutcome>,
+) {
+    let finish = finish(core, begun, result, left, passed);
+    durably(core, begun, || core.store.finish_run(finish.clone())).await;
+}
+
+/// Puts a run back into the queue.
+async fn put_back(core: &Arc<Core>, begun: &Begun, until: UnixMs, why: String) {
+    tracing::info!(job = %begun.job.id, run = %begun.run.id, %until, %why, "a run is put back");
+    let defer = DeferRun { run_id: begun.run.id, job_id: begun.job.id.clone(), until, why };
+    durably(core, begun, || core.store.defer_run(defer.clone(), core.clock.now())).await;
+    core.slots.note_queue(begun.run.lane, true);
+    core.slots.nudge();
+}
+
+/// Has what follows from a run written. While the store cannot be written it is tried again and again: a result exists once.
+async fn durably<F>(core: &Core, begun: &Begun, write: impl Fn() -> F)
+where
+    F: Future<Output = Result<RunFinished, StoreError>>,
+{
+    let (job, run) = (&begun.job.id, begun.run.id);
     let mut wait = RETRY_FIRST;
-    let mut last = error;
-    loop {
-        tracing::error!(job = %finish.job_id, run = %finish.run_id, error = %last, "a run's result waits: the store cannot be written");
+    let mut is_counted = false;
+    let written = loop {
+        match write().await {
+            Ok(written) => break written,
+            Err(error) => {
+                tracing::error!(%job, %run, %error, "a run's result waits: the store cannot be written");
+            }
+        }
+        if !is_counted {
+            core.unwritten.fetch_add(1, Ordering::SeqCst);
+            is_counted = true;
+        }
         core.clock.sleep(wait).await;
         wait = (wait * 2).min(RETRY_MOST);
-        match try_commit(core, &finish).await {
-            Ok(()) => break,
-            Err(error) => last = error,
-        }
+    };
+    if is_counted {
+        core.unwritten.fetch_sub(1, Ordering::SeqCst);
     }
-    core.unwritten.fetch_sub(1, Ordering::SeqCst);
+    if written == RunFinished::Fenced {
+        tracing::warn!(%job, %run, "a run ended that is no longer ours; its result is dropped");
+    }
 }
 
-async fn try_commit(core: &Core, finish: &FinishRun) -> Result<(), StoreError> {
-    if core.store.finish_run(finish.clone()).await? == RunFinished::Fenced {
-        tracing::warn!(job = %finish.job_id, run = %finish.run_id, "a run ended that is no longer ours; its result is dropped");
-    }
-    Ok(())
-}
-
-fn finish(core: &Core, begun: &Begun, result: TurnResult, passed: Option<OccurrenceOutcome>) -> FinishRun {
+fn finish(
+    core: &Core,
+    begun: &Begun,
+    result: TurnResult,
+    left: LeftWithSessions,
+    passed: Option<OccurrenceOutcome>,
+) -> FinishRun {
     let Begun { run, job, trigger, started_at } = begun;
     let (trigger, started_at) = (*trigger, *started_at);
     let ended_at = core.clock.now().max(started_at);
@@ -223,6 +317,8 @@ fn finish(core: &Core, begun: &Begun, result: TurnResult, passed: Option<Occurre
         passed,
         failure: core.failure.clone(),
         retry: (RunId::new(ended_at), SessionId::random()),
+        day: turns::day(core, ended_at),
+        left,
     }
 }
 

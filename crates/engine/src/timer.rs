@@ -341,7 +341,8 @@ async fn drain(core: &Arc<Core>) {
     }
 }
 
-fn begun(run: Run, job: Job) -> Begun {
+/// A queued run, as the runner takes it.
+pub(crate) fn begun(run: Run, job: Job) -> Begun {
     let started_at = match run.progress {
         RunProgress::Queued => run.queued_at,
         RunProgress::Running { started_at } | RunProgress::Finished { started_at, .. } => started_at,
