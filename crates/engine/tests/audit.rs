@@ -29,7 +29,7 @@ struct Never;
 #[async_trait]
 impl Runtime for Never {
     async fn run_turn(&self, _turn: Turn, _cancel: CancellationToken) -> TurnResult {
-        TurnResult { outcome: RunOutcome::ok("done"), transcript: Vec::new() }
+        TurnResult::of(RunOutcome::ok("done"))
     }
 }
 

@@ -94,6 +94,8 @@ impl Life {
                 passed: None,
                 failure: Arc::default(),
                 retry: (RunId::new(t(ms)), SessionId::random()),
+                day: 0,
+                left: clawhook_store::LeftWithSessions::default(),
             };
             self.store.finish_run(finish).await.expect("the run is stored");
             self.store.cancel_delivery(id, t(ms)).await.expect("the delivery is cancelled");

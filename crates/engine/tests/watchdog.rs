@@ -73,7 +73,7 @@ impl Runtime for Busy {
         } else {
             cancel.cancelled().await;
         }
-        TurnResult { outcome: RunOutcome::ok("told to end"), transcript: Vec::new() }
+        TurnResult::of(RunOutcome::ok("told to end"))
     }
 }
 

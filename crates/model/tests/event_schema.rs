@@ -131,7 +131,7 @@ fn outcomes() -> Vec<RunOutcome> {
         diagnostics: Some(Diagnostics { summary: Some("a few".to_owned()), entries: vec![entry, plain] }),
         model: Some("tiny".to_owned()),
         provider: Some("local".to_owned()),
-        usage: Some(Usage { input_tokens: 1, output_tokens: 2, total_tokens: 3 }),
+        usage: Some(Usage::new(1, 2)),
         ..RunOutcome::ok("grüße \"now\"\n")
     };
     let silent = RunOutcome { summary: None, ..RunOutcome::ok("") };

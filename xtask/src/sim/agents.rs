@@ -181,6 +181,6 @@ impl Runtime for Agents {
             }
         };
         self.note(job, "ends");
-        TurnResult { outcome, transcript: Vec::new() }
+        TurnResult::of(outcome)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn each_status() -> [Sample; 3] {
     let ok = RunOutcome {
         model: Some("small".to_owned()),
         provider: Some("local".to_owned()),
-        usage: Some(Usage { input_tokens: 812, output_tokens: 64, total_tokens: 876 }),
+        usage: Some(Usage::new(812, 64)),
         ..RunOutcome::ok(
             "Three mails need an answer:\n- \"Invoice\" <billing@example.com>\n- R&D \\ C:\\plans\n- žluťoučký 🐎",
         )

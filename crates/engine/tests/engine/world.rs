@@ -65,7 +65,7 @@ impl Runtime for Told {
                 RunOutcome::error(ErrorReason::Interrupted, "the gateway is shutting down")
             }
         };
-        TurnResult { outcome, transcript: Vec::new() }
+        TurnResult::of(outcome)
     }
 }
 

@@ -99,7 +99,7 @@ async fn i03_a_finished_run_its_event_and_its_deliveries_survive_together() {
     let job = world.add("whole").await;
     let (_, run) = world.claim(&job, t(1000), Some(t(2000))).await;
     let mut end = finish(&job, &run, RunOutcome::ok("the output"), t(1200));
-    end.transcript = vec![TranscriptEntry { at: t(1100), role: Role::System, text: "hello".to_owned() }];
+    end.transcript = vec![TranscriptEntry::said(t(1100), Role::System, "hello")];
     assert_eq!(world.store.finish_run(end.clone()).await.unwrap(), RunFinished::Done);
     let world = world.reopen();
     let record = world.store.run(run.id).await.unwrap().unwrap();
