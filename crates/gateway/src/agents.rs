@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clawhook_agent::{CheckError, Command, Runtime, Runtimes, Turn, TurnResult, Work};
+use clawhook_agent::{CheckError, Command, Message, Runtime, Runtimes, Turn, TurnResult, Work};
 use clawhook_model::{AgentId, Payload};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -57,9 +57,11 @@ impl Agents {
     /// Whether `agent` can do what `payload` asks, by the configuration alone.
     pub(crate) fn check_work(&self, agent: &AgentId, payload: &Payload) -> Result<(), AgentError> {
         let mut work = match payload {
-            Payload::AgentTurn(turn) => {
-                Work::Message { text: turn.message.clone(), model: turn.model.clone() }
-            }
+            Payload::AgentTurn(turn) => Work::Message(Box::new(Message {
+                text: turn.message.clone(),
+                model: turn.model.clone(),
+                ..Message::default()
+            })),
             Payload::Command(command) => Work::Command(Command {
                 argv: command.argv.clone(),
                 cwd: None,
@@ -68,7 +70,7 @@ impl Agents {
                 no_output_timeout: None,
                 output_max_bytes: None,
             }),
-            Payload::SystemEvent { .. } => return Ok(()),
+            Payload::SystemEvent { .. } | Payload::Heartbeat => return Ok(()),
         };
         self.give_model(agent, &mut work);
         Ok(self.inner.runtimes.check(&work)?)
@@ -76,8 +78,10 @@ impl Agents {
 
     /// Gives work that names no model its agent's own.
     fn give_model(&self, agent: &AgentId, work: &mut Work) {
-        if let Work::Message { model: model @ None, .. } = work {
-            *model = self.inner.models.get(agent).cloned().flatten();
+        if let Work::Message(message) = work
+            && message.model.is_none()
+        {
+            message.model = self.inner.models.get(agent).cloned().flatten();
         }
     }
 }

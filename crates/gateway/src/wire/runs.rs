@@ -161,6 +161,19 @@ pub(crate) struct Usage {
     output_tokens: u64,
     /// Both together, as the provider counts.
     total_tokens: u64,
+    /// Of the tokens read, those that came from the provider's cache; 0 where it is left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    cache_read_tokens: u64,
+    /// Of the tokens read, those that were put into the provider's cache; 0 where it is left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    cache_write_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A delivery, in few words.
@@ -299,8 +312,14 @@ impl From<&clawhook_model::Diagnostics> for Diagnostics {
 
 impl From<clawhook_model::Usage> for Usage {
     fn from(usage: clawhook_model::Usage) -> Self {
-        let clawhook_model::Usage { input_tokens, output_tokens, total_tokens } = usage;
-        Self { input_tokens, output_tokens, total_tokens }
+        let clawhook_model::Usage {
+            input_tokens,
+            output_tokens,
+            total_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+        } = usage;
+        Self { input_tokens, output_tokens, total_tokens, cache_read_tokens, cache_write_tokens }
     }
 }
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident, $case:tt { $($variant:ident),* $(,)? })*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $case:tt { $($(#[$other:meta])? $variant:ident),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
         #[serde(rename_all = $case)]
-        pub(crate) enum $name { $(#[allow(missing_docs)] $variant),* }
+        pub(crate) enum $name { $($(#[$other])? #[allow(missing_docs)] $variant),* }
 
         impl From<model::$name> for $name {
             fn from(word: model::$name) -> Self {
@@ -41,7 +41,8 @@ words! {
     /// The class of a failed run.
     ErrorReason, "snake_case" {
         Auth, Format, RateLimit, Overloaded, Billing, ServerError, Timeout, ContextOverflow, ModelNotFound,
-        EmptyResponse, Interrupted, Network, Offline, Cancelled, Exit, Launch, Unknown,
+        EmptyResponse, Interrupted, Network, Offline, Cancelled, Exit, Launch, Unavailable, Budget,
+        #[serde(rename = "quiet-hours")] QuietHours, OutputSchema, TurnLimit, Refusal, Unknown,
     }
     /// Why a job was switched off by the gateway.
     AutoDisableReason, "kebab-case" { ConsecutiveFailures, ScheduleErrors }
