@@ -46,6 +46,10 @@ pub(crate) struct Ask<'a> {
     pub(crate) thinking: Option<Thinking>,
     /// The tools that may be used.
     pub(crate) tools: &'a dyn Toolbox,
+    /// What the job narrows the tools to; an empty list is none at all.
+    pub(crate) tools_allow: Option<&'a [String]>,
+    /// Whether the agent may end the turn by saying, with a tool, that there is nothing to report.
+    pub(crate) may_be_silent: bool,
     /// What the result must be: a JSON Schema, for those who can be held to one while they speak.
     pub(crate) output_schema: Option<&'a Value>,
     /// What comes from outside is given without a fence.

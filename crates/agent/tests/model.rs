@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawhook_agent::{ModelOptions, ModelRuntime, Provider, TurnResult};
+use clawhook_agent::{
+    AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, LiveOutput,
+    Message, Provider, ProviderApi, Runtime, Turn, TurnResult, Work,
+};
 use clawhook_clock::ManualClock;
-use clawhook_model::{ErrorReason, Role, RunStatus, Severity, UnixMs, Usage};
+use clawhook_model::{AgentId, ErrorReason, Role, RunStatus, SessionRef, Severity, UnixMs, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -35,6 +38,8 @@ impl Server {
         let address = listener.local_addr().expect("the port");
         let (seen, request) = oneshot::channel();
         tokio::spawn(async move {
+            // Before it is asked, the gateway looks whether it is there.
+            drop(listener.accept().await.expect("a look"));
             let (mut connection, _) = listener.accept().await.expect("a connection");
             seen.send(read_request(&mut connection).await).ok();
             match script {
@@ -49,7 +54,7 @@ impl Server {
         Self { base_url: format!("http://{address}/v1"), request }
     }
 
-    fn runtime(&self) -> ModelRuntime {
+    fn runtime(&self) -> Agents {
         runtime(&self.base_url)
     }
 }
@@ -72,17 +77,45 @@ async fn read_request(connection: &mut TcpStream) -> String {
     }
 }
 
-fn runtime(base_url: &str) -> ModelRuntime {
-    let provider = Provider { base_url: base_url.parse().expect("a URL"), api_key: Some(KEY.into()) };
-    let options = ModelOptions {
-        providers: BTreeMap::from([("fake".to_owned(), provider)]),
-        default_model: Some("fake/fake-1".parse().expect("a model")),
-    };
-    ModelRuntime::new(options, Arc::new(ManualClock::at(UnixMs::from_millis(1_000))))
+fn runtime(base_url: &str) -> Agents {
+    let base_url = Some(base_url.parse().expect("a URL"));
+    let endpoint =
+        ChatEndpoint { api_key: Some(KEY.into()), ..ChatEndpoint::new(ChatApi::OpenAiCompletions, base_url) };
+    let provider = Provider { api: ProviderApi::Chat(endpoint), models: BTreeMap::new() };
+    agents(Some("fake/fake-1"), BTreeMap::from([("fake".to_owned(), provider)]))
 }
 
-async fn ask(runtime: &ModelRuntime) -> TurnResult {
-    runtime.run("hello", None, Some(Duration::from_secs(60)), &CancellationToken::new()).await
+fn agents(model: Option<&str>, providers: BTreeMap<String, Provider>) -> Agents {
+    let main =
+        AgentProfile { model: model.map(|model| model.parse().expect("a model")), ..AgentProfile::default() };
+    let options = AgentOptions {
+        agents: BTreeMap::from([(AgentId::main(), main)]),
+        providers,
+        commands: CommandOptions { cwd: "/".into(), environment: Environment::inherited() },
+    };
+    Agents::new(options, Arc::new(ManualClock::at(UnixMs::from_millis(1_000))))
+}
+
+async fn ask(runtime: &Agents) -> TurnResult {
+    run(runtime, None, Some(Duration::from_secs(60)), CancellationToken::new()).await
+}
+
+async fn run(
+    runtime: &Agents,
+    model: Option<&str>,
+    timeout: Option<Duration>,
+    cancel: CancellationToken,
+) -> TurnResult {
+    let agent = AgentId::main();
+    let message = Message { text: "hello".into(), model: model.map(str::to_owned), ..Message::default() };
+    let turn = Turn {
+        session: SessionRef::main(&agent),
+        agent,
+        work: Work::Message(Box::new(message)),
+        timeout,
+        live: LiveOutput::default(),
+    };
+    runtime.run_turn(turn, cancel).await
 }
 
 /// The result of a turn that the server answers with `answer`; no part of it holds the key.
@@ -161,20 +194,23 @@ async fn a_streamed_answer_is_put_together_even_where_a_character_is_cut_in_two(
 }
 
 #[tokio::test]
-async fn the_request_holds_the_message_the_model_and_the_key_and_nothing_more() {
+async fn the_request_holds_the_message_the_model_and_the_key() {
     let server = Server::start(Script::Send(http(200, STREAM, DONE).into())).await;
-    server.runtime().run("hello", Some("fake/org/model"), None, &CancellationToken::new()).await;
+    run(&server.runtime(), Some("fake/org/model"), None, CancellationToken::new()).await;
     let request = server.request.await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("authorization: Bearer {KEY}")), "{head}");
-    let expected = serde_json::json!({
-        "model": "org/model",
-        "messages": [{ "role": "user", "content": "hello" }],
-        "stream": true,
-        "stream_options": { "include_usage": true },
-    });
-    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["model"], "org/model");
+    assert_eq!(body["stream"], true);
+    assert_eq!(body["stream_options"], serde_json::json!({ "include_usage": true }));
+    assert_eq!(body["messages"][0]["role"], "system");
+    assert_eq!(body["messages"][1], serde_json::json!({ "role": "user", "content": "hello" }));
+    assert_eq!(body["messages"].as_array().unwrap().len(), 2);
+    assert_eq!(body["tools"][0]["function"]["name"], "nothing_to_report");
+    let names: Vec<&String> = body.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["model", "messages", "stream", "stream_options", "tools"]);
 }
 
 #[tokio::test]
@@ -276,14 +312,17 @@ async fn an_error_inside_the_stream_is_an_error_and_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_a_network_error_that_names_its_address() {
+async fn a_provider_that_is_not_there_is_not_asked_and_its_address_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let result = ask(&runtime(&format!("http://user:{KEY}@{address}/v1?key={KEY}"))).await;
-    let (reason, message) = error_of(&result);
-    assert_eq!(reason, ErrorReason::Network);
+    assert_eq!(result.outcome.status, RunStatus::Skipped);
+    let error = result.outcome.error.as_ref().unwrap();
+    assert_eq!(error.reason, ErrorReason::Unavailable);
+    let message = &error.message;
     assert!(message.contains(&format!("could not be reached at {address}: Connection refused")), "{message}");
+    assert!(result.transcript.is_empty());
     assert!(!format!("{result:?}").contains(KEY));
 }
 
@@ -296,7 +335,7 @@ async fn a_connection_that_is_closed_without_an_answer_is_a_network_error() {
 async fn an_answer_that_never_comes_ends_with_the_timeout() {
     let server = Server::start(Script::Hang).await;
     let limit = Some(Duration::from_millis(100));
-    let result = server.runtime().run("hello", None, limit, &CancellationToken::new()).await;
+    let result = run(&server.runtime(), None, limit, CancellationToken::new()).await;
     let (reason, message) = error_of(&result);
     assert_eq!(reason, ErrorReason::Timeout);
     assert_eq!(message, "cron: job execution timed out after 100ms, while fake/fake-1 was answering");
@@ -309,7 +348,7 @@ async fn a_cancelled_turn_ends_at_once() {
     let cancel = CancellationToken::new();
     let turn = tokio::spawn({
         let cancel = cancel.clone();
-        async move { runtime.run("hello", None, None, &cancel).await }
+        async move { run(&runtime, None, None, cancel).await }
     });
     server.request.await.unwrap();
     cancel.cancel();
@@ -353,13 +392,12 @@ async fn an_answer_of_many_megabytes_is_cut_and_says_so() {
 
 #[tokio::test]
 async fn without_a_model_or_a_provider_the_error_says_what_to_configure() {
-    let clock = Arc::new(ManualClock::at(UnixMs::EPOCH));
-    let runtime = ModelRuntime::new(ModelOptions::default(), clock);
+    let runtime = agents(None, BTreeMap::new());
     let result = ask(&runtime).await;
     let expected = "no model is configured: set agents.defaults.model and models.providers in the configuration, \
                     or give the job a model";
     assert_eq!(error_of(&result), (ErrorReason::ModelNotFound, expected));
-    let result = runtime.run("hello", Some("openai/gpt"), None, &CancellationToken::new()).await;
+    let result = run(&runtime, Some("openai/gpt"), None, CancellationToken::new()).await;
     let (reason, message) = error_of(&result);
     assert_eq!(reason, ErrorReason::ModelNotFound);
     assert!(message.contains("no provider `openai`"), "{message}");
