@@ -12,6 +12,7 @@ use clawhook_model::{
 use clawhook_store::{LeftWithSessions, StoreError, SystemEvent};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde_json::Value;
 
 use crate::Core;
 use crate::heartbeat::{ASK, HeartbeatOptions, NOTHING_TO_DO};
@@ -137,7 +138,12 @@ async fn command_turn(
     live: LiveOutput,
 ) -> Result<Prepared, StoreError> {
     let Ok(session) = turn_of_kept(core, begun).await else { return Ok(later(core)) };
-    Ok(take(begun, Work::Command(command_of(command)), live, session))
+    Ok(take(
+        begun,
+        Work::Command(command_of(command, begun.job.definition.output_schema.as_ref())),
+        live,
+        session,
+    ))
 }
 
 /// A turn in the main session for one text, and for what else waits there. While the session is busy for too long the text
@@ -264,7 +270,7 @@ fn later(core: &Core) -> Prepared {
     Prepared::Later { until: core.clock.now().plus(TURN_LATER), why }
 }
 
-fn command_of(command: &CommandSpec) -> Command {
+fn command_of(command: &CommandSpec, output_schema: Option<&Value>) -> Command {
     Command {
         argv: command.argv.clone(),
         cwd: command.cwd.as_ref().map(PathBuf::from),
@@ -272,5 +278,6 @@ fn command_of(command: &CommandSpec) -> Command {
         input: command.input.clone(),
         no_output_timeout: command.no_output_timeout_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
         output_max_bytes: command.output_max_bytes.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        output_schema: output_schema.cloned(),
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use clawhook_agent::{
-    CommandOptions, CommandRuntime, Environment, ModelOptions, ModelRef, ModelRuntime, Provider, Runtimes,
+    AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, ModelRef,
+    Provider, ProviderApi,
 };
 use clawhook_clock::Clock;
 use clawhook_delivery::{
@@ -25,8 +26,7 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::Agents;
-use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
+use crate::config::{self, Config, DeliveryConfig, ModelsConfig};
 use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::pinger::{PingReport, Pinger};
@@ -358,27 +358,31 @@ fn delivery(
 }
 
 fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
-    let models = ModelRuntime::new(model_options(&config.models, &config.agents), Arc::clone(clock));
-    let command_options =
-        CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() };
-    let commands = CommandRuntime::new(command_options, Arc::clone(clock));
-    let own_models = config.agents.entries.iter();
-    let own_models: BTreeMap<AgentId, Option<String>> = own_models
-        .map(|(agent, entry)| (agent.clone(), entry.model.as_ref().map(config::ModelRef::to_string)))
-        .collect();
-    Agents::new(Runtimes::new(models, commands), own_models)
+    let model =
+        |model: &config::ModelRef| ModelRef { provider: model.provider.clone(), model: model.model.clone() };
+    let default_model = config.agents.default_model.as_ref();
+    let profile = |own: Option<&config::ModelRef>| AgentProfile {
+        model: own.or(default_model).map(model),
+        ..AgentProfile::default()
+    };
+    let entries = config.agents.entries.iter();
+    let entries = entries.map(|(agent, entry)| (agent.clone(), profile(entry.model.as_ref())));
+    let options = AgentOptions {
+        agents: [(AgentId::main(), profile(None))].into_iter().chain(entries).collect(),
+        providers: providers(&config.models),
+        commands: CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() },
+    };
+    Agents::new(options, Arc::clone(clock))
 }
 
-fn model_options(models: &ModelsConfig, agents: &AgentsConfig) -> ModelOptions {
+fn providers(models: &ModelsConfig) -> BTreeMap<String, Provider> {
     let providers = models.providers.iter().map(|(name, provider)| {
         let api_key = provider.api_key.as_ref().map(|key| key.as_secret_string().clone());
-        (name.clone(), Provider { base_url: provider.base_url.clone(), api_key })
+        let endpoint = ChatEndpoint::new(ChatApi::OpenAiCompletions, Some(provider.base_url.clone()));
+        let api = ProviderApi::Chat(ChatEndpoint { api_key, ..endpoint });
+        (name.clone(), Provider { api, models: BTreeMap::new() })
     });
-    let default_model = agents
-        .default_model
-        .as_ref()
-        .map(|model| ModelRef { provider: model.provider.clone(), model: model.model.clone() });
-    ModelOptions { providers: providers.collect(), default_model }
+    providers.collect()
 }
 
 /// The zone of this machine, in which cron expressions without a zone are read.

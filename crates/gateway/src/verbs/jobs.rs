@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clawhook_agent::AgentError;
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Verbs, shown, store_code};
-use crate::agents::AgentError;
 
 /// How many of a job's next instants are told.
 const UPCOMING: usize = 5;
@@ -125,7 +125,7 @@ impl JobVerbError {
             Self::Webhook(_) => "webhook_refused",
             Self::NoDestination(_) => "unknown_destination",
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
-            Self::Agent(AgentError::Work(_)) => "cannot_run",
+            Self::Agent(_) => "cannot_run",
             Self::Changed { .. } => "job_changed",
             Self::Contended(_) => "busy",
             Self::Stopping => "stopping",
@@ -204,8 +204,7 @@ impl Verbs {
         let definition = JobDefinition::parse(given, now)?;
         let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
         self.check_receivers(&definition).await?;
-        self.with.agents.check_known(&definition.agent())?;
-        self.with.agents.check_work(&definition.agent(), &definition.payload)?;
+        self.with.agents.check(&definition.agent(), &definition)?;
         let next_run_at =
             if definition.enabled { first_due(&definition.schedule, &timetable, now) } else { None };
         let state = JobState { next_run_at, ..JobState::default() };
@@ -335,11 +334,12 @@ impl Verbs {
         if switched_on || after.delivery != before.delivery {
             self.check_receivers(after).await?;
         }
-        if switched_on || after.agent_id != before.agent_id {
-            self.with.agents.check_known(&after.agent())?;
-        }
-        if switched_on || after.agent_id != before.agent_id || after.payload != before.payload {
-            self.with.agents.check_work(&after.agent(), &after.payload)?;
+        let asks_the_same = after.agent_id == before.agent_id
+            && after.payload == before.payload
+            && after.output_schema == before.output_schema
+            && after.wake_mode == before.wake_mode;
+        if switched_on || !asks_the_same {
+            self.with.agents.check(&after.agent(), after)?;
         }
         Ok(())
     }

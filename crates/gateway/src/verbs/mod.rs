@@ -20,6 +20,7 @@ mod status;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clawhook_agent::Agents;
 use clawhook_clock::Clock;
 use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
@@ -29,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
-use crate::agents::Agents;
 use crate::declarations::Declarations;
 use crate::pinger::PingReport;
 use crate::secrets::Sealer;
