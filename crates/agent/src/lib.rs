@@ -16,6 +16,7 @@ mod agent_error;
 mod agents;
 mod backend;
 mod chain;
+mod child;
 mod command;
 mod conversation;
 mod live;
@@ -38,10 +39,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use agent_error::AgentError;
 pub use agents::{AgentOptions, Agents};
-pub use command::{CommandOptions, CommandRuntime, Environment};
 pub use live::{LiveOutput, LivePiece};
 pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
 pub use output_schema::SchemaError;
+pub use child::Environment;
+pub use command::{CommandOptions, CommandRuntime};
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use providers::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
 
