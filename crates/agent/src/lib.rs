@@ -12,9 +12,11 @@
 //! Not guaranteed: that a provider stops charging when a turn is cancelled, or that a command which left its process
 //! group on purpose is found again.
 
+mod acp;
 mod agent_error;
 mod agents;
 mod backend;
+mod briefing;
 mod chain;
 mod child;
 mod command;
@@ -24,6 +26,7 @@ mod model_ref;
 mod output_schema;
 mod profile;
 mod providers;
+mod quote;
 mod system_prompt;
 mod toolbox;
 mod workspace;
@@ -37,6 +40,7 @@ use clawhook_model::{AgentId, RunOutcome, SessionRef, Thinking, TranscriptEntry,
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use acp::{AcpOptions, AcpPermissions, AcpRule, AcpRuleError, AcpToolKind, AcpToolKindError};
 pub use agent_error::AgentError;
 pub use agents::{AgentOptions, Agents};
 pub use live::{LiveOutput, LivePiece};
