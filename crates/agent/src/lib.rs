@@ -23,6 +23,7 @@ mod command;
 mod conversation;
 mod live;
 mod model_ref;
+mod openclaw;
 mod output_schema;
 mod profile;
 mod providers;
@@ -48,6 +49,7 @@ pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
 pub use output_schema::SchemaError;
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
+pub use openclaw::OpenClawOptions;
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use providers::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
 
