@@ -1,6 +1,7 @@
 //! Which agents there are, and the one runtime that works for all of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use clawhook_clock::Clock;
 use clawhook_model::{AgentId, ErrorReason, JobDefinition, Payload, RunOutcome, WakeMode};
 use tokio_util::sync::CancellationToken;
 
+use crate::acp::AcpBackend;
 use crate::backend::Backend;
 use crate::chain::{Candidate, Chain, Named, Preflights};
 use crate::conversation::Conversations;
+use crate::openclaw::OpenClawBackend;
 use crate::output_schema::OutputSchema;
 use crate::profile::AgentProfile;
 use crate::providers::{ChatModels, Provider, ProviderApi, SharedClient};
@@ -61,7 +64,7 @@ impl Agents {
         agents.entry(AgentId::main()).or_default();
         let client = SharedClient::default();
         let answering = |(name, provider): (String, Provider)| {
-            let backend = backend(&name, &provider, &client, &clock);
+            let backend = backend(&name, &provider, &commands.cwd, &client, &clock);
             (name, Answering { provider, backend })
         };
         let inner = Inner {
@@ -113,10 +116,17 @@ impl Agents {
 fn backend(
     name: &str,
     provider: &Provider,
+    cwd: &Path,
     client: &SharedClient,
     clock: &Arc<dyn Clock>,
 ) -> Box<dyn Backend> {
     match &provider.api {
+        ProviderApi::Acp(options) => {
+            Box::new(AcpBackend::new(options.clone(), cwd.to_owned(), Arc::clone(clock)))
+        }
+        ProviderApi::OpenClaw(options) => {
+            Box::new(OpenClawBackend::new(options.clone(), client.clone(), Arc::clone(clock)))
+        }
         ProviderApi::Chat(endpoint) => {
             let models = ChatModels::new(name, endpoint.clone(), client.clone(), Arc::clone(clock));
             Box::new(Conversations::new(models, provider.models.clone(), Arc::clone(clock)))

@@ -44,12 +44,12 @@ use tokio_util::sync::CancellationToken;
 pub use acp::{AcpOptions, AcpPermissions, AcpRule, AcpRuleError, AcpToolKind, AcpToolKindError};
 pub use agent_error::AgentError;
 pub use agents::{AgentOptions, Agents};
-pub use live::{LiveOutput, LivePiece};
-pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
-pub use output_schema::SchemaError;
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
+pub use live::{LiveOutput, LivePiece};
+pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
 pub use openclaw::OpenClawOptions;
+pub use output_schema::SchemaError;
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use providers::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
 

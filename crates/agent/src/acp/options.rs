@@ -209,11 +209,6 @@ impl AcpPermissions {
                 AcpRule::AllowAll => true,
             }
     }
-
-    /// Whether there is nothing that would be refused.
-    pub(super) fn allows_everything(&self) -> bool {
-        AcpToolKind::ALL.into_iter().all(|kind| self.allows(kind))
-    }
 }
 
 #[cfg(test)]

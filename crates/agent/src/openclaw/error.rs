@@ -21,7 +21,9 @@ pub(super) enum HookError {
     UnsendableToken,
     #[error("cannot be held to the tools that the job allows")]
     ToolsAllow,
-    #[error("cannot fill the job's outputSchema, because OpenClaw's hooks do not tell what an agent answered")]
+    #[error(
+        "cannot fill the job's outputSchema, because OpenClaw's hooks do not tell what an agent answered"
+    )]
     OutputSchema,
     #[error("could not be reached at {address}: {why}")]
     Unreachable { address: String, why: String },
@@ -53,20 +55,24 @@ impl HookError {
         let what = quoted(&self.to_string());
         let (reason, what) = match &self {
             Self::Client(_) => (ErrorReason::Unknown, what),
-            Self::NoToken(_) | Self::UnsendableToken => (ErrorReason::Auth, format!("{what}. Check {settings}.token")),
+            Self::NoToken(_) | Self::UnsendableToken => {
+                (ErrorReason::Auth, format!("{what}. Check {settings}.token"))
+            }
             Self::ToolsAllow => (
                 ErrorReason::Unavailable,
                 format!("{what}. Take toolsAllow off the job, and say over there what the agent may use"),
             ),
-            Self::OutputSchema => {
-                (ErrorReason::Unavailable, format!("{what}. Use the gateway's OpenAI-compatible endpoint for this job"))
-            }
+            Self::OutputSchema => (
+                ErrorReason::Unavailable,
+                format!("{what}. Use the gateway's OpenAI-compatible endpoint for this job"),
+            ),
             Self::Unreachable { .. } => (
                 ErrorReason::Network,
                 format!("{what}. Check {settings}.baseUrl, and that the gateway there is up"),
             ),
             Self::Broken(_) | Self::TimedOut(_) => {
-                let reason = if matches!(self, Self::Broken(_)) { ErrorReason::Network } else { ErrorReason::Timeout };
+                let reason =
+                    if matches!(self, Self::Broken(_)) { ErrorReason::Network } else { ErrorReason::Timeout };
                 (reason, format!("{what}. It may still be at work over there"))
             }
             Self::Refused { status, said, .. } => {
@@ -75,13 +81,21 @@ impl HookError {
                 let said = if said.is_empty() { said } else { format!(". It says: \"{said}\"") };
                 (reason, format!("{what}. {advice}{said}"))
             }
-            Self::Unreadable => (ErrorReason::ServerError, format!("{what}. Check that {settings}.baseUrl is a gateway's")),
+            Self::Unreadable => {
+                (ErrorReason::ServerError, format!("{what}. Check that {settings}.baseUrl is a gateway's"))
+            }
             Self::NoCompletion(_) => (
                 ErrorReason::Format,
-                format!("{what}: it is older than `waitForCompletion`. Update OpenClaw there, or use its OpenAI-compatible endpoint"),
+                format!(
+                    "{what}: it is older than `waitForCompletion`. Update OpenClaw there, or use its OpenAI-compatible endpoint"
+                ),
             ),
-            Self::Failed(_) => (ErrorReason::Unknown, format!("{what}; why stands in the log of the gateway there")),
-            Self::Skipped(_) => (ErrorReason::Unavailable, format!("{what}; why stands in the log of the gateway there")),
+            Self::Failed(_) => {
+                (ErrorReason::Unknown, format!("{what}; why stands in the log of the gateway there"))
+            }
+            Self::Skipped(_) => {
+                (ErrorReason::Unavailable, format!("{what}; why stands in the log of the gateway there"))
+            }
             Self::OddEnd { .. } => (ErrorReason::Unknown, what),
             Self::Empty(_) => (ErrorReason::EmptyResponse, what),
         };
@@ -101,18 +115,22 @@ impl HookError {
 /// The class of a refusal, and what to do.
 fn refusal(status: u16, said: &str, settings: &str) -> (ErrorReason, String) {
     match status {
-        400 if said.contains("unknown agentId") || said.contains("agentId is not allowed") => {
-            (ErrorReason::ModelNotFound, "Name an agent that the gateway there has and lets hooks use".to_owned())
-        }
+        400 if said.contains("unknown agentId") || said.contains("agentId is not allowed") => (
+            ErrorReason::ModelNotFound,
+            "Name an agent that the gateway there has and lets hooks use".to_owned(),
+        ),
         400 if said.contains("sessionKey") => (
             ErrorReason::Format,
-            format!("Allow it there (hooks.allowRequestSessionKey, hooks.allowedSessionKeyPrefixes), or take {settings}.sessionKeyPrefix away"),
+            format!(
+                "Allow it there (hooks.allowRequestSessionKey, hooks.allowedSessionKeyPrefixes), or take {settings}.sessionKeyPrefix away"
+            ),
         ),
         400 | 422 => (ErrorReason::Format, "Its version may be too old or too new".to_owned()),
         401 | 403 => (ErrorReason::Auth, format!("Check that {settings}.token is the gateway's hooks.token")),
-        404 | 405 => {
-            (ErrorReason::ModelNotFound, format!("Switch hooks on there (hooks.enabled), and check {settings}.baseUrl"))
-        }
+        404 | 405 => (
+            ErrorReason::ModelNotFound,
+            format!("Switch hooks on there (hooks.enabled), and check {settings}.baseUrl"),
+        ),
         408 => (ErrorReason::Timeout, "Try again later".to_owned()),
         413 => (ErrorReason::ContextOverflow, "Shorten the job's message".to_owned()),
         429 => (ErrorReason::RateLimit, "Ask it less often".to_owned()),

@@ -9,7 +9,6 @@
 
 mod error;
 mod options;
-mod shim;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -25,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::error::{HookError, words_of};
 pub use self::options::OpenClawOptions;
-use self::shim::{SharedClient, retry_at};
 use crate::backend::{Ask, Backend, Said, TryError};
 use crate::briefing::briefing;
+use crate::providers::{SharedClient, nearby, retry_at, takes_connections};
 
 /// The agent that stands for the default one over there.
 const DEFAULT_AGENT: &str = "default";
@@ -155,8 +154,8 @@ impl OpenClawBackend {
         let mut request = client.post(self.options.endpoint()).json(message);
         match (self.options.token(), &self.options.token_reference) {
             (Some(token), _) => {
-                let mut value =
-                    HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| HookError::UnsendableToken)?;
+                let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+                    .map_err(|_| HookError::UnsendableToken)?;
                 value.set_sensitive(true);
                 request = request.header(AUTHORIZATION, value);
             }
@@ -190,7 +189,9 @@ impl OpenClawBackend {
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(bytes)) if body.len() + bytes.len() > ANSWER_LIMIT => return Err(HookError::Unreadable),
+                Ok(Some(bytes)) if body.len() + bytes.len() > ANSWER_LIMIT => {
+                    return Err(HookError::Unreadable);
+                }
                 Ok(Some(bytes)) => body.extend_from_slice(&bytes),
                 Ok(None) => return Ok(body),
                 Err(_) => return Err(HookError::Broken(self.options.address())),
@@ -201,8 +202,13 @@ impl OpenClawBackend {
 
 #[async_trait]
 impl Backend for OpenClawBackend {
-    async fn preflight(&self, _ask: &Ask<'_>) -> Result<(), String> {
-        Ok(())
+    async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String> {
+        let Some(nearby) = nearby(&self.options.base_url) else { return Ok(()) };
+        let address = self.options.address();
+        let error = |why| HookError::Unreachable { address, why };
+        let subject = format!("{}/{}", ask.provider, ask.model);
+        let message = |why| error(why).into_try_error(&subject, ask.provider, &self.options).message;
+        takes_connections(nearby).await.map_err(message)
     }
 
     async fn answer(&self, ask: &Ask<'_>, said: &mut Said, stop: &CancellationToken) -> Result<(), TryError> {

@@ -106,6 +106,7 @@ impl Gateway {
             thinking: differing.thinking,
             tools: &NoTools,
             tools_allow: differing.tools_allow.as_deref(),
+            may_be_silent: true,
             output_schema: differing.output_schema.as_ref(),
             unfenced: false,
             time_left: differing.time_left.or(Some(Duration::from_secs(90))),
@@ -159,7 +160,10 @@ async fn a_kept_session_is_kept_over_there_where_that_is_allowed_and_else_told_w
     let main = Some(SessionRef::main(&AgentId::main()));
     gateway.ask(Differing { session: main, history: history(), ..Differing::default() }).await.1.unwrap();
     let (_, body) = gateway.request();
-    assert_eq!((&body["sessionKey"], &body["sessionMode"]), (&json!("hook:clawhook:main:main"), &json!("persistent")));
+    assert_eq!(
+        (&body["sessionKey"], &body["sessionMode"]),
+        (&json!("hook:clawhook:main:main"), &json!("persistent"))
+    );
     assert_eq!(body["message"], "Write.");
 
     let mut gateway = Gateway::ended("ok", "visible").await;
@@ -171,7 +175,11 @@ async fn a_kept_session_is_kept_over_there_where_that_is_allowed_and_else_told_w
     gateway = Gateway::ended("ok", "visible").await;
     gateway.options.session_key_prefix = Some("hook:clawhook:".to_owned());
     gateway.ask(Differing::default()).await.1.unwrap();
-    assert_eq!(gateway.request().1.get("sessionKey"), None, "the run of an isolated job has a session of its own");
+    assert_eq!(
+        gateway.request().1.get("sessionKey"),
+        None,
+        "the run of an isolated job has a session of its own"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +195,11 @@ async fn every_end_over_there_has_its_class_here() {
     ] {
         let error = Gateway::ended(status, disposition).await.fail().await;
         assert_eq!(error.reason, reason, "{status} {disposition}");
-        assert!(error.message.starts_with("home/writer ") && error.message.contains("run r1"), "{}", error.message);
+        assert!(
+            error.message.starts_with("home/writer ") && error.message.contains("run r1"),
+            "{}",
+            error.message
+        );
     }
 }
 
@@ -207,7 +219,8 @@ async fn a_gateway_that_does_not_tell_the_end_is_no_success_and_nobody_else_is_a
 
 #[tokio::test]
 async fn a_refusal_says_what_to_do_and_when_to_come_back() {
-    let refused = |status, headers, body: &str| Gateway::of(Script::Answer { status, headers, body: body.to_owned() });
+    let refused =
+        |status, headers, body: &str| Gateway::of(Script::Answer { status, headers, body: body.to_owned() });
     let error = refused(401, "", "Unauthorized").await.fail().await;
     assert_eq!(error.reason, ErrorReason::Auth);
     assert_eq!(
@@ -240,7 +253,11 @@ async fn a_missing_token_is_named_and_nothing_is_sent() {
     gateway.options.token_reference = Some("the environment variable HOOKS_TOKEN".to_owned());
     let error = gateway.fail().await;
     assert_eq!(error.reason, ErrorReason::Auth);
-    assert!(error.message.contains("there is no token in the environment variable HOOKS_TOKEN"), "{}", error.message);
+    assert!(
+        error.message.contains("there is no token in the environment variable HOOKS_TOKEN"),
+        "{}",
+        error.message
+    );
     assert!(gateway.requests.lock().unwrap().is_empty());
 }
 
@@ -248,11 +265,13 @@ async fn a_missing_token_is_named_and_nothing_is_sent() {
 async fn what_the_hooks_cannot_do_is_refused_before_anything_is_begun() {
     let gateway = Gateway::ended("ok", "visible").await;
     for allow in [vec![], vec!["read".to_owned()]] {
-        let error = gateway.ask(Differing { tools_allow: Some(allow), ..Differing::default() }).await.1.unwrap_err();
+        let error =
+            gateway.ask(Differing { tools_allow: Some(allow), ..Differing::default() }).await.1.unwrap_err();
         assert_eq!(error.reason, ErrorReason::Unavailable);
     }
     let schema = json!({ "type": "object" });
-    let error = gateway.ask(Differing { output_schema: Some(schema), ..Differing::default() }).await.1.unwrap_err();
+    let error =
+        gateway.ask(Differing { output_schema: Some(schema), ..Differing::default() }).await.1.unwrap_err();
     assert!(error.message.contains("do not tell what an agent answered"), "{}", error.message);
     assert!(gateway.requests.lock().unwrap().is_empty());
     let all = vec!["*".to_owned()];
@@ -265,14 +284,22 @@ async fn a_lost_answer_is_not_asked_of_another_and_an_unreachable_gateway_is() {
     assert_eq!((error.reason, error.is_final), (ErrorReason::Network, true));
 
     let gateway = Gateway::of(Script::Silence).await;
-    let error = gateway.ask(Differing { time_left: Some(Duration::from_millis(200)), ..Differing::default() }).await.1.unwrap_err();
+    let error = gateway
+        .ask(Differing { time_left: Some(Duration::from_millis(200)), ..Differing::default() })
+        .await
+        .1
+        .unwrap_err();
     assert_eq!((error.reason, error.is_final), (ErrorReason::Timeout, true));
 
     let mut gateway = Gateway::of(Script::HangUp).await;
     gateway.options.base_url = "http://127.0.0.1:1".parse().unwrap();
     let error = gateway.fail().await;
     assert_eq!((error.reason, error.is_final), (ErrorReason::Network, false));
-    assert!(error.message.contains("could not be reached at 127.0.0.1:1: Connection refused"), "{}", error.message);
+    assert!(
+        error.message.contains("could not be reached at 127.0.0.1:1: Connection refused"),
+        "{}",
+        error.message
+    );
 }
 
 #[tokio::test]

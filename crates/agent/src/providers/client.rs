@@ -19,7 +19,7 @@ pub(crate) struct SharedClient(Arc<OnceCell<reqwest::Client>>);
 impl SharedClient {
     /// The client. Making it takes milliseconds and megabytes, since the system's certificates are read, so it is made off
     /// the async threads and not before the first message.
-    pub(super) async fn get(&self) -> Result<&reqwest::Client, ClientError> {
+    pub(crate) async fn get(&self) -> Result<&reqwest::Client, ClientError> {
         self.0.get_or_try_init(async || tokio::task::spawn_blocking(build).await?).await
     }
 }

@@ -20,10 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawhook_clock::Clock;
+use clawhook_model::UnixMs;
+use reqwest::header::HeaderMap;
 
 use self::call::Call;
 pub(crate) use self::client::SharedClient;
-use self::failure::{CallError, Target};
+use self::failure::{CallError, Complaint, Target};
+pub(crate) use self::options::nearby;
 pub use self::options::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
 pub(crate) use self::reply::{FinishKind, RawCall, Reply};
 pub(crate) use self::wire::{ChatMessage, Prompt, ToolCall, ToolResult};
@@ -90,18 +93,28 @@ impl ChatModels {
     /// Whether the endpoint, where it is nearby, takes connections. One that is far tells when it is asked.
     pub(crate) async fn is_there(&self, model: &str) -> Result<(), String> {
         let Some(nearby) = self.endpoint.nearby() else { return Ok(()) };
-        #[expect(clippy::disallowed_methods, reason = "providers are the operator's choice, not a job's")]
-        let connecting = tokio::net::TcpStream::connect(nearby);
-        let why = match tokio::time::timeout(PREFLIGHT_TIMEOUT, connecting).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no connection within {PREFLIGHT_TIMEOUT:?}"),
-        };
-        Err(CallError::Unreachable(why).into_try_error(&self.target(model)).message)
+        let unreachable = |why| CallError::Unreachable(why).into_try_error(&self.target(model)).message;
+        takes_connections(nearby).await.map_err(unreachable)
     }
 
     fn target(&self, model: &str) -> Target<'_> {
         let model = ModelRef { provider: self.name.clone(), model: model.to_owned() };
         Target { model, endpoint: &self.endpoint }
     }
+}
+
+/// Whether somebody takes connections at `address`; if not, why.
+pub(crate) async fn takes_connections(address: (String, u16)) -> Result<(), String> {
+    #[expect(clippy::disallowed_methods, reason = "providers are the operator's choice, not a job's")]
+    let connecting = tokio::net::TcpStream::connect(address);
+    match tokio::time::timeout(PREFLIGHT_TIMEOUT, connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no connection within {PREFLIGHT_TIMEOUT:?}")),
+    }
+}
+
+/// When somebody wants to be asked again, by the headers of their refusal alone.
+pub(crate) fn retry_at(headers: &HeaderMap, now: UnixMs) -> Option<UnixMs> {
+    retry_at::retry_at(headers, &Complaint::default(), now)
 }

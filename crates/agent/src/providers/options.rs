@@ -10,6 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::acp::AcpOptions;
+use crate::openclaw::OpenClawOptions;
+
 /// Somebody who answers messages, as the configuration names it.
 #[derive(Debug, Clone)]
 pub struct Provider {
@@ -24,6 +27,10 @@ pub struct Provider {
 pub enum ProviderApi {
     /// A model behind an API for chats.
     Chat(ChatEndpoint),
+    /// A program that speaks the Agent Client Protocol.
+    Acp(AcpOptions),
+    /// Another OpenClaw gateway, by its hooks.
+    OpenClaw(OpenClawOptions),
 }
 
 /// What is known of a model.
@@ -174,13 +181,7 @@ impl ChatEndpoint {
     /// The host and port as they are dialled, where they lie on this machine or in its own network: then it costs little to
     /// see whether anybody is there.
     pub(super) fn nearby(&self) -> Option<(String, u16)> {
-        let base = self.base();
-        let host = match base.host()? {
-            Host::Ipv4(address) => is_near(IpAddr::V4(address)).then(|| address.to_string()),
-            Host::Ipv6(address) => is_near(IpAddr::V6(address)).then(|| address.to_string()),
-            Host::Domain(name) => is_local_name(name).then(|| name.to_owned()),
-        };
-        Some((host?, base.port_or_known_default()?))
+        nearby(&self.base())
     }
 
     /// The key, unless there is none or an empty one.
@@ -208,6 +209,16 @@ impl fmt::Debug for ChatEndpoint {
             .field("has_api_key", &self.key().is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// The host and port of `url` as they are dialled, where they lie on this machine or in its own network.
+pub(crate) fn nearby(url: &Url) -> Option<(String, u16)> {
+    let host = match url.host()? {
+        Host::Ipv4(address) => is_near(IpAddr::V4(address)).then(|| address.to_string()),
+        Host::Ipv6(address) => is_near(IpAddr::V6(address)).then(|| address.to_string()),
+        Host::Domain(name) => is_local_name(name).then(|| name.to_owned()),
+    };
+    Some((host?, url.port_or_known_default()?))
 }
 
 fn is_near(address: IpAddr) -> bool {
