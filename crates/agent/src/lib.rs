@@ -22,12 +22,14 @@ mod child;
 mod command;
 mod conversation;
 mod live;
+mod mcp;
 mod model_ref;
 mod openclaw;
 mod output_schema;
 mod profile;
 mod providers;
 mod quote;
+mod secrets;
 mod system_prompt;
 mod toolbox;
 mod workspace;
@@ -47,11 +49,13 @@ pub use agents::{AgentOptions, Agents};
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
+pub use mcp::{McpOptions, McpServer, McpServers, ToolsError};
 pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
 pub use openclaw::OpenClawOptions;
 pub use output_schema::SchemaError;
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use providers::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
+pub use toolbox::{ServerAddress, ToolAnswer, ToolSpec, Toolbox};
 
 /// What one turn is asked to do.
 #[derive(Debug, Clone)]
