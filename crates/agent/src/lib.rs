@@ -49,7 +49,7 @@ pub use agents::{AgentOptions, Agents};
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
-pub use mcp::{McpOptions, McpServer, McpServers, ToolsError};
+pub use mcp::{McpOptions, McpServer, McpServers, McpTransport, ToolsError};
 pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
 pub use openclaw::OpenClawOptions;
 pub use output_schema::SchemaError;
