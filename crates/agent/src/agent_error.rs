@@ -37,6 +37,14 @@ pub enum AgentError {
         /// The agent's folder.
         workspace: PathBuf,
     },
+    /// A pattern fits no tool of any server.
+    #[error("no tool can fit `{pattern}`")]
+    UnknownTool {
+        /// The pattern.
+        pattern: String,
+        /// The tool servers there are.
+        servers: Vec<String>,
+    },
     /// The result could fit no schema.
     #[error("the output schema cannot be used: {0}")]
     Schema(#[from] SchemaError),
@@ -65,6 +73,13 @@ impl AgentError {
             Self::OutsideWorkspace { workspace, .. } => {
                 format!("leave `cwd` out to start in {}, or name a folder in it", workspace.display())
             }
+            Self::UnknownTool { servers, .. } if servers.is_empty() => {
+                "set up tool servers under `mcp.servers` in the configuration, or leave `toolsAllow` out".to_owned()
+            }
+            Self::UnknownTool { servers, .. } => format!(
+                "name tools as `server__tool`, with `*` for any part; the servers are {}",
+                servers.join(", ")
+            ),
             Self::Schema(_) => "give a JSON Schema that needs nothing from outside".to_owned(),
         }
     }
@@ -76,6 +91,7 @@ impl AgentError {
             Self::Model { field, .. } => field,
             Self::NoProgram => "payload.argv",
             Self::OutsideWorkspace { .. } => "payload.cwd",
+            Self::UnknownTool { .. } => "payload.toolsAllow",
             Self::Schema(_) => "outputSchema",
         }
     }

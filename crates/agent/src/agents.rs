@@ -14,12 +14,12 @@ use crate::acp::AcpBackend;
 use crate::backend::Backend;
 use crate::chain::{Candidate, Chain, Named, Preflights};
 use crate::conversation::Conversations;
+use crate::mcp::{McpOptions, McpServers};
 use crate::openclaw::OpenClawBackend;
 use crate::output_schema::OutputSchema;
 use crate::profile::AgentProfile;
 use crate::providers::{ChatModels, Provider, ProviderApi, SharedClient};
 use crate::system_prompt::system_prompt;
-use crate::toolbox::NoTools;
 use crate::workspace::start_in;
 use crate::{
     AgentError, Command, CommandOptions, CommandRuntime, Message, ModelRef, NoSuchModel, Runtime, Turn,
@@ -33,6 +33,8 @@ pub struct AgentOptions {
     pub agents: BTreeMap<AgentId, AgentProfile>,
     /// Those who answer messages, by the names that models refer to them with.
     pub providers: BTreeMap<String, Provider>,
+    /// Where their tools come from.
+    pub tools: McpOptions,
     /// Where and with what commands run.
     pub commands: CommandOptions,
 }
@@ -46,6 +48,7 @@ pub struct Agents {
 struct Inner {
     agents: BTreeMap<AgentId, AgentProfile>,
     providers: BTreeMap<String, Answering>,
+    tools: McpServers,
     commands: CommandRuntime,
     preflights: Preflights,
     clock: Arc<dyn Clock>,
@@ -60,7 +63,7 @@ struct Answering {
 impl Agents {
     /// These agents. Nothing is opened or started before the first turn.
     pub fn new(options: AgentOptions, clock: Arc<dyn Clock>) -> Self {
-        let AgentOptions { mut agents, providers, commands } = options;
+        let AgentOptions { mut agents, providers, tools, commands } = options;
         agents.entry(AgentId::main()).or_default();
         let client = SharedClient::default();
         let answering = |(name, provider): (String, Provider)| {
@@ -70,6 +73,7 @@ impl Agents {
         let inner = Inner {
             agents,
             providers: providers.into_iter().map(answering).collect(),
+            tools: McpServers::new(tools),
             commands: CommandRuntime::new(commands, Arc::clone(&clock)),
             preflights: Preflights::default(),
             clock,
@@ -90,12 +94,11 @@ impl Agents {
             OutputSchema::compile(schema)?;
         }
         match &job.payload {
-            Payload::AgentTurn(turn) => self.inner.check_models(
-                profile,
-                turn.model.as_deref(),
-                turn.fallbacks.as_deref(),
-                "payload.model",
-            ),
+            Payload::AgentTurn(turn) => {
+                self.inner.check_tools(turn.tools_allow.as_deref().unwrap_or_default())?;
+                let (model, fallbacks) = (turn.model.as_deref(), turn.fallbacks.as_deref());
+                self.inner.check_models(profile, model, fallbacks, "payload.model")
+            }
             Payload::SystemEvent { .. } if job.wake_mode == WakeMode::Now => {
                 self.inner.check_models(profile, None, None, "wakeMode")
             }
@@ -156,6 +159,18 @@ impl Inner {
             named.map_err(|error| AgentError::Model { field, error })?;
         }
         Ok(())
+    }
+
+    /// Whether each of a job's patterns can fit any tool. All of an agent's tools may be none.
+    fn check_tools(&self, patterns: &[String]) -> Result<(), AgentError> {
+        let known = |pattern: &&String| *pattern == "*" || self.tools.know(pattern);
+        match patterns.iter().find(|pattern| !known(pattern)) {
+            None => Ok(()),
+            Some(pattern) => Err(AgentError::UnknownTool {
+                pattern: pattern.clone(),
+                servers: self.tools.names().map(str::to_owned).collect(),
+            }),
+        }
     }
 
     /// Those who may answer, in the order in which they are asked, each once.
@@ -230,7 +245,7 @@ impl Inner {
             session: &turn.session,
             system: &system,
             schema,
-            tools: &NoTools,
+            tools: &self.tools,
             timeout: turn.timeout,
             live: &turn.live,
             clock: self.clock.as_ref(),
@@ -284,7 +299,7 @@ fn refused(error: &AgentError) -> TurnResult {
     let reason = match error {
         AgentError::Schema(_) => ErrorReason::OutputSchema,
         AgentError::OutsideWorkspace { .. } | AgentError::NoProgram => ErrorReason::Launch,
-        AgentError::Model { .. } => ErrorReason::ModelNotFound,
+        AgentError::Model { .. } | AgentError::UnknownTool { .. } => ErrorReason::ModelNotFound,
         AgentError::Unknown { .. } => ErrorReason::Unknown,
     };
     TurnResult::of(RunOutcome::error(reason, format!("{error}: {}.", error.hint())))

@@ -21,6 +21,11 @@ pub(crate) trait Backend: Send + Sync {
     /// sentence says what is missing and what to do. Whoever calls caches the answer.
     async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String>;
 
+    /// Whether it calls tools itself, so that it is told where their servers are and none is started for it.
+    fn calls_tools_itself(&self) -> bool {
+        false
+    }
+
     /// Answers `ask` into `said`. What was said before a failure stays there. It ends what it started when `stop` is
     /// cancelled, and then its error does not matter.
     async fn answer(&self, ask: &Ask<'_>, said: &mut Said, stop: &CancellationToken) -> Result<(), TryError>;

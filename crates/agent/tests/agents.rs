@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use clawhook_agent::{
     AgentError, AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, Command, CommandOptions,
-    Environment, LiveOutput, ModelInfo, NoSuchModel, Provider, ProviderApi, Runtime, Turn, TurnResult, Work,
+    Environment, LiveOutput, McpOptions, ModelInfo, NoSuchModel, Provider, ProviderApi, Runtime, Turn,
+    TurnResult, Work,
 };
 use clawhook_clock::ManualClock;
 use clawhook_model::{AgentId, ErrorReason, JobDefinition, RunStatus, SessionRef, UnixMs};
@@ -22,6 +23,7 @@ fn agents(main: AgentProfile) -> Agents {
     let options = AgentOptions {
         agents: BTreeMap::from([(AgentId::main(), main)]),
         providers: providers.into(),
+        tools: McpOptions::default(),
         commands: CommandOptions { cwd: "/".into(), environment: Environment::inherited() },
     };
     Agents::new(options, Arc::new(ManualClock::at(UnixMs::EPOCH)))

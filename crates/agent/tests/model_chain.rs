@@ -195,7 +195,7 @@ async fn where_nobody_is_there_the_run_is_skipped_with_each_reason_and_nothing_i
 async fn a_missing_key_is_told_by_its_reference_and_nothing_is_sent() {
     let mut server = Server::start([]).await;
     let mut keyless = server.provider(API, "");
-    let clawhook_agent::ProviderApi::Chat(endpoint) = &mut keyless.api;
+    let clawhook_agent::ProviderApi::Chat(endpoint) = &mut keyless.api else { panic!("{keyless:?}") };
     endpoint.api_key = None;
     endpoint.key_reference = Some("the environment variable OPENAI_API_KEY".into());
     let result = ask(&agents(using("one/a", &[]), [("one", keyless)])).await;

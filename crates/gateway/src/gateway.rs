@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use clawhook_agent::{
-    AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, ModelRef,
-    Provider, ProviderApi,
+    AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, McpOptions,
+    ModelRef, Provider, ProviderApi,
 };
 use clawhook_clock::Clock;
 use clawhook_delivery::{
@@ -370,6 +370,7 @@ fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
     let options = AgentOptions {
         agents: [(AgentId::main(), profile(None))].into_iter().chain(entries).collect(),
         providers: providers(&config.models),
+        tools: McpOptions { cwd: state.path().to_owned(), ..McpOptions::default() },
         commands: CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() },
     };
     Agents::new(options, Arc::clone(clock))

@@ -120,6 +120,10 @@ impl AcpBackend {
 
 #[async_trait]
 impl Backend for AcpBackend {
+    fn calls_tools_itself(&self) -> bool {
+        true
+    }
+
     async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String> {
         let cwd = ask.profile.workspace.as_deref().unwrap_or(&self.cwd);
         let env = self.options.exposed_env();

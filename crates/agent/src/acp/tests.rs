@@ -105,6 +105,8 @@ impl Toolbox for Servers {
     fn servers(&self) -> Vec<ServerAddress> {
         self.0.clone()
     }
+
+    async fn close(self: Box<Self>) {}
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::preflight::Preflights;
 use crate::backend::{Ask, Backend, Said, TryError};
 use crate::live::{LiveOutput, LivePiece};
+use crate::mcp::McpServers;
 use crate::output_schema::{Misfit, OutputSchema};
 use crate::profile::AgentProfile;
 use crate::providers::Provider;
@@ -47,7 +48,7 @@ pub(crate) struct Chain<'a> {
     pub(crate) session: &'a SessionRef,
     pub(crate) system: &'a str,
     pub(crate) schema: Option<OutputSchema>,
-    pub(crate) tools: &'a dyn Toolbox,
+    pub(crate) tools: &'a McpServers,
     pub(crate) timeout: Option<Duration>,
     pub(crate) live: &'a LiveOutput,
     pub(crate) clock: &'a dyn Clock,
@@ -113,16 +114,31 @@ impl Chain<'_> {
         waiting: usize,
         course: &mut Course,
     ) -> Result<RunOutcome, Tried> {
-        let ask = self.ask(model, course.left(self.timeout));
         let not_begun = |error| Tried { error, begun: false };
-        self.preflight(candidate, &ask).await.map_err(not_begun)?;
+        self.preflight(model, candidate).await.map_err(not_begun)?;
+        let share = Share { ends_at: course.share(self.timeout, waiting), is_last: waiting == 1 };
+        let tools = self.open_tools(share, model, candidate).await.map_err(not_begun)?;
+        let answered = self.ask_with(tools.as_ref(), share, model, candidate, course).await;
+        course.notes.extend(tools.notes().iter().cloned());
+        tools.close().await;
+        answered
+    }
+
+    async fn ask_with(
+        &self,
+        tools: &dyn Toolbox,
+        share: Share,
+        model: &ModelRef,
+        candidate: Candidate<'_>,
+        course: &mut Course,
+    ) -> Result<RunOutcome, Tried> {
+        let ask = self.ask(model, tools, share.left());
         self.live.tell(|| LivePiece::Asked { provider: model.provider.clone(), model: model.model.clone() });
         if course.transcript.is_empty() {
             course.transcript.push(self.entry(Role::User, &self.message.text, None));
         }
         course.provider = Some(model.provider.clone());
         course.model = Some(model.model.clone());
-        let share = Share { ends_at: course.share(self.timeout, waiting), is_last: waiting == 1 };
         let mut said = Said::default();
         let begun_at = course.transcript.len();
         let answered = self.within(share, model, candidate, &ask, &mut said).await;
@@ -169,9 +185,8 @@ impl Chain<'_> {
         let ask = Ask {
             history: &history,
             text: &text,
-            tools: &NoTools,
             may_be_silent: false,
-            ..self.ask(model, course.left(self.timeout))
+            ..self.ask(model, &NoTools, share.left())
         };
         course.transcript.push(self.entry(Role::User, &text, Some(EntryDetail::Gateway)));
         let mut said = Said::default();
@@ -205,27 +220,55 @@ impl Chain<'_> {
         Err(error)
     }
 
-    async fn preflight(&self, candidate: Candidate<'_>, ask: &Ask<'_>) -> Result<(), TryError> {
-        let known = self.preflights.known(ask.provider, self.clock.now());
-        let result = match known {
+    async fn preflight(&self, model: &ModelRef, candidate: Candidate<'_>) -> Result<(), TryError> {
+        let result = match self.preflights.known(&model.provider, self.clock.now()) {
             Some(result) => result,
             None => {
+                let ask = self.ask(model, &NoTools, None);
                 let result = tokio::select! {
                     biased;
-                    () = self.cancel.cancelled() => {
-                        let model = ModelRef { provider: ask.provider.to_owned(), model: ask.model.to_owned() };
-                        return Err(interrupted(&model));
-                    }
-                    result = candidate.backend.preflight(ask) => result,
+                    () = self.cancel.cancelled() => return Err(interrupted(model)),
+                    result = candidate.backend.preflight(&ask) => result,
                 };
-                self.preflights.learn(ask.provider, result.clone(), self.clock.now());
+                self.preflights.learn(&model.provider, result.clone(), self.clock.now());
                 result
             }
         };
         result.map_err(|why| TryError::new(ErrorReason::Unavailable, why))
     }
 
-    fn ask<'b>(&'b self, model: &'b ModelRef, time_left: Option<Duration>) -> Ask<'b> {
+    /// The tools of the turn. Where one of their servers does not come up nobody is asked: to go on without it would silently
+    /// change what the agent can do.
+    async fn open_tools(
+        &self,
+        share: Share,
+        model: &ModelRef,
+        candidate: Candidate<'_>,
+    ) -> Result<Box<dyn Toolbox>, TryError> {
+        let tools_allow = self.message.tools_allow.as_deref();
+        if candidate.backend.calls_tools_itself() {
+            return Ok(self.tools.handover(self.profile, tools_allow));
+        }
+        let begun_at = Instant::now();
+        tokio::select! {
+            biased;
+            opened = self.tools.toolbox(self.profile, tools_allow, self.cancel) => opened.map_err(|error| {
+                if self.cancel.is_cancelled() {
+                    return interrupted(model);
+                }
+                let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+                TryError::new(error.reason(), format!("{model} could not be asked: {error}{hint}."))
+            }),
+            () = share.over() => Err(share.error(model, self.timeout, begun_at.elapsed())),
+        }
+    }
+
+    fn ask<'b>(
+        &'b self,
+        model: &'b ModelRef,
+        tools: &'b dyn Toolbox,
+        time_left: Option<Duration>,
+    ) -> Ask<'b> {
         let tools_allow = self.message.tools_allow.as_deref();
         Ask {
             profile: self.profile,
@@ -236,7 +279,7 @@ impl Chain<'_> {
             history: &self.message.history,
             text: &self.message.text,
             thinking: self.message.thinking.or(self.profile.thinking),
-            tools: self.tools,
+            tools,
             tools_allow,
             may_be_silent: tools_allow.is_none_or(|allowed| !allowed.is_empty()),
             output_schema: self.message.output_schema.as_ref(),
@@ -265,6 +308,10 @@ impl Share {
             Some(end) => tokio::time::sleep_until(end).await,
             None => sleep(Duration::MAX).await,
         }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        self.ends_at.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
     fn error(&self, model: &ModelRef, turn: Option<Duration>, took: Duration) -> TryError {
@@ -376,6 +423,3 @@ impl Course {
         self.tries.iter().filter_map(|tried| tried.error.retry_at).min()
     }
 }
-
-#[cfg(test)]
-mod tests;

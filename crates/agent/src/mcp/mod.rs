@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -39,7 +38,7 @@ use self::listing::{Choice, Listing};
 use self::names::Names;
 use self::policy::{Allowed, ServerNames};
 use self::turn_tools::TurnTools;
-use crate::model_runtime::client;
+use crate::providers::SharedClient;
 use crate::toolbox::NoTools;
 use crate::{AgentProfile, ServerAddress, Toolbox};
 
@@ -121,7 +120,7 @@ impl fmt::Debug for McpTransport {
 pub struct McpServers {
     servers: Vec<Server>,
     cwd: PathBuf,
-    client: OnceCell<reqwest::Client>,
+    client: SharedClient,
 }
 
 struct Server {
@@ -146,7 +145,7 @@ impl McpServers {
             let tools = names.add(&names::of_server(&configured));
             Server { configured, tools, settings }
         });
-        Self { servers: servers.collect(), cwd: options.cwd, client: OnceCell::new() }
+        Self { servers: servers.collect(), cwd: options.cwd, client: SharedClient::default() }
     }
 
     /// Whether a pattern of a tool policy can ever fit a tool of these servers.
@@ -211,7 +210,7 @@ impl McpServers {
                 Box::pin(Connection::to_program(name, argv, &cwd, env, limit, choice)).await
             }
             McpTransport::Http { url, headers } => {
-                let client = self.client.get_or_try_init(client::connectable).await;
+                let client = self.client.get().await;
                 let client = client.map_err(|error| ToolsError::Client(error.to_string()))?.clone();
                 Box::pin(Connection::to_endpoint(name, url, headers, client, limit, choice)).await
             }

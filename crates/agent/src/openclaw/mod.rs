@@ -202,6 +202,10 @@ impl OpenClawBackend {
 
 #[async_trait]
 impl Backend for OpenClawBackend {
+    fn calls_tools_itself(&self) -> bool {
+        true
+    }
+
     async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String> {
         let Some(nearby) = nearby(&self.options.base_url) else { return Ok(()) };
         let address = self.options.address();

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use clawhook_model::{ErrorReason, MASK, UnixMs};
+use clawhook_model::{ErrorReason, UnixMs};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -15,9 +15,7 @@ use super::client::{CONNECT_TIMEOUT, ClientError};
 use super::options::ChatEndpoint;
 use crate::ModelRef;
 use crate::backend::TryError;
-
-/// How many characters of a provider's own words are quoted.
-const QUOTE_LIMIT: usize = 300;
+use crate::quote::quote;
 
 /// Phrases by which providers say that the input is too long; the class decides whether a retry makes sense.
 const CONTEXT_OVERFLOW_PHRASES: [&str; 8] = [
@@ -336,19 +334,6 @@ fn classify(status: Option<u16>, complaint: &Complaint) -> ErrorReason {
     }
 }
 
-/// One line of foreign words that may be shown: without the key, without control characters, and short.
-fn quote<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
-    let masked = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
-    let line = masked.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(QUOTE_LIMIT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-    .trim_end_matches('.')
-    .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,16 +402,5 @@ mod tests {
         ] {
             assert_eq!(is_offline(kind, why), offline, "{why}");
         }
-    }
-
-    #[test]
-    fn a_quote_is_one_short_line_without_the_key_even_where_the_key_lies_across_the_cut() {
-        let key = "sk-123456789";
-        let text = format!("{}\r\n\u{1b}[31m key {key}", "x".repeat(QUOTE_LIMIT - 15));
-        let quoted = quote(&text, [key].into_iter());
-        assert!(!quoted.contains("sk-1"), "{quoted}");
-        assert!(quoted.chars().count() <= QUOTE_LIMIT + 1);
-        assert!(!quoted.contains(char::is_control));
-        assert_eq!(quote("a\n b.", std::iter::empty()), "a b");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clawhook_agent::{
     AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, LiveOutput,
-    Message, ModelInfo, Provider, ProviderApi, Runtime, Turn, TurnResult, Work,
+    McpOptions, Message, ModelInfo, Provider, ProviderApi, Runtime, Turn, TurnResult, Work,
 };
 use clawhook_clock::ManualClock;
 use clawhook_model::{AgentId, ErrorReason, RunStatus, SessionRef, UnixMs};
@@ -131,6 +131,7 @@ pub(crate) fn agents(
     let options = AgentOptions {
         agents: BTreeMap::from([(AgentId::main(), profile)]),
         providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
+        tools: McpOptions::default(),
         commands: CommandOptions { cwd: "/".into(), environment: Environment::inherited() },
     };
     Agents::new(options, Arc::new(ManualClock::at(NOW)))
