@@ -68,13 +68,10 @@ impl OutputSchema {
         let mut compiler = Compiler::new();
         compiler.use_loader(Box::new(NoLoader));
         let mut schemas = Schemas::new();
-        let compiled = compiler
-            .add_resource(LOCATION, schema.clone())
-            .and_then(|()| compiler.compile(LOCATION, &mut schemas));
-        match compiled {
-            Ok(index) => Ok(Self { schemas, index }),
-            Err(error) => Err(SchemaError(why_not(&error))),
-        }
+        let unusable = |error: CompileError| SchemaError(why_not(&error));
+        compiler.add_resource(LOCATION, schema.clone()).map_err(unusable)?;
+        let index = compiler.compile(LOCATION, &mut schemas).map_err(unusable)?;
+        Ok(Self { schemas, index })
     }
 
     /// The value that `text` holds, where it fits.

@@ -30,7 +30,7 @@ fn agents(main: AgentProfile) -> Agents {
 }
 
 fn with_model() -> AgentProfile {
-    AgentProfile { model: Some("fake/one".parse().unwrap()), ..AgentProfile::default() }
+    AgentProfile { model: Some("fake/one".parse().expect("a model")), ..AgentProfile::default() }
 }
 
 fn command(argv: &[&str], cwd: Option<&Path>) -> Command {
@@ -54,8 +54,8 @@ async fn run(agents: &Agents, agent: &str, work: Work) -> TurnResult {
 
 fn job(payload: &Value, more: &Value) -> JobDefinition {
     let mut job = json!({ "schedule": { "kind": "every", "everyMs": 60_000 }, "payload": payload });
-    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    JobDefinition::parse(job, UnixMs::EPOCH).unwrap()
+    job.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    JobDefinition::parse(job, UnixMs::EPOCH).expect("a job")
 }
 
 fn check(profile: AgentProfile, payload: &Value, more: &Value) -> Result<(), AgentError> {

@@ -26,8 +26,8 @@ fn refusal(status: u16, headers: &str, message: &str) -> Script {
 
 /// An address at which nobody listens.
 async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
+    format!("http://{}", listener.local_addr().expect("the port"))
 }
 
 #[tokio::test]
