@@ -12,6 +12,7 @@
 //! group on purpose is found again.
 
 mod backend;
+mod child;
 mod command;
 mod live;
 mod model_runtime;
@@ -28,7 +29,8 @@ use clawhook_model::{AgentId, RunOutcome, SessionRef, Thinking, TranscriptEntry,
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use command::{CommandOptions, CommandRuntime, Environment};
+pub use child::Environment;
+pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
 pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};

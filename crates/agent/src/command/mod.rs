@@ -5,12 +5,9 @@
 //! over, for whatever reason, nothing of its group is left. Output of a failed command is kept as well.
 //!
 //! Not guaranteed: that a process which leaves the group (`setsid`) is found again, or that a command outlives the
-//! gateway: it must not, and a [lifeline] sees to that even when the gateway is killed.
+//! gateway: it must not, and a [`Lifeline`] sees to that even when the gateway is killed.
 
 mod capture;
-mod environment;
-mod launch_error;
-mod lifeline;
 mod process;
 mod report;
 
@@ -21,11 +18,9 @@ use std::time::Duration;
 use clawhook_clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-pub use self::environment::Environment;
-use self::launch_error::LaunchError;
-use self::lifeline::Lifeline;
 use self::process::{Launch, Limits, Process};
 use self::report::Report;
+use crate::child::{Environment, LaunchError, Lifeline};
 use crate::{Command, TurnResult};
 
 /// How many bytes of each output stream are kept where the job does not say.
@@ -59,7 +54,7 @@ impl std::fmt::Debug for CommandRuntime {
 impl CommandRuntime {
     /// A runtime that starts nothing before the first command.
     pub fn new(options: CommandOptions, clock: Arc<dyn Clock>) -> Self {
-        Self { options, lifeline: Arc::default(), clock }
+        Self { options, lifeline: Lifeline::shared(), clock }
     }
 
     /// Runs `command` to its end, or to the first limit it meets.

@@ -6,17 +6,15 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Environment;
 use super::capture::Output;
-use super::lifeline::{Lifeline, Tied};
+use crate::child::{Environment, Group, Lifeline};
 
 /// How long processes that were asked to end may take for it.
 const GRACE: Duration = Duration::from_secs(2);
@@ -87,7 +85,7 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let group = group_of(&child).map(|pid| Group { pid, _tied: lifeline.tie(pid) });
+        let group = Group::led_by(&child, lifeline);
         let input = child.stdin.take().zip(launch.input).map(|(stdin, text)| feed(stdin, text));
         let output = Output::new(child.stdout.take(), child.stderr.take(), launch.output_bytes);
         Ok(Self { child, group, output, _input: input })
@@ -145,40 +143,6 @@ async fn read_for_ever(output: &mut Output) {
     loop {
         output.read_some().await;
     }
-}
-
-/// A process group that is ended, at the latest, when this is dropped: then whatever is left in it has been started
-/// in the background by a command that is over, or belongs to a turn that was given up.
-#[derive(Debug)]
-struct Group {
-    pid: Pid,
-    _tied: Tied,
-}
-
-impl Group {
-    /// A group that is gone already has got what the signal wants.
-    fn signal(&self, signal: Signal) {
-        match kill_process_group(self.pid, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => {
-                tracing::warn!(group = ?self.pid, ?signal, %error, "a command could not be signalled");
-            }
-        }
-    }
-
-    fn exists(&self) -> bool {
-        test_kill_process_group(self.pid).is_ok()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-fn group_of(child: &Child) -> Option<Pid> {
-    child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?))
 }
 
 /// A command need not read its input; that it closes its end is no failure.

@@ -9,9 +9,9 @@ use clawhook_model::{
 use rustix::process::Signal;
 
 use super::capture::Output;
-use super::launch_error::LaunchError;
 use super::process::End;
 use crate::TurnResult;
+use crate::child::LaunchError;
 
 /// How many characters of the output or the command line stand in a diagnostic.
 const NOTE_LIMIT: usize = 1000;

@@ -1,10 +1,10 @@
-//! The environment variables of a command.
+//! The environment variables of a program.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-/// Variables that begin so are the gateway's own settings, secrets among them, and no business of a command.
+/// Variables that begin so are the gateway's own settings, secrets among them, and no business of a program.
 const OWN_PREFIX: &[u8] = b"CLAWHOOK_";
 
 /// Environment variables. Their values can be secrets, so `Debug` shows the names alone.
@@ -12,19 +12,19 @@ const OWN_PREFIX: &[u8] = b"CLAWHOOK_";
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// The gateway's own environment, as commands may see it: without the `CLAWHOOK_` variables.
+    /// The gateway's own environment, as programs may see it: without the `CLAWHOOK_` variables.
     pub fn inherited() -> Self {
         std::env::vars_os().collect()
     }
 
     /// These variables, and over them `more`.
-    pub(super) fn with(&self, more: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn with(&self, more: &BTreeMap<String, String>) -> Self {
         let more = more.iter().map(|(name, value)| (name.into(), value.into()));
         Self(self.0.clone().into_iter().chain(more).collect())
     }
 
     /// The variables by name.
-    pub(super) fn into_vars(self) -> BTreeMap<OsString, OsString> {
+    pub(crate) fn into_vars(self) -> BTreeMap<OsString, OsString> {
         self.0
     }
 }

@@ -1,4 +1,4 @@
-//! Why a command could not be started, in words that say what to change.
+//! Why a program could not be started, in words that say what to change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// Why a command could not be started.
+/// Why a program could not be started.
 #[derive(Debug, Error)]
-pub(super) enum LaunchError {
+pub(crate) enum LaunchError {
     #[error("the command is empty")]
     NoProgram,
     #[error("(ENOENT): the working directory {} is not there", .0.display())]
@@ -23,13 +23,15 @@ pub(super) enum LaunchError {
     NotAProgram { program: String },
     #[error("(E2BIG): the arguments and environment of {program:?} are too long")]
     TooLong { program: String },
+    #[error("(EPIPE): {program:?} has no standard input or output")]
+    NoPipes { program: String },
     #[error("of {program:?}: {source}")]
     Other { program: String, source: io::Error },
 }
 
 impl LaunchError {
     /// The failure of `program` to start, as the system put it.
-    pub(super) fn of(program: &str, error: io::Error) -> Self {
+    pub(crate) fn of(program: &str, error: io::Error) -> Self {
         let program = program.to_owned();
         match Errno::from_io_error(&error) {
             Some(Errno::NOENT) => Self::NotFound { program },
@@ -41,7 +43,7 @@ impl LaunchError {
     }
 
     /// What the system would report so that nobody could tell which of several things is wrong.
-    pub(super) fn foresee<'a>(
+    pub(crate) fn foresee<'a>(
         argv: &[String],
         cwd: &Path,
         names: impl Iterator<Item = &'a String>,

@@ -1,6 +1,6 @@
-//! The end of running commands when the gateway is killed.
+//! The end of running programs when the gateway is killed.
 //!
-//! A gateway that ends by `kill -9` cannot end its commands any more, and its successor reports them as interrupted;
+//! A gateway that ends by `kill -9` cannot end its commands, tool servers and agents any more, and its successor reports them as interrupted;
 //! so somebody else must. A small shell reads from a pipe which process groups are running. When the gateway dies,
 //! however it dies, the pipe closes, and the shell ends the groups that are left. It is started with the first
 //! command, and where there is no `/bin/sh` commands run without it.
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rustix::process::Pid;
 
@@ -20,7 +20,7 @@ const SCRIPT: &str = include_str!("lifeline.sh");
 
 /// The shell and the groups it must know.
 #[derive(Debug, Default)]
-pub(super) struct Lifeline {
+pub(crate) struct Lifeline {
     state: Mutex<State>,
 }
 
@@ -32,19 +32,25 @@ struct State {
 
 /// A group whose end is provided for until this is dropped.
 #[derive(Debug)]
-pub(super) struct Tied {
+pub(crate) struct Tied {
     lifeline: Arc<Lifeline>,
     group: i32,
 }
 
 impl Lifeline {
+    /// The one of this process: there is one gateway to die, so one shell is enough.
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: LazyLock<Arc<Lifeline>> = LazyLock::new(Arc::default);
+        Arc::clone(&SHARED)
+    }
+
     /// Has the shell ready, so that hardly a moment lies between the start of a command and its being known.
-    pub(super) fn stand_by(&self) {
+    pub(crate) fn stand_by(&self) {
         self.tell(|state| if state.shell.is_none() { state.start() } else { Ok(()) });
     }
 
     /// Has `group` ended, should the gateway die before the returned value is dropped.
-    pub(super) fn tie(self: &Arc<Self>, group: Pid) -> Tied {
+    pub(crate) fn tie(self: &Arc<Self>, group: Pid) -> Tied {
         let group = group.as_raw_nonzero().get();
         self.tell(|state| {
             state.running.insert(group);
