@@ -15,9 +15,11 @@ mod backend;
 mod child;
 mod command;
 mod live;
+mod mcp;
 mod model_runtime;
 mod profile;
 mod runtimes;
+mod secrets;
 mod toolbox;
 
 use std::collections::BTreeMap;
@@ -32,9 +34,11 @@ use tokio_util::sync::CancellationToken;
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
+pub use mcp::{McpOptions, McpServer, McpServers, ToolsError};
 pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use runtimes::{CheckError, Runtimes};
+pub use toolbox::{ServerAddress, ToolAnswer, ToolSpec, Toolbox};
 
 /// What one turn is asked to do.
 #[derive(Debug, Clone)]

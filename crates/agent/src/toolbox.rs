@@ -6,41 +6,57 @@ use serde_json::{Map, Value};
 /// The tools of one turn: what is listed may be called, and nothing else. It is put together for the turn, by the policy of
 /// its agent and of its job, and let go with it.
 #[async_trait]
-pub(crate) trait Toolbox: Send + Sync {
+pub trait Toolbox: Send + Sync {
     /// The tools there are, in a stable order.
     fn tools(&self) -> &[ToolSpec];
 
+    /// What is worth a note in the turn's diagnostics: tools that were left out.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
     /// Calls a tool. A tool that is not listed is refused, one that fails or is too slow says so in its answer: neither
-    /// ends the turn.
+    /// ends the turn. Dropping the future gives the call up.
     async fn call(&self, name: &str, arguments: Map<String, Value>) -> ToolAnswer;
 
     /// How the tools can be reached by an agent that connects to them itself, as ACP agents do.
     fn servers(&self) -> Vec<ServerAddress>;
+
+    /// Ends what was started for the turn, and returns when nothing of it is left. A toolbox that is dropped does the same,
+    /// but nobody can wait for it.
+    async fn close(self: Box<Self>);
 }
 
 /// A tool as a model is told of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ToolSpec {
+pub struct ToolSpec {
     /// `server__tool`, in letters, digits, `_` and `-`.
-    pub(crate) name: String,
+    pub name: String,
     /// What it does.
-    pub(crate) description: String,
+    pub description: String,
     /// The JSON Schema of its arguments.
-    pub(crate) input_schema: Value,
+    pub input_schema: Value,
 }
 
 /// What a tool answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ToolAnswer {
+pub struct ToolAnswer {
     /// The answer; bounded, and cut with a mark where it is longer.
-    pub(crate) text: String,
+    pub text: String,
     /// Whether it failed.
-    pub(crate) is_error: bool,
+    pub is_error: bool,
+}
+
+impl ToolAnswer {
+    /// The answer to a call of a tool that is not in the box.
+    pub(crate) fn no_such_tool(name: &str) -> Self {
+        Self { text: format!("there is no tool `{name}`"), is_error: true }
+    }
 }
 
 /// How a tool server can be reached. Its secrets are in it, so it is never shown.
 #[derive(Clone)]
-pub(crate) enum ServerAddress {
+pub enum ServerAddress {
     /// A program that speaks over its standard input and output.
     Program {
         /// The server's name.
@@ -71,10 +87,12 @@ impl Toolbox for NoTools {
     }
 
     async fn call(&self, name: &str, _arguments: Map<String, Value>) -> ToolAnswer {
-        ToolAnswer { text: format!("there is no tool `{name}`"), is_error: true }
+        ToolAnswer::no_such_tool(name)
     }
 
     fn servers(&self) -> Vec<ServerAddress> {
         Vec::new()
     }
+
+    async fn close(self: Box<Self>) {}
 }

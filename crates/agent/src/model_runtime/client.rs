@@ -13,7 +13,7 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no client.
 #[derive(Debug, Error)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     #[error("the TLS library refused its own defaults: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the HTTP client could not be made: {0}")]
@@ -24,7 +24,7 @@ pub(super) enum ClientError {
 
 /// Makes the client. It takes milliseconds and megabytes, since the system's certificates are read, so it is made
 /// when the first message is sent and off the async threads.
-pub(super) async fn connectable() -> Result<reqwest::Client, ClientError> {
+pub(crate) async fn connectable() -> Result<reqwest::Client, ClientError> {
     tokio::task::spawn_blocking(build).await?
 }
 

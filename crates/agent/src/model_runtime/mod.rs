@@ -8,7 +8,7 @@
 
 mod answer;
 mod chat;
-mod client;
+pub(crate) mod client;
 mod failure;
 mod model_ref;
 mod options;

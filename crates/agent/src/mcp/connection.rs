@@ -1,0 +1,201 @@
+//! One tool server, for as long as a turn goes on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use rmcp::model::{
+    CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, PaginatedRequestParams, Tool,
+};
+use rmcp::service::{RoleClient, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{ServiceError, ServiceExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use url::Url;
+
+use super::answer;
+use super::failure::{self, ToolsError};
+use crate::ToolAnswer;
+use crate::child::{Child, Launch};
+use crate::secrets::Secrets;
+
+/// How long a server has to take leave once its turn is over: half to let go of the connection, and then a program is ended.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How many bytes one message of a server may have.
+const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How many of a server's tools are looked at, and in how many pieces of its list.
+const MOST_LISTED: usize = 10_000;
+const MOST_PAGES: usize = 200;
+
+type Session = RunningService<RoleClient, ClientConfig>;
+
+/// A server that has told its tools.
+pub(super) struct Connection {
+    /// Its name in the configuration.
+    server: String,
+    session: Session,
+    /// The program, where the server is one.
+    child: Option<Mutex<Child>>,
+    /// What its failures must not tell.
+    secrets: Secrets,
+}
+
+impl Connection {
+    /// Starts a program and has it tell its tools.
+    pub(super) async fn to_program(
+        server: &str,
+        argv: &[String],
+        cwd: &Path,
+        env: &BTreeMap<String, SecretString>,
+        limit: Duration,
+    ) -> Result<(Self, Vec<Tool>), ToolsError> {
+        let secrets = Secrets::of(env.values().map(ExposeSecret::expose_secret));
+        let env = env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+        let (mut child, pipes) = Child::start(&Launch { argv, cwd, env: &env })
+            .map_err(|error| ToolsError::Launch { server: server.to_owned(), problem: error.to_string() })?;
+        let transport =
+            AsyncRwTransport::new_client(pipes.stdout, pipes.stdin).with_max_line_length(MESSAGE_LIMIT);
+        match timeout(limit, begin(transport)).await {
+            Ok(Ok((session, tools))) => {
+                let child = Some(Mutex::new(child));
+                Ok((Self { server: server.to_owned(), session, child, secrets }, tools))
+            }
+            Ok(Err(problem)) => Err(ToolsError::Broken {
+                server: server.to_owned(),
+                problem: secrets.mask(&problem),
+                last_words: format!("; it {}", child.last_words().await),
+            }),
+            Err(_) => Err(ToolsError::Silent {
+                server: server.to_owned(),
+                limit,
+                last_words: format!("; it {}", child.last_words().await),
+            }),
+        }
+    }
+
+    /// Opens a session at an endpoint and has it tell its tools.
+    pub(super) async fn to_endpoint(
+        server: &str,
+        url: &Url,
+        headers: &BTreeMap<String, SecretString>,
+        client: reqwest::Client,
+        limit: Duration,
+    ) -> Result<(Self, Vec<Tool>), ToolsError> {
+        let in_url = url.query().into_iter().flat_map(|query| query.split(['&', '='])).chain(url.password());
+        let secrets = Secrets::of(headers.values().map(ExposeSecret::expose_secret).chain(in_url));
+        let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+            .custom_headers(header_map(server, headers)?)
+            .max_sse_event_size(MESSAGE_LIMIT)
+            .max_json_response_size(MESSAGE_LIMIT)
+            // A session that is gone took its state with it; to go on in another would hide that.
+            .reinit_on_expired_session(false);
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        match timeout(limit, begin(transport)).await {
+            Ok(Ok((session, tools))) => {
+                Ok((Self { server: server.to_owned(), session, child: None, secrets }, tools))
+            }
+            Ok(Err(problem)) => Err(ToolsError::Broken {
+                server: server.to_owned(),
+                problem: secrets.mask(&problem),
+                last_words: String::new(),
+            }),
+            Err(_) => Err(ToolsError::Silent { server: server.to_owned(), limit, last_words: String::new() }),
+        }
+    }
+
+    /// Calls a tool by the name that the server gives it.
+    pub(super) async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        limit: Duration,
+    ) -> ToolAnswer {
+        let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        // Where the time is over the server is told so by the drop of the call.
+        match timeout(limit, Box::pin(self.session.call_tool(request))).await {
+            Ok(Ok(result)) => answer::of(&result),
+            Ok(Err(error)) => answer::failed(self.secrets.mask(&self.tell(&error).await)),
+            Err(_) => answer::failed(format!("the tool did not answer within {limit:?} and was given up")),
+        }
+    }
+
+    async fn tell(&self, error: &ServiceError) -> String {
+        let server = &self.server;
+        match error {
+            // The server's own words are for the model: it may do better with the next call.
+            ServiceError::McpError(error) => {
+                format!("the tool server `{server}` refused the call: {}", error.message)
+            }
+            error => {
+                let end = match &self.child {
+                    Some(child) if self.session.is_transport_closed() => {
+                        format!("; it {}", child.lock().await.last_words().await)
+                    }
+                    _ => String::new(),
+                };
+                format!("the tool server `{server}` did not answer: {}{end}", failure::of_request(error))
+            }
+        }
+    }
+
+    /// Takes leave: a session is ended, a program's input closed, and what is left of a program ended.
+    pub(super) async fn close(mut self) {
+        self.session.close_with_timeout(GRACE / 2).await.ok();
+        if let Some(child) = self.child {
+            child.into_inner().stop(GRACE / 2).await;
+        }
+    }
+}
+
+/// Begins a session and lists its tools.
+async fn begin<T>(transport: T) -> Result<(Session, Vec<Tool>), String>
+where
+    T: rmcp::transport::Transport<RoleClient> + 'static,
+{
+    let ourselves = Implementation::new("clawhook", env!("CARGO_PKG_VERSION"));
+    // No capabilities: nobody is there to be asked, and the gateway lends a server no model.
+    let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
+    let session = Box::pin(config.serve(transport)).await.map_err(|error| failure::of_start(&error))?;
+    let tools = list(&session).await.map_err(|error| failure::of_request(&error))?;
+    Ok((session, tools))
+}
+
+async fn list(session: &Session) -> Result<Vec<Tool>, ServiceError> {
+    let mut tools = Vec::new();
+    let mut cursor = None;
+    for _ in 0..MOST_PAGES {
+        let page = PaginatedRequestParams::default().with_cursor(cursor.take());
+        let mut page = Box::pin(session.list_tools(Some(page))).await?;
+        tools.append(&mut page.tools);
+        cursor = page.next_cursor;
+        if cursor.is_none() || tools.len() >= MOST_LISTED {
+            break;
+        }
+    }
+    tools.truncate(MOST_LISTED);
+    Ok(tools)
+}
+
+fn header_map(
+    server: &str,
+    headers: &BTreeMap<String, SecretString>,
+) -> Result<HashMap<HeaderName, HeaderValue>, ToolsError> {
+    let parse = |(name, value): (&String, &SecretString)| {
+        let header = HeaderName::try_from(name.as_str()).ok();
+        let value = HeaderValue::try_from(value.expose_secret()).ok();
+        let Some((header, mut value)) = header.zip(value) else {
+            return Err(ToolsError::Header { server: server.to_owned(), header: name.clone() });
+        };
+        value.set_sensitive(true);
+        Ok((header, value))
+    };
+    headers.iter().map(parse).collect()
+}
