@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
-pub use mcp::{McpOptions, McpServer, McpServers, ToolsError};
+pub use mcp::{McpOptions, McpServer, McpServers, McpTransport, ToolsError};
 pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
 pub use runtimes::{CheckError, Runtimes};

@@ -5,7 +5,7 @@ use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use crate::ToolAnswer;
 
 /// How many bytes of an answer are kept.
-const LIMIT: usize = 256 * 1024;
+pub(super) const LIMIT: usize = 256 * 1024;
 
 /// The answer in words: its texts, a note for each thing that is none, and where there is nothing else the structured result.
 pub(super) fn of(result: &CallToolResult) -> ToolAnswer {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
@@ -15,21 +16,22 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ServiceError, ServiceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use url::Url;
 
 use super::answer;
 use super::failure::{self, ToolsError};
+use super::line_watch::LineWatch;
 use crate::ToolAnswer;
 use crate::child::{Child, Launch};
 use crate::secrets::Secrets;
 
 /// How long a server has to take leave once its turn is over: half to let go of the connection, and then a program is ended.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How many bytes one message of a server may have.
-const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
+pub(super) const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How many of a server's tools are looked at, and in how many pieces of its list.
 const MOST_LISTED: usize = 10_000;
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     session: Session,
     /// The program, where the server is one.
     child: Option<Mutex<Child>>,
+    /// Tells that something came which was too long to be read.
+    too_long: Arc<Notify>,
     /// What its failures must not tell.
     secrets: Secrets,
 }
@@ -61,12 +65,13 @@ impl Connection {
         let env = env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
         let (mut child, pipes) = Child::start(&Launch { argv, cwd, env: &env })
             .map_err(|error| ToolsError::Launch { server: server.to_owned(), problem: error.to_string() })?;
-        let transport =
-            AsyncRwTransport::new_client(pipes.stdout, pipes.stdin).with_max_line_length(MESSAGE_LIMIT);
+        let too_long = Arc::new(Notify::new());
+        let output = LineWatch::new(pipes.stdout, MESSAGE_LIMIT, Arc::clone(&too_long));
+        let transport = AsyncRwTransport::new_client(output, pipes.stdin).with_max_line_length(MESSAGE_LIMIT);
         match timeout(limit, begin(transport)).await {
             Ok(Ok((session, tools))) => {
                 let child = Some(Mutex::new(child));
-                Ok((Self { server: server.to_owned(), session, child, secrets }, tools))
+                Ok((Self { server: server.to_owned(), session, child, too_long, secrets }, tools))
             }
             Ok(Err(problem)) => Err(ToolsError::Broken {
                 server: server.to_owned(),
@@ -100,7 +105,8 @@ impl Connection {
         let transport = StreamableHttpClientTransport::with_client(client, config);
         match timeout(limit, begin(transport)).await {
             Ok(Ok((session, tools))) => {
-                Ok((Self { server: server.to_owned(), session, child: None, secrets }, tools))
+                let too_long = Arc::default();
+                Ok((Self { server: server.to_owned(), session, child: None, too_long, secrets }, tools))
             }
             Ok(Err(problem)) => Err(ToolsError::Broken {
                 server: server.to_owned(),
@@ -119,8 +125,16 @@ impl Connection {
         limit: Duration,
     ) -> ToolAnswer {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        // Where the time is over the server is told so by the drop of the call.
-        match timeout(limit, Box::pin(self.session.call_tool(request))).await {
+        let too_long = self.too_long.notified();
+        let called = tokio::select! {
+            // Where the time is over the server is told so by the drop of the call.
+            called = timeout(limit, Box::pin(self.session.call_tool(request))) => called,
+            () = too_long => {
+                let text = format!("the tool's answer is longer than {MESSAGE_LIMIT} bytes and was not read");
+                return answer::failed(text);
+            }
+        };
+        match called {
             Ok(Ok(result)) => answer::of(&result),
             Ok(Err(error)) => answer::failed(self.secrets.mask(&self.tell(&error).await)),
             Err(_) => answer::failed(format!("the tool did not answer within {limit:?} and was given up")),

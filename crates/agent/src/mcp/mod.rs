@@ -13,7 +13,10 @@
 
 mod answer;
 mod connection;
+#[cfg(test)]
+mod document;
 mod failure;
+mod line_watch;
 mod names;
 mod policy;
 mod turn_tools;
@@ -49,19 +52,33 @@ pub struct McpOptions {
     pub servers: BTreeMap<String, McpServer>,
     /// Where programs start that name no folder, for agents without a workspace.
     pub cwd: PathBuf,
-    /// How long a server may take to start and to tell its tools.
-    pub startup_timeout: Duration,
 }
 
 impl Default for McpOptions {
     fn default() -> Self {
-        Self { servers: BTreeMap::new(), cwd: PathBuf::from("/"), startup_timeout: STARTUP_TIMEOUT }
+        Self { servers: BTreeMap::new(), cwd: PathBuf::from("/") }
     }
 }
 
 /// A tool server.
+#[derive(Debug, Clone)]
+pub struct McpServer {
+    /// How it is reached.
+    pub transport: McpTransport,
+    /// How long it may take to start and to tell its tools.
+    pub startup_timeout: Duration,
+}
+
+impl From<McpTransport> for McpServer {
+    /// With the usual time to start.
+    fn from(transport: McpTransport) -> Self {
+        Self { transport, startup_timeout: STARTUP_TIMEOUT }
+    }
+}
+
+/// How a tool server is reached.
 #[derive(Clone)]
-pub enum McpServer {
+pub enum McpTransport {
     /// A program that speaks over its standard input and output.
     Program {
         /// The program and its arguments.
@@ -80,7 +97,7 @@ pub enum McpServer {
     },
 }
 
-impl fmt::Debug for McpServer {
+impl fmt::Debug for McpTransport {
     /// Arguments, values of variables and headers, and queries can be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,7 +120,6 @@ impl fmt::Debug for McpServer {
 pub struct McpServers {
     servers: Vec<Server>,
     cwd: PathBuf,
-    startup_timeout: Duration,
     client: OnceCell<reqwest::Client>,
 }
 
@@ -129,12 +145,7 @@ impl McpServers {
             let tools = names.add(&names::of_server(&configured));
             Server { configured, tools, settings }
         });
-        Self {
-            servers: servers.collect(),
-            cwd: options.cwd,
-            startup_timeout: options.startup_timeout,
-            client: OnceCell::new(),
-        }
+        Self { servers: servers.collect(), cwd: options.cwd, client: OnceCell::new() }
     }
 
     /// Whether a pattern of a tool policy can ever fit a tool of these servers.
@@ -184,13 +195,13 @@ impl McpServers {
 
     async fn connect(&self, server: &Server, base: &Path) -> Result<(Connection, Vec<Tool>), ToolsError> {
         let name = &server.configured;
-        let limit = self.startup_timeout;
-        match &server.settings {
-            McpServer::Program { argv, cwd, env } => {
+        let limit = server.settings.startup_timeout;
+        match &server.settings.transport {
+            McpTransport::Program { argv, cwd, env } => {
                 let cwd = cwd.as_ref().map_or_else(|| base.to_owned(), |cwd| base.join(cwd));
                 Box::pin(Connection::to_program(name, argv, &cwd, env, limit)).await
             }
-            McpServer::Http { url, headers } => {
+            McpTransport::Http { url, headers } => {
                 let client = self.client.get_or_try_init(client::connectable).await;
                 let client = client.map_err(|error| ToolsError::Client(error.to_string()))?.clone();
                 Box::pin(Connection::to_endpoint(name, url, headers, client, limit)).await
@@ -216,12 +227,12 @@ impl Server {
             pairs.collect()
         };
         let name = self.configured.clone();
-        match &self.settings {
-            McpServer::Program { cwd: Some(_), .. } => None,
-            McpServer::Program { argv, cwd: None, env } => {
+        match &self.settings.transport {
+            McpTransport::Program { cwd: Some(_), .. } => None,
+            McpTransport::Program { argv, cwd: None, env } => {
                 Some(ServerAddress::Program { name, argv: argv.clone(), env: exposed(env) })
             }
-            McpServer::Http { url, headers } => {
+            McpTransport::Http { url, headers } => {
                 Some(ServerAddress::Http { name, url: url.to_string(), headers: exposed(headers) })
             }
         }

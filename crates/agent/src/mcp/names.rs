@@ -8,7 +8,7 @@ use super::policy::SEPARATOR;
 const LONGEST: usize = 64;
 
 /// How long the server's part may be.
-const LONGEST_SERVER: usize = 30;
+const LONGEST_SERVER: usize = 32;
 
 /// Names of which no two are the same, however their letters are written.
 #[derive(Debug, Default)]

@@ -16,8 +16,8 @@ use super::policy::{Allowed, ServerNames};
 use crate::{ServerAddress, ToolAnswer, ToolSpec, Toolbox};
 
 /// How many tools a model is told of, and how many bytes all that it is told of them may have.
-const MOST_TOOLS: usize = 512;
-const MOST_BYTES: usize = 1024 * 1024;
+pub(super) const MOST_TOOLS: usize = 512;
+pub(super) const MOST_BYTES: usize = 1024 * 1024;
 
 /// The tools that a turn may use, and the servers that have them.
 #[derive(Default)]

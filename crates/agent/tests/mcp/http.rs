@@ -9,7 +9,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
-use clawhook_agent::McpServer;
+use clawhook_agent::McpTransport;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
@@ -26,12 +26,13 @@ async fn serve(router: Router) -> String {
     url
 }
 
-fn at(url: &str) -> McpServer {
+fn at(url: &str) -> McpTransport {
     let headers = BTreeMap::from([("authorization".to_owned(), format!("Bearer {SECRET}").into())]);
-    McpServer::Http { url: url.parse().unwrap(), headers }
+    McpTransport::Http { url: url.parse().unwrap(), headers }
 }
 
-async fn scripted_endpoint(log: &Log) -> McpServer {
+/// The scripted server, which loses its sessions once `gone` is cancelled.
+async fn scripted_endpoint(log: &Log, gone: CancellationToken) -> McpTransport {
     let service: StreamableHttpService<Scripted, LocalSessionManager> = StreamableHttpService::new(
         || Ok(Scripted::new("good")),
         Arc::default(),
@@ -45,19 +46,20 @@ async fn scripted_endpoint(log: &Log) -> McpServer {
             header("mcp-session-id"),
             header("authorization"),
         ));
-        next.run(request)
+        let gone = gone.is_cancelled();
+        async move { if gone { StatusCode::NOT_FOUND.into_response() } else { next.run(request).await } }
     });
     at(&serve(Router::new().route_service("/mcp", service).layer(record)).await)
 }
 
-async fn endpoint(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> McpServer {
+async fn endpoint(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> McpTransport {
     at(&serve(Router::new().route("/mcp", any(async move || answer()))).await)
 }
 
 #[tokio::test]
 async fn a_session_is_opened_for_the_turn_and_ended_with_it() {
     let log = Log::default();
-    let servers = servers([("s", scripted_endpoint(&log).await)], LONG);
+    let servers = servers([("s", scripted_endpoint(&log, CancellationToken::new()).await)], LONG);
     for _ in 0..2 {
         let tools = open(&servers, &agent(&["s__times", "s__fail"])).await.unwrap();
         assert_eq!(names(&*tools), ["s__fail", "s__times"]);
@@ -75,6 +77,20 @@ async fn a_session_is_opened_for_the_turn_and_ended_with_it() {
     assert_ne!(ended[0], ended[1]);
     assert!(sessions(Method::POST).iter().all(|session| ended.contains(session)));
     assert!(log.iter().all(|entry| entry.2.as_deref() == Some(&format!("Bearer {SECRET}"))));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_loses_its_session_makes_its_tools_fail_and_is_not_asked_for_another() {
+    let (log, gone) = (Log::default(), CancellationToken::new());
+    let servers = servers([("s", scripted_endpoint(&log, gone.clone()).await)], LONG);
+    let tools = open(&servers, &agent(&["*"])).await.unwrap();
+    assert_eq!(said(&*tools, "times", json!({})).await, "1");
+    gone.cancel();
+    let answer = call(&*tools, "times", json!({})).await;
+    assert!(answer.is_error);
+    assert_eq!(answer.text, "the tool server `s` did not answer: Session expired (HTTP 404)");
+    let without_session = log.lock().unwrap().iter().filter(|entry| entry.1.is_none()).count();
+    assert_eq!(without_session, 1, "a session was begun once");
 }
 
 #[tokio::test]
@@ -107,7 +123,9 @@ async fn an_endpoint_that_cannot_be_used_says_why_and_shows_no_secret() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let log = Log::default();
-    let McpServer::Http { url, .. } = scripted_endpoint(&log).await else { unreachable!() };
+    let McpTransport::Http { url, .. } = scripted_endpoint(&log, CancellationToken::new()).await else {
+        unreachable!()
+    };
     let redirecting = endpoint(move || Redirect::temporary(url.as_str()).into_response()).await;
     error_of(redirecting, LONG).await;
     assert!(log.lock().unwrap().is_empty());
@@ -124,7 +142,7 @@ async fn an_endpoint_that_never_answers_is_given_up() {
 #[tokio::test]
 async fn a_header_that_cannot_be_sent_is_named() {
     let headers = BTreeMap::from([("x-key".to_owned(), format!("{SECRET}\n").into())]);
-    let server = McpServer::Http { url: "http://127.0.0.1:9/mcp".parse().unwrap(), headers };
+    let server = McpTransport::Http { url: "http://127.0.0.1:9/mcp".parse().unwrap(), headers };
     let error = error_of(server, LONG).await;
     assert_eq!(error.to_string(), "the header `x-key` of the tool server `s` is not one that HTTP can carry");
 }

@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clawhook_agent::{
-    AgentProfile, McpOptions, McpServer, McpServers, ServerAddress, ToolAnswer, ToolPolicy, Toolbox,
-    ToolsError,
+    AgentProfile, McpOptions, McpServer, McpServers, McpTransport, ServerAddress, ToolAnswer, ToolPolicy,
+    Toolbox, ToolsError,
 };
 use clawhook_model::ErrorReason;
 use rmcp::ServiceExt;
@@ -50,23 +50,26 @@ fn again(test: &str) -> Vec<String> {
     vec![program, test.to_owned(), "--exact".to_owned(), "--ignored".to_owned(), "--nocapture".to_owned()]
 }
 
-fn program(argv: Vec<String>, env: &[(&str, &str)]) -> McpServer {
+fn program(argv: Vec<String>, env: &[(&str, &str)]) -> McpTransport {
     let env = env.iter().map(|(name, value)| (name.to_string(), (*value).into())).collect();
-    McpServer::Program { argv, cwd: None, env }
+    McpTransport::Program { argv, cwd: None, env }
 }
 
 /// The scripted server. Its test harness prints a few lines on stdout that are no messages, as some servers do.
-fn scripted(script: &str) -> McpServer {
+fn scripted(script: &str) -> McpTransport {
     program(again("be_a_server"), &[(SCRIPT, script), ("KEY", SECRET)])
 }
 
-fn shell(script: &str) -> McpServer {
+fn shell(script: &str) -> McpTransport {
     program(["sh", "-c", script].map(str::to_owned).to_vec(), &[("KEY", SECRET)])
 }
 
-fn servers<const N: usize>(servers: [(&str, McpServer); N], startup_timeout: Duration) -> McpServers {
-    let servers = servers.into_iter().map(|(name, server)| (name.to_owned(), server)).collect();
-    McpServers::new(McpOptions { servers, cwd: "/".into(), startup_timeout })
+fn servers<const N: usize>(servers: [(&str, McpTransport); N], startup_timeout: Duration) -> McpServers {
+    let servers = servers
+        .into_iter()
+        .map(|(name, transport)| (name.to_owned(), McpServer { transport, startup_timeout }))
+        .collect();
+    McpServers::new(McpOptions { servers, cwd: "/".into() })
 }
 
 fn agent(allow: &[&str]) -> AgentProfile {
@@ -79,11 +82,11 @@ async fn open(servers: &McpServers, profile: &AgentProfile) -> Result<Box<dyn To
 }
 
 /// The tools of `server`, which is called `s`.
-async fn toolbox(server: McpServer, allow: &[&str]) -> Box<dyn Toolbox> {
+async fn toolbox(server: McpTransport, allow: &[&str]) -> Box<dyn Toolbox> {
     open(&servers([("s", server)], LONG), &agent(allow)).await.unwrap()
 }
 
-async fn error_of(server: McpServer, startup_timeout: Duration) -> ToolsError {
+async fn error_of(server: McpTransport, startup_timeout: Duration) -> ToolsError {
     match open(&servers([("s", server)], startup_timeout), &agent(&["*"])).await {
         Ok(_) => panic!("the server came up"),
         Err(error) => error,
@@ -204,8 +207,8 @@ async fn a_program_starts_in_the_workspace_of_its_agent_and_sees_its_variables()
     let mut profile = agent(&["*"]);
     profile.workspace = Some(root.clone());
     for (cwd, expected) in [(None, root.clone()), (Some(PathBuf::from("inner")), root.join("inner"))] {
-        let McpServer::Program { argv, env, .. } = scripted("good") else { unreachable!() };
-        let servers = servers([("s", McpServer::Program { argv, cwd, env })], LONG);
+        let McpTransport::Program { argv, env, .. } = scripted("good") else { unreachable!() };
+        let servers = servers([("s", McpTransport::Program { argv, cwd, env })], LONG);
         let tools = open(&servers, &profile).await.unwrap();
         assert_eq!(said(&*tools, "cwd", json!({})).await, expected.display().to_string());
         assert_eq!(said(&*tools, "env", json!({"name": "KEY"})).await, SECRET);
@@ -214,16 +217,22 @@ async fn a_program_starts_in_the_workspace_of_its_agent_and_sees_its_variables()
 
 #[tokio::test]
 async fn a_tool_that_fails_says_so_and_the_turn_goes_on() {
-    let mut profile = agent(&["*"]);
-    profile.limits.tool_timeout = Duration::from_millis(100);
-    let tools = open(&servers([("s", scripted("good"))], LONG), &profile).await.unwrap();
+    let tools = toolbox(scripted("good"), &["*"]).await;
     let failed = |text: &str| ToolAnswer { text: text.to_owned(), is_error: true };
     assert_eq!(call(&*tools, "fail", json!({})).await, failed("it did not work"));
     let refused = failed("the tool server `s` refused the call: `path` is missing");
     assert_eq!(call(&*tools, "strict", json!({})).await, refused);
-    let late = failed("the tool did not answer within 100ms and was given up");
-    assert_eq!(call(&*tools, "hang", json!({})).await, late);
     assert_eq!(said(&*tools, "times", json!({})).await, "1");
+}
+
+#[tokio::test]
+async fn a_tool_that_is_too_slow_is_given_up() {
+    let mut profile = agent(&["*"]);
+    profile.limits.tool_timeout = Duration::from_millis(100);
+    let tools = open(&servers([("s", scripted("good"))], LONG), &profile).await.unwrap();
+    let answer = call(&*tools, "hang", json!({})).await;
+    let text = "the tool did not answer within 100ms and was given up".to_owned();
+    assert_eq!(answer, ToolAnswer { text, is_error: true });
 }
 
 #[tokio::test]
@@ -232,6 +241,17 @@ async fn an_answer_beyond_the_limit_is_cut_and_says_so() {
     let answer = said(&*tools, "big", json!({})).await;
     assert!(answer.len() < 257 * 1024, "{} bytes", answer.len());
     assert!(answer.ends_with("x\n[truncated: the answer is longer than 262144 bytes]"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_to_be_read_is_not_waited_for() {
+    let mut profile = agent(&["*"]);
+    profile.limits.tool_timeout = LONG;
+    let tools = open(&servers([("s", scripted("good"))], LONG), &profile).await.unwrap();
+    let answer = call(&*tools, "huge", json!({})).await;
+    let text = "the tool's answer is longer than 16777216 bytes and was not read".to_owned();
+    assert_eq!(answer, ToolAnswer { text, is_error: true });
+    assert_eq!(said(&*tools, "times", json!({})).await, "1");
 }
 
 #[tokio::test]
@@ -284,8 +304,8 @@ async fn odd_names_become_plain_ones_and_reach_the_tools_they_stand_for() {
 #[tokio::test]
 async fn a_server_that_does_not_come_up_is_named_with_its_last_words_and_without_its_secrets() {
     let silent =
-        error_of(shell("echo \"waking with $KEY\" >&2; sleep 600"), Duration::from_millis(200)).await;
-    let expected = "the tool server `s` has not told its tools within 200ms; it is still running (stderr: waking with ***)";
+        error_of(shell("echo \"waking with $KEY\" >&2; sleep 600"), Duration::from_millis(500)).await;
+    let expected = "the tool server `s` has not told its tools within 500ms; it is still running (stderr: waking with ***)";
     assert_eq!(silent.to_string(), expected);
     assert_eq!(silent.reason(), ErrorReason::Unavailable);
 
@@ -332,7 +352,7 @@ async fn a_turn_that_is_cancelled_does_not_wait_for_its_servers() {
 #[tokio::test]
 async fn an_agent_that_connects_itself_is_told_only_of_servers_it_may_use_as_a_whole() {
     let own_folder =
-        McpServer::Program { argv: vec!["x".into()], cwd: Some("y".into()), env: BTreeMap::new() };
+        McpTransport::Program { argv: vec!["x".into()], cwd: Some("y".into()), env: BTreeMap::new() };
     let all = [("a", shell("exit 1")), ("b", shell("exit 1")), ("own", own_folder)];
     let servers = servers(all, LONG);
     let given = |allow: &[&str], deny: &[&str], job: Option<&[String]>| {
@@ -358,13 +378,16 @@ async fn an_agent_that_connects_itself_is_told_only_of_servers_it_may_use_as_a_w
 
 #[test]
 fn nothing_shows_a_secret() {
-    let http = McpServer::Http {
+    let http = McpTransport::Http {
         url: format!("https://user:{SECRET}@tools.example/mcp?key={SECRET}").parse().unwrap(),
         headers: BTreeMap::from([("authorization".to_owned(), SECRET.into())]),
     };
     let with_argument = program(vec!["server".into(), format!("--key={SECRET}")], &[("KEY", SECRET)]);
     let options = McpOptions {
-        servers: BTreeMap::from([("http".to_owned(), http), ("program".to_owned(), with_argument)]),
+        servers: BTreeMap::from([
+            ("http".to_owned(), http.into()),
+            ("program".to_owned(), with_argument.into()),
+        ]),
         ..McpOptions::default()
     };
     let shown = format!("{options:?} {:?}", McpServers::new(options.clone()));

@@ -31,8 +31,10 @@ impl Scripted {
             "heavy" => (0..40).map(|n| heavy_tool(&format!("tool_{n:05}"))).collect(),
             "odd" => ["read\nfile", "read file", "", "文件", &"x".repeat(200)].map(tool).to_vec(),
             _ => {
-                let names =
-                    ["big", "cwd", "die", "env", "fail", "hang", "pid", "spawn", "strict", "sum", "times"];
+                let names = [
+                    "big", "cwd", "die", "env", "fail", "hang", "huge", "pid", "spawn", "strict", "sum",
+                    "times",
+                ];
                 names.map(tool).to_vec()
             }
         };
@@ -89,6 +91,7 @@ impl ServerHandler for Scripted {
                 tokio::time::sleep(Duration::from_secs(600)).await;
                 text("late")
             }
+            "huge" => text("x".repeat(17 * 1024 * 1024)),
             "pid" => text(std::process::id().to_string()),
             "spawn" => {
                 let child = std::process::Command::new("sleep").arg("600").stdout(Stdio::null()).spawn();
