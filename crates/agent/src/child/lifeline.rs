@@ -1,9 +1,9 @@
 //! The end of running programs when the gateway is killed.
 //!
-//! A gateway that ends by `kill -9` cannot end its commands, tool servers and agents any more, and its successor reports them as interrupted;
-//! so somebody else must. A small shell reads from a pipe which process groups are running. When the gateway dies,
-//! however it dies, the pipe closes, and the shell ends the groups that are left. It is started with the first
-//! command, and where there is no `/bin/sh` commands run without it.
+//! A gateway that ends by `kill -9` cannot end its commands, tool servers and agents any more, and its successor reports
+//! their runs as interrupted; so somebody else must. A small shell reads from a pipe which process groups are running.
+//! When the gateway dies, however it dies, the pipe closes, and the shell ends the groups that are left. It is started
+//! with the first program, and where there is no `/bin/sh` programs run without it.
 //!
 //! Not guaranteed: a command that was started in the very moment of the gateway's death, before its group could be
 //! told, and a process that left its group.

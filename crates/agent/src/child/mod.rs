@@ -120,11 +120,6 @@ impl Child {
         }
     }
 
-    /// The end of what it printed on stderr, at most 8 KiB, without the values of its own variables.
-    pub(crate) fn stderr_tail(&self) -> String {
-        self.stderr.text()
-    }
-
     /// Ends the child and its group within `grace`: it has half of that to end by itself, which it should do once its
     /// input is closed; then it is asked to, and at last it is made to.
     pub(crate) async fn stop(mut self, grace: Duration) {

@@ -46,7 +46,6 @@ async fn a_child_reads_and_speaks_and_sees_its_variables_and_its_folder() {
 async fn a_child_that_ended_is_told_with_its_last_words_and_without_its_secrets() {
     let (mut child, _pipes) = start("echo \"bad key $KEY\" >&2; exit 3", &[("KEY", "s3cret-key")]);
     assert_eq!(child.last_words().await, "exited with code 3 (stderr: bad key ***)");
-    assert_eq!(child.stderr_tail(), "bad key ***\n");
     assert!(!format!("{child:?}").contains("s3cret"));
 }
 
