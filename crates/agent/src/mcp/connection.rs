@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use rmcp::model::{
-    CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, PaginatedRequestParams, Tool,
-};
+use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -23,6 +21,7 @@ use url::Url;
 use super::answer;
 use super::failure::{self, ToolsError};
 use super::line_watch::LineWatch;
+use super::listing::{Choice, Listing};
 use crate::ToolAnswer;
 use crate::child::{Child, Launch};
 use crate::secrets::Secrets;
@@ -32,10 +31,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How many bytes one message of a server may have.
 pub(super) const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
-
-/// How many of a server's tools are looked at, and in how many pieces of its list.
-const MOST_LISTED: usize = 10_000;
-const MOST_PAGES: usize = 200;
 
 type Session = RunningService<RoleClient, ClientConfig>;
 
@@ -60,7 +55,8 @@ impl Connection {
         cwd: &Path,
         env: &BTreeMap<String, SecretString>,
         limit: Duration,
-    ) -> Result<(Self, Vec<Tool>), ToolsError> {
+        choice: Choice<'_>,
+    ) -> Result<(Self, Listing), ToolsError> {
         let secrets = Secrets::of(env.values().map(ExposeSecret::expose_secret));
         let env = env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
         let (mut child, pipes) = Child::start(&Launch { argv, cwd, env: &env })
@@ -68,10 +64,10 @@ impl Connection {
         let too_long = Arc::new(Notify::new());
         let output = LineWatch::new(pipes.stdout, MESSAGE_LIMIT, Arc::clone(&too_long));
         let transport = AsyncRwTransport::new_client(output, pipes.stdin).with_max_line_length(MESSAGE_LIMIT);
-        match timeout(limit, begin(transport)).await {
-            Ok(Ok((session, tools))) => {
+        match timeout(limit, begin(transport, choice)).await {
+            Ok(Ok((session, listing))) => {
                 let child = Some(Mutex::new(child));
-                Ok((Self { server: server.to_owned(), session, child, too_long, secrets }, tools))
+                Ok((Self { server: server.to_owned(), session, child, too_long, secrets }, listing))
             }
             Ok(Err(problem)) => Err(ToolsError::Broken {
                 server: server.to_owned(),
@@ -93,7 +89,8 @@ impl Connection {
         headers: &BTreeMap<String, SecretString>,
         client: reqwest::Client,
         limit: Duration,
-    ) -> Result<(Self, Vec<Tool>), ToolsError> {
+        choice: Choice<'_>,
+    ) -> Result<(Self, Listing), ToolsError> {
         let in_url = url.query().into_iter().flat_map(|query| query.split(['&', '='])).chain(url.password());
         let secrets = Secrets::of(headers.values().map(ExposeSecret::expose_secret).chain(in_url));
         let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
@@ -103,10 +100,10 @@ impl Connection {
             // A session that is gone took its state with it; to go on in another would hide that.
             .reinit_on_expired_session(false);
         let transport = StreamableHttpClientTransport::with_client(client, config);
-        match timeout(limit, begin(transport)).await {
-            Ok(Ok((session, tools))) => {
+        match timeout(limit, begin(transport, choice)).await {
+            Ok(Ok((session, listing))) => {
                 let too_long = Arc::default();
-                Ok((Self { server: server.to_owned(), session, child: None, too_long, secrets }, tools))
+                Ok((Self { server: server.to_owned(), session, child: None, too_long, secrets }, listing))
             }
             Ok(Err(problem)) => Err(ToolsError::Broken {
                 server: server.to_owned(),
@@ -143,21 +140,16 @@ impl Connection {
 
     async fn tell(&self, error: &ServiceError) -> String {
         let server = &self.server;
-        match error {
-            // The server's own words are for the model: it may do better with the next call.
-            ServiceError::McpError(error) => {
-                format!("the tool server `{server}` refused the call: {}", error.message)
-            }
-            error => {
-                let end = match &self.child {
-                    Some(child) if self.session.is_transport_closed() => {
-                        format!("; it {}", child.lock().await.last_words().await)
-                    }
-                    _ => String::new(),
-                };
-                format!("the tool server `{server}` did not answer: {}{end}", failure::of_request(error))
-            }
+        // The server's own words are for the model: it may do better with the next call.
+        if let ServiceError::McpError(error) = error {
+            return format!("the tool server `{server}` refused the call: {}", error.message);
         }
+        let lost = matches!(error, ServiceError::TransportClosed | ServiceError::TransportSend(_));
+        let end = match &self.child {
+            Some(child) if lost => format!("; it {}", child.lock().await.last_words().await),
+            _ => String::new(),
+        };
+        format!("the tool server `{server}` did not answer: {}{end}", failure::of_request(error))
     }
 
     /// Takes leave: a session is ended, a program's input closed, and what is left of a program ended.
@@ -170,7 +162,7 @@ impl Connection {
 }
 
 /// Begins a session and lists its tools.
-async fn begin<T>(transport: T) -> Result<(Session, Vec<Tool>), String>
+async fn begin<T>(transport: T, choice: Choice<'_>) -> Result<(Session, Listing), String>
 where
     T: rmcp::transport::Transport<RoleClient> + 'static,
 {
@@ -178,24 +170,8 @@ where
     // No capabilities: nobody is there to be asked, and the gateway lends a server no model.
     let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
     let session = Box::pin(config.serve(transport)).await.map_err(|error| failure::of_start(&error))?;
-    let tools = list(&session).await.map_err(|error| failure::of_request(&error))?;
-    Ok((session, tools))
-}
-
-async fn list(session: &Session) -> Result<Vec<Tool>, ServiceError> {
-    let mut tools = Vec::new();
-    let mut cursor = None;
-    for _ in 0..MOST_PAGES {
-        let page = PaginatedRequestParams::default().with_cursor(cursor.take());
-        let mut page = Box::pin(session.list_tools(Some(page))).await?;
-        tools.append(&mut page.tools);
-        cursor = page.next_cursor;
-        if cursor.is_none() || tools.len() >= MOST_LISTED {
-            break;
-        }
-    }
-    tools.truncate(MOST_LISTED);
-    Ok(tools)
+    let listing = Listing::read(&session, choice).await.map_err(|error| failure::of_request(&error))?;
+    Ok((session, listing))
 }
 
 fn header_map(

@@ -1,7 +1,7 @@
 //! What docs/tools.md says is so.
 
 use super::policy::{Allowed, ServerNames};
-use super::{STARTUP_TIMEOUT, answer, connection, turn_tools};
+use super::{STARTUP_TIMEOUT, answer, connection, listing};
 use crate::ToolPolicy;
 
 const DOCUMENT: &str = include_str!("../../../../docs/tools.md");
@@ -39,7 +39,7 @@ fn cells(row: &str) -> Vec<String> {
 fn the_limits_are_those_of_the_code() {
     for limit in [
         format!("| {} s, or its `startupTimeout` |", STARTUP_TIMEOUT.as_secs()),
-        format!("| {}, in {} MiB of", turn_tools::MOST_TOOLS, turn_tools::MOST_BYTES >> 20),
+        format!("| {}, in {} MiB of", listing::MOST_TOOLS, listing::MOST_BYTES >> 20),
         format!("| one answer | {} KiB |", answer::LIMIT >> 10),
         format!("| one message of a server | {} MiB |", connection::MESSAGE_LIMIT >> 20),
         format!("ended within {} s with all", connection::GRACE.as_secs()),

@@ -1,6 +1,7 @@
 //! Why there are no tools, or no answer of one.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use clawhook_model::ErrorReason;
@@ -11,6 +12,8 @@ use thiserror::Error;
 
 /// How many characters of somebody else's words stand in a message.
 const QUOTE_LIMIT: usize = 300;
+
+const CLOSED: &str = "it closed the connection";
 
 /// Why a turn cannot have the tools that its agent is allowed. Nothing of the turn has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -89,7 +92,7 @@ impl ToolsError {
 /// Why a connection did not come about, in words.
 pub(super) fn of_start(error: &ClientInitializeError) -> String {
     match error {
-        ClientInitializeError::ConnectionClosed(_) => "it closed the connection".to_owned(),
+        ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
         ClientInitializeError::JsonRpcError(error) => {
             format!("it refused to begin: {} ({})", quote(&error.message), error.code.0)
         }
@@ -106,7 +109,7 @@ pub(super) fn of_request(error: &ServiceError) -> String {
     match error {
         ServiceError::McpError(error) => format!("{} ({})", quote(&error.message), error.code.0),
         ServiceError::TransportSend(error) => of_transport(error),
-        ServiceError::TransportClosed => "it closed the connection".to_owned(),
+        ServiceError::TransportClosed => CLOSED.to_owned(),
         ServiceError::UnexpectedResponse => "its answer is not of the form that was asked for".to_owned(),
         error => quote(&error.to_string()),
     }
@@ -120,6 +123,9 @@ fn of_transport(error: &DynamicTransportError) -> String {
     }
     if cause.is::<AuthRequiredError>() {
         return "it wants to be told who asks (HTTP 401)".to_owned();
+    }
+    if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return CLOSED.to_owned();
     }
     match cause.downcast_ref::<reqwest::Error>() {
         Some(error) if error.is_timeout() => "it was too slow".to_owned(),

@@ -17,6 +17,7 @@ mod connection;
 mod document;
 mod failure;
 mod line_watch;
+mod listing;
 mod names;
 mod policy;
 mod turn_tools;
@@ -27,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use rmcp::model::Tool;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use url::Url;
 
 use self::connection::Connection;
 pub use self::failure::ToolsError;
+use self::listing::{Choice, Listing};
 use self::names::Names;
 use self::policy::{Allowed, ServerNames};
 use self::turn_tools::TurnTools;
@@ -173,15 +174,18 @@ impl McpServers {
             return Ok(Box::new(NoTools));
         }
         let base = profile.workspace.as_deref().unwrap_or(&self.cwd);
-        let started = try_join_all(servers.iter().map(|server| self.connect(server, base)));
+        let started = try_join_all(servers.iter().map(|server| {
+            let choice = Choice { server: server.names(), allowed };
+            self.connect(server, base, choice)
+        }));
         let started = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(ToolsError::Cancelled),
             started = started => started?,
         };
         let mut tools = TurnTools::new(self.addresses(&allowed), profile.limits.tool_timeout);
-        for (server, (connection, listed)) in servers.into_iter().zip(started) {
-            tools.add(connection, server.names(), listed, &allowed);
+        for (server, (connection, listing)) in servers.into_iter().zip(started) {
+            tools.add(&server.configured, connection, listing);
         }
         Ok(Box::new(tools))
     }
@@ -193,18 +197,23 @@ impl McpServers {
         Box::new(TurnTools::new(self.addresses(&allowed), profile.limits.tool_timeout))
     }
 
-    async fn connect(&self, server: &Server, base: &Path) -> Result<(Connection, Vec<Tool>), ToolsError> {
+    async fn connect(
+        &self,
+        server: &Server,
+        base: &Path,
+        choice: Choice<'_>,
+    ) -> Result<(Connection, Listing), ToolsError> {
         let name = &server.configured;
         let limit = server.settings.startup_timeout;
         match &server.settings.transport {
             McpTransport::Program { argv, cwd, env } => {
                 let cwd = cwd.as_ref().map_or_else(|| base.to_owned(), |cwd| base.join(cwd));
-                Box::pin(Connection::to_program(name, argv, &cwd, env, limit)).await
+                Box::pin(Connection::to_program(name, argv, &cwd, env, limit, choice)).await
             }
             McpTransport::Http { url, headers } => {
                 let client = self.client.get_or_try_init(client::connectable).await;
                 let client = client.map_err(|error| ToolsError::Client(error.to_string()))?.clone();
-                Box::pin(Connection::to_endpoint(name, url, headers, client, limit)).await
+                Box::pin(Connection::to_endpoint(name, url, headers, client, limit, choice)).await
             }
         }
     }

@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use rmcp::model::Tool;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::connection::Connection;
-use super::names::{self, Names};
-use super::policy::{Allowed, ServerNames};
+use super::listing::{Listed, Listing, MOST_BYTES, MOST_TOOLS, Room};
+use super::names::Names;
 use crate::{ServerAddress, ToolAnswer, ToolSpec, Toolbox};
-
-/// How many tools a model is told of, and how many bytes all that it is told of them may have.
-pub(super) const MOST_TOOLS: usize = 512;
-pub(super) const MOST_BYTES: usize = 1024 * 1024;
 
 /// The tools that a turn may use, and the servers that have them.
 #[derive(Default)]
@@ -28,7 +23,7 @@ pub(super) struct TurnTools {
     addresses: Vec<ServerAddress>,
     notes: Vec<String>,
     names: Names,
-    bytes: usize,
+    room: Room,
     call_limit: Duration,
 }
 
@@ -49,43 +44,30 @@ impl TurnTools {
         Self { addresses, call_limit, ..Self::default() }
     }
 
-    /// Adds those of the server's tools that are allowed, as far as there is room.
-    pub(super) fn add(
-        &mut self,
-        connection: Connection,
-        server: ServerNames<'_>,
-        mut tools: Vec<Tool>,
-        allowed: &Allowed<'_>,
-    ) {
+    /// Adds a server and its tools, as far as there is room.
+    pub(super) fn add(&mut self, server: &str, connection: Connection, mut listing: Listing) {
         let index = self.connections.0.len();
         self.connections.0.push(connection);
-        tools.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut left_out = 0;
-        for tool in tools {
-            let name = names::of_tool(server.tools, &tool.name);
-            if allowed.tool(server, &name) && !self.add_tool(index, &name, tool) {
+        listing.tools.sort_by(|a, b| a.tool.cmp(&b.tool));
+        let mut left_out = listing.left_out;
+        for Listed { tool, mut spec } in listing.tools {
+            if self.room.take(&spec) {
+                spec.name = self.names.add(&spec.name);
+                self.routes.insert(spec.name.clone(), Route { connection: index, tool });
+                self.specs.push(spec);
+            } else {
                 left_out += 1;
             }
         }
         if left_out > 0 {
             self.notes.push(format!(
-                "{left_out} tools of the server `{}` were left out: a model is told of at most {MOST_TOOLS} tools in {MOST_BYTES} bytes; a narrower `tools.allow` chooses among them",
-                server.configured
+                "{left_out} tools of the server `{server}` were left out: a model is told of at most {MOST_TOOLS} tools \
+                 in {MOST_BYTES} bytes; a narrower `tools.allow` chooses among them"
             ));
         }
-    }
-
-    fn add_tool(&mut self, connection: usize, name: &str, tool: Tool) -> bool {
-        let spec = spec_of(name, &tool);
-        let bytes = spec.description.len() + spec.input_schema.to_string().len();
-        if self.specs.len() >= MOST_TOOLS || self.bytes + bytes > MOST_BYTES {
-            return false;
+        if listing.goes_on {
+            self.notes.push(format!("the list of the server `{server}` is too long to be read to its end"));
         }
-        self.bytes += bytes;
-        let name = self.names.add(name);
-        self.routes.insert(name.clone(), Route { connection, tool: tool.name.into_owned() });
-        self.specs.push(ToolSpec { name, ..spec });
-        true
     }
 }
 
@@ -106,18 +88,6 @@ impl Drop for Connections {
         if let (false, Ok(runtime)) = (connections.is_empty(), Handle::try_current()) {
             runtime.spawn(Self::close_all(connections));
         }
-    }
-}
-
-fn spec_of(name: &str, tool: &Tool) -> ToolSpec {
-    let mut schema = Map::clone(&tool.input_schema);
-    // Providers insist on it, and servers leave it out where a tool takes nothing.
-    schema.entry("type").or_insert_with(|| "object".into());
-    let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-    ToolSpec {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        input_schema: Value::Object(schema),
     }
 }
 

@@ -276,6 +276,10 @@ async fn of_ten_thousand_tools_those_that_are_chosen_are_told_and_a_note_says_ho
         tools.notes()
     );
 
+    let endless = toolbox(scripted("endless"), &["s__tool_0999*"]).await;
+    assert_eq!(endless.tools().len(), 10);
+    assert_eq!(endless.notes(), ["the list of the server `s` is too long to be read to its end"]);
+
     let chosen = toolbox(scripted("many"), &["s__tool_0999*"]).await;
     assert_eq!(chosen.tools().len(), 10);
     assert!(chosen.notes().is_empty());

@@ -28,6 +28,7 @@ impl Scripted {
     pub(super) fn new(script: &str) -> Self {
         let tools = match script {
             "many" => (0..10_000).map(|n| tool(&format!("tool_{n:05}"))).collect(),
+            "endless" => (0..10_001).map(|n| tool(&format!("tool_{n:05}"))).collect(),
             "heavy" => (0..40).map(|n| heavy_tool(&format!("tool_{n:05}"))).collect(),
             "odd" => ["read\nfile", "read file", "", "文件", &"x".repeat(200)].map(tool).to_vec(),
             _ => {
