@@ -225,8 +225,8 @@ impl World {
             passed: None,
             failure: Arc::default(),
             retry: (RunId::new(now), SessionId::random()),
-                day: 0,
-                left: clawhook_store::LeftWithSessions::default(),
+            day: 0,
+            left: clawhook_store::LeftWithSessions::default(),
         };
         self.store.finish_run(finish).await.expect("the run is stored");
         (id, event_id)

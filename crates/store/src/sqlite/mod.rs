@@ -14,6 +14,7 @@ mod notices;
 mod outbox;
 mod readers;
 mod replays;
+mod retention;
 mod rows;
 mod runs;
 mod schema;
@@ -46,9 +47,10 @@ use crate::{
     DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
     GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
-    ReplayWithOutcomes, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
-    SettleAttempt, Settled, StartRun, Store, StoreError, StoredEvent, SystemEvent, Topic,
+    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, Reclaimed, ReplayAdvanced,
+    ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter, RunFinished,
+    RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SystemEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -56,7 +58,7 @@ const CHECKED_WHOLE_BELOW: u64 = 32 * 1024 * 1024;
 /// How long the lock is waited for before another gateway is taken to hold it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -150,6 +152,21 @@ impl SqliteStore {
         F: FnMut(&Connection, &mut writer::Raised) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.write(name, Durability::Synced, apply).await
+    }
+
+    /// Has something done that is done again where a power cut undoes it, and tells how long the writer was at it.
+    async fn write_measured<T, F>(&self, name: &'static str, apply: F) -> Result<(T, Duration), StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let is_simulated = matches!(self.writer, Writer::Inline(_));
+        let measured = move |conn: &Connection, _: &mut writer::Raised| {
+            let begun = Instant::now();
+            let done = apply(conn)?;
+            Ok((done, if is_simulated { Duration::ZERO } else { begun.elapsed() }))
+        };
+        self.writer.write(name, Durability::Committed, measured).await
     }
 }
 
@@ -310,6 +327,36 @@ impl Store for SqliteStore {
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError> {
         let job = job.cloned();
         self.readers.read(move |conn| spending::spent(conn, day, job.as_ref())).await
+    }
+
+    async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError> {
+        let looked_by = rules.clone();
+        let found = self.readers.search(move |conn| retention::find(conn, &looked_by, cursor, now)).await?;
+        let retention::Found { work, then, held } = found;
+        let Some(work) = work else {
+            return Ok(Pruned { rows: PrunedRows::default(), then, took: Duration::ZERO, held });
+        };
+        let rules = rules.clone();
+        let (rows, took) =
+            self.write_measured("prune", move |conn| retention::remove(conn, &work, &rules, now)).await?;
+        Ok(Pruned { rows, then, took, held })
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        self.readers.read(retention::size).await
+    }
+
+    async fn reclaim(&self, bytes: u64) -> Result<Reclaimed, StoreError> {
+        let reclaim = move |conn: &Connection| {
+            let before = retention::size(conn)?;
+            Ok((before, retention::reclaim(conn, bytes)?))
+        };
+        let ((before, after), took) = self.write_measured("reclaim", reclaim).await?;
+        Ok(Reclaimed { bytes: before.bytes.saturating_sub(after.bytes), free: after.free, took })
+    }
+
+    async fn fold_log(&self) -> Result<(), StoreError> {
+        self.readers.fold_log().await
     }
 
     async fn open_queues(&self, now: UnixMs) -> Result<OpenQueues, StoreError> {

@@ -264,8 +264,8 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
         passed: None,
         failure: Arc::new(FailureRules::default()),
         retry: (RunId::new(now), SessionId::random()),
-                day: 0,
-                left: clawhook_store::LeftWithSessions::default(),
+        day: 0,
+        left: clawhook_store::LeftWithSessions::default(),
     }
 }
 
