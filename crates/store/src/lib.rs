@@ -210,7 +210,7 @@ pub trait Store: Send + Sync + 'static {
     /// The room that the store takes.
     async fn size(&self) -> Result<StoreSize, StoreError>;
 
-    /// Cuts free room off the store's end, `bytes` of it at most. The disk has it back once the log is folded.
+    /// Cuts free room off the store's end, about `bytes` of it at most. The disk has it back once the log is folded.
     async fn reclaim(&self, bytes: u64) -> Result<Reclaimed, StoreError>;
 
     /// Folds the log of changes into the store's file, as far as nobody still reads what was there before.

@@ -27,26 +27,30 @@ pub(crate) fn t(ms: i64) -> UnixMs {
 /// A store that can be closed and opened again.
 pub(crate) struct World {
     folder: tempfile::TempDir,
+    file: &'static str,
     pub(crate) store: Arc<dyn Store>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&folder.path().join("clawhook.db")).expect("a store");
-        Self { folder, store }
+        Self::at(tempfile::tempdir().expect("a folder"), "clawhook.db")
+    }
+
+    /// The store of this name in a folder.
+    pub(crate) fn at(folder: tempfile::TempDir, file: &'static str) -> Self {
+        let store = open(&folder.path().join(file)).expect("a store");
+        Self { folder, file, store }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("clawhook.db")
+        self.folder.path().join(self.file)
     }
 
     /// Ends this life of the store and begins another, with another owner.
     pub(crate) fn reopen(self) -> Self {
-        let Self { folder, store } = self;
+        let Self { folder, file, store } = self;
         drop(store);
-        let store = open(&folder.path().join("clawhook.db")).expect("the store again");
-        Self { folder, store }
+        Self::at(folder, file)
     }
 
     /// Adds a job that is due every second from `t(1000)` on, and delivers to a webhook.
@@ -270,4 +274,4 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
 }
 
 /// The lane of the jobs above.
-pub(crate) const LANE: Lane = Lane::Instant;
+pub(crate) const LANE: Lane = Lane::Slot;
