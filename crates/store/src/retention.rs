@@ -94,7 +94,7 @@ pub struct Pruned {
     pub rows: PrunedRows,
     /// Where to go on.
     pub then: PruneNext,
-    /// For how long nobody else could write; zero in a simulation, where that must not depend on the machine.
+    /// How long it took to find and to forget it; zero in a simulation, where nothing may depend on the machine.
     pub took: Duration,
     /// Where the store takes more room than it may and nothing more may go: why.
     pub held: Option<HeldSpace>,
@@ -192,6 +192,6 @@ pub struct Reclaimed {
     pub bytes: u64,
     /// How much of the file still holds nothing.
     pub free: u64,
-    /// For how long nobody else could write; zero in a simulation.
+    /// How long that took; zero in a simulation.
     pub took: Duration,
 }

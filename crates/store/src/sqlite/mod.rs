@@ -154,20 +154,20 @@ impl SqliteStore {
         self.writer.write(name, Durability::Synced, apply).await
     }
 
-    /// Has something done that is done again where a power cut undoes it, and tells how long the writer was at it.
-    async fn write_measured<T, F>(&self, name: &'static str, apply: F) -> Result<(T, Duration), StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        let is_simulated = matches!(self.writer, Writer::Inline(_));
-        let measured = move |conn: &Connection, _: &mut writer::Raised| {
-            let begun = Instant::now();
-            let done = apply(conn)?;
-            Ok((done, if is_simulated { Duration::ZERO } else { begun.elapsed() }))
-        };
-        self.writer.write(name, Durability::Committed, measured).await
+    /// Whether everything that is done must come out the same each time.
+    fn is_simulated(&self) -> bool {
+        matches!(self.writer, Writer::Inline(_))
     }
+}
+
+/// What was done, and how long that took; no time at all in a simulation.
+fn measured<T>(
+    is_simulated: bool,
+    work: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<(T, Duration), StoreError> {
+    let begun = Instant::now();
+    let done = work()?;
+    Ok((done, if is_simulated { Duration::ZERO } else { begun.elapsed() }))
 }
 
 #[async_trait]
@@ -330,16 +330,21 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError> {
-        let looked_by = rules.clone();
-        let found = self.readers.search(move |conn| retention::find(conn, &looked_by, cursor, now)).await?;
+        let (looked_by, is_simulated) = (rules.clone(), self.is_simulated());
+        let look = move |conn: &Connection| {
+            measured(is_simulated, || retention::find(conn, &looked_by, cursor, now))
+        };
+        let (found, looked_for) = self.readers.search(look).await?;
         let retention::Found { work, then, held } = found;
         let Some(work) = work else {
-            return Ok(Pruned { rows: PrunedRows::default(), then, took: Duration::ZERO, held });
+            return Ok(Pruned { rows: PrunedRows::default(), then, took: looked_for, held });
         };
         let rules = rules.clone();
-        let (rows, took) =
-            self.write_measured("prune", move |conn| retention::remove(conn, &work, &rules, now)).await?;
-        Ok(Pruned { rows, then, took, held })
+        let forget = move |conn: &Connection, _: &mut writer::Raised| {
+            measured(is_simulated, || retention::remove(conn, &work, &rules, now))
+        };
+        let (rows, took) = self.writer.write("prune", Durability::Committed, forget).await?;
+        Ok(Pruned { rows, then, took: looked_for + took, held })
     }
 
     async fn size(&self) -> Result<StoreSize, StoreError> {
@@ -347,11 +352,12 @@ impl Store for SqliteStore {
     }
 
     async fn reclaim(&self, bytes: u64) -> Result<Reclaimed, StoreError> {
-        let reclaim = move |conn: &Connection| {
+        let is_simulated = self.is_simulated();
+        let reclaim = move |conn: &Connection, _: &mut writer::Raised| {
             let before = retention::size(conn)?;
-            Ok((before, retention::reclaim(conn, bytes)?))
+            measured(is_simulated, || Ok((before, retention::reclaim(conn, bytes)?)))
         };
-        let ((before, after), took) = self.write_measured("reclaim", reclaim).await?;
+        let ((before, after), took) = self.writer.write("reclaim", Durability::Committed, reclaim).await?;
         Ok(Reclaimed { bytes: before.bytes.saturating_sub(after.bytes), free: after.free, took })
     }
 

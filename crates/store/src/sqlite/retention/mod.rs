@@ -6,6 +6,8 @@
 //! What must not go is said once, in [`Kept`].
 
 mod find;
+#[cfg(test)]
+mod plans;
 mod remove;
 mod size;
 
