@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use clawhook_delivery::{
     Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
-    Alarms, Audit, AuditOptions, Engine, EngineOptions, Replayer, Watchdog, WatchdogOptions,
+    ActiveHours, Alarms, Audit, AuditOptions, Engine, EngineOptions, HeartbeatOptions, Replayer, Watchdog,
+    WatchdogOptions,
 };
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
@@ -26,7 +28,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
-use crate::config::{self, AgentsConfig, Config, DeliveryConfig, ModelsConfig};
+use crate::config::{AgentsConfig, Config, DeliveryConfig, HeartbeatConfig, ModelsConfig, ProviderApi};
 use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::pinger::{PingReport, Pinger};
@@ -102,6 +104,8 @@ enum Refusal {
     SigningSecret(SecretError),
     #[error(transparent)]
     WebhookToken(#[from] UnsendableToken),
+    #[error("the workspace `{}` cannot be made: {error}", .path.display())]
+    Workspace { path: PathBuf, error: io::Error },
     #[error("the address {address} is in use by another program")]
     AddressInUse { address: SocketAddr },
     #[error("the gateway cannot listen on {address}: {error}")]
@@ -125,6 +129,10 @@ impl StartError {
                     .to_owned()
             }
             Refusal::WebhookToken(_) => "write `cron.webhookToken` in visible ASCII characters".to_owned(),
+            Refusal::Workspace { .. } => {
+                "make it possible to write in the state directory, or name another folder as the agent's `workspace`"
+                    .to_owned()
+            }
             Refusal::AddressInUse { address } => format!(
                 "see whether a gateway runs already (`clawhook status`), or choose another port than {}",
                 address.port()
@@ -149,7 +157,7 @@ impl Gateway {
         if !address.ip().is_loopback() && config.gateway.token.is_none() {
             return Err(Refusal::OpenToOthers(address.ip()));
         }
-        let store_path = store_path(&config, &state_dir);
+        let store_path = within_state(&config.store.path, &config, &state_dir);
         let state = StateDir::open(state_dir)?;
         let started_at = clock.now();
         let store = open_store(store_path.clone(), started_at).await?;
@@ -170,6 +178,7 @@ impl Gateway {
         let keys = (signing_secret.clone(), signing_key.clone());
         let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
         let replayer = Replayer::new(Arc::clone(&store), Arc::clone(&clock));
+        make_workspaces(&config, state.path())?;
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
         let engine_options = EngineOptions {
@@ -180,6 +189,9 @@ impl Gateway {
             overlap: config.cron.overlap,
             catch_up: config.cron.catch_up,
             failure: config.cron.failure.clone(),
+            budget: config.cron.budget,
+            history: (config.agents.history.entries, config.agents.history.bytes),
+            heartbeats: heartbeats(&config.agents, &host_zone),
             ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
@@ -288,12 +300,23 @@ async fn open_store(path: PathBuf, now: UnixMs) -> Result<Arc<dyn Store>, Refusa
     Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Refusal::Opening)??))
 }
 
-/// The store's file. Where the configuration leaves it in its own state directory, it follows the one that was named.
-fn store_path(config: &Config, state_dir: &Path) -> PathBuf {
-    match config.store.path.strip_prefix(&config.state_dir) {
+/// A path of the configuration. What it leaves in its own state directory follows the one that was named.
+fn within_state(path: &Path, config: &Config, state_dir: &Path) -> PathBuf {
+    match path.strip_prefix(&config.state_dir) {
         Ok(within) => state_dir.join(within),
-        Err(_) => config.store.path.clone(),
+        Err(_) => path.to_owned(),
     }
+}
+
+/// Makes the folders of agents for which the configuration names none.
+fn make_workspaces(config: &Config, state_dir: &Path) -> Result<(), Refusal> {
+    let unnamed = config.agents.entries.values().filter(|agent| !agent.workspace_is_named());
+    for agent in unnamed {
+        let path = within_state(&agent.workspace, config, state_dir);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|error| Refusal::Workspace { path, error })?;
+    }
+    Ok(())
 }
 
 fn api_token(config: &Config, state: &StateDir) -> Result<ApiToken, StateDirError> {
@@ -362,23 +385,40 @@ fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
     let command_options =
         CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() };
     let commands = CommandRuntime::new(command_options, Arc::clone(clock));
-    let own_models = config.agents.entries.iter();
-    let own_models: BTreeMap<AgentId, Option<String>> = own_models
-        .map(|(agent, entry)| (agent.clone(), entry.model.as_ref().map(config::ModelRef::to_string)))
-        .collect();
-    Agents::new(Runtimes::new(models, commands), own_models)
+    let own_models = config
+        .agents
+        .entries
+        .iter()
+        .map(|(agent, entry)| (agent.clone(), entry.profile.model.as_ref().map(ModelRef::to_string)));
+    Agents::new(Runtimes::new(models, commands), own_models.collect())
 }
 
 fn model_options(models: &ModelsConfig, agents: &AgentsConfig) -> ModelOptions {
-    let providers = models.providers.iter().map(|(name, provider)| {
-        let api_key = provider.api_key.as_ref().map(|key| key.as_secret_string().clone());
-        (name.clone(), Provider { base_url: provider.base_url.clone(), api_key })
+    let providers = models.providers.iter().filter_map(|(name, provider)| match &provider.api {
+        ProviderApi::Chat { base_url: Some(base_url), api_key, .. } => {
+            let api_key = api_key.as_ref().map(|key| key.as_secret_string().clone());
+            Some((name.clone(), Provider { base_url: base_url.clone(), api_key }))
+        }
+        _ => None,
     });
-    let default_model = agents
-        .default_model
-        .as_ref()
-        .map(|model| ModelRef { provider: model.provider.clone(), model: model.model.clone() });
+    let default_model = agents.entries.get(&AgentId::main()).and_then(|main| main.profile.model.clone());
     ModelOptions { providers: providers.collect(), default_model }
+}
+
+/// The heartbeats of the agents that have one.
+fn heartbeats(agents: &AgentsConfig, host_zone: &TimeZone) -> BTreeMap<AgentId, HeartbeatOptions> {
+    let beating = agents.entries.iter().filter_map(|(id, agent)| Some((id, agent.heartbeat.as_ref()?)));
+    let options = |heartbeat: &HeartbeatConfig| HeartbeatOptions {
+        every: heartbeat.every,
+        active: heartbeat.active_hours.as_ref().map(|hours| ActiveHours {
+            start: hours.start,
+            end: hours.end,
+            zone: hours.zone.clone().unwrap_or_else(|| host_zone.clone()),
+        }),
+        prompt: heartbeat.prompt.clone(),
+        model: heartbeat.model.as_ref().map(ModelRef::to_string),
+    };
+    beating.map(|(id, heartbeat)| (id.clone(), options(heartbeat))).collect()
 }
 
 /// The zone of this machine, in which cron expressions without a zone are read.
