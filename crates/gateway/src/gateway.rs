@@ -17,8 +17,8 @@ use clawhook_delivery::{
     Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
-    ActiveHours, Alarms, Audit, AuditOptions, Engine, EngineOptions, HeartbeatOptions, Replayer, Watchdog,
-    WatchdogOptions,
+    ActiveHours, Alarms, Audit, AuditOptions, Engine, EngineOptions, HeartbeatOptions, Reaper, ReaperOptions,
+    Replayer, Watchdog, WatchdogOptions,
 };
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
@@ -57,6 +57,7 @@ pub struct Gateway {
     engine: Engine,
     delivery: DeliveryService,
     replayer: Replayer,
+    reaper: Reaper,
     watch: Watch,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
@@ -179,6 +180,9 @@ impl Gateway {
         let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
         let replayer = Replayer::new(Arc::clone(&store), Arc::clone(&clock));
         make_workspaces(&config, state.path())?;
+        let reaper_options =
+            ReaperOptions { retention: config.cron.retention.into(), ..ReaperOptions::default() };
+        let (reaper, reaper_handle) = Reaper::new(Arc::clone(&store), Arc::clone(&clock), reaper_options);
         let agents = agents(&config, &state, &clock);
         let host_zone = host_zone();
         let engine_options = EngineOptions {
@@ -227,6 +231,7 @@ impl Gateway {
             engine: handle,
             watchdog: watchdog_handle,
             audit,
+            reaper: reaper_handle,
             ping_report,
             delivery: delivery.handle(),
             sealer,
@@ -242,7 +247,19 @@ impl Gateway {
         });
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
-        Ok(Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping })
+        Ok(Self {
+            listener,
+            router,
+            engine,
+            delivery,
+            replayer,
+            reaper,
+            watch,
+            url,
+            announcement,
+            store,
+            stopping,
+        })
     }
 
     /// Where clients of this machine reach it.
@@ -253,8 +270,19 @@ impl Gateway {
     /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
     /// are answered, deliveries under way are settled, and the store is closed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping } =
-            self;
+        let Self {
+            listener,
+            router,
+            engine,
+            delivery,
+            replayer,
+            reaper,
+            watch,
+            url,
+            announcement,
+            store,
+            stopping,
+        } = self;
         tracing::info!(%url, "the gateway is ready");
         // Results of the last runs are still sent, so deliveries stop last.
         let stop_sending = CancellationToken::new();
@@ -264,6 +292,7 @@ impl Gateway {
         let mut parts = vec![
             supervisor.begin("engine", stop(), move |stop| engine.clone().run(stop)),
             supervisor.begin("replayer", stop(), move |stop| replayer.clone().run(stop)),
+            supervisor.begin("reaper", stop(), move |stop| reaper.clone().run(stop)),
             supervisor.begin("watchdog", stop(), move |stop| watchdog.clone().run(stop)),
             supervisor.begin("schedules' audit", stop(), move |stop| audit.clone().run(stop)),
             supervisor.begin("teller of alarms", stop(), move |stop| {

@@ -37,6 +37,7 @@ use clawhook_engine::CatchUpPace;
 use clawhook_model::{
     Budget, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
 };
+use clawhook_store::Retention;
 
 pub use agents::{ActiveHours, AgentConfig, AgentsConfig, HeartbeatConfig, HistoryConfig};
 pub(crate) use environment::Environment;
@@ -131,6 +132,13 @@ pub struct RetentionConfig {
     pub runs_per_job: Option<u32>,
     /// How many bytes the store may hold.
     pub max_bytes: Option<u64>,
+}
+
+impl From<RetentionConfig> for Retention {
+    fn from(config: RetentionConfig) -> Self {
+        let RetentionConfig { sessions, max_age, runs_per_job, max_bytes } = config;
+        Self { session_max_age: sessions, history_max_age: max_age, runs_per_job, max_bytes }
+    }
 }
 
 impl CronConfig {
