@@ -64,8 +64,9 @@ struct Kept {
 
 impl Kept {
     /// A run (`r`) that may go: it is over and all its deliveries are settled, it is not the one that tells how its job
-    /// stands, and nobody has to look at it any more.
-    const RUN_MAY_GO: &str = "r.state = 'finished' AND r.id IS NOT (SELECT last_run FROM jobs WHERE id = r.job_id) \
+    /// stands, and nobody has to look at it any more. The newest of all keeps its place in the order taken.
+    const RUN_MAY_GO: &str = "r.state = 'finished' AND r.seq < (SELECT max(seq) FROM runs) \
+         AND r.id IS NOT (SELECT last_run FROM jobs WHERE id = r.job_id) \
          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = r.id AND (d.settled_at IS NULL \
          OR (d.state = 'dead' AND d.settled_at > ?1) OR (d.seq > ?2 AND d.seq <= ?3)))";
     /// The same for an event (`e`) of no run.
