@@ -179,6 +179,7 @@ impl World {
         let definition = json!({
             "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": 0 },
             "payload": { "kind": "systemEvent", "text": "done" },
+            "wakeMode": "next-heartbeat",
             "delivery": delivery,
         });
         let definition = JobDefinition::parse(definition, now).expect("a good job");

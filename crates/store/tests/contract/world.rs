@@ -191,6 +191,7 @@ pub(crate) fn job(id: &str, change: &Value) -> Job {
         "name": id,
         "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": T0 },
         "payload": { "kind": "systemEvent", "text": "hello" },
+        "wakeMode": "next-heartbeat",
         "delivery": { "mode": "webhook", "to": "https://example.com/hook?token=s3cret" }
     });
     for (key, change) in change.as_object().cloned().unwrap_or_default() {
