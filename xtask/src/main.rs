@@ -8,6 +8,7 @@ mod house_rules;
 mod licences;
 mod loopback;
 mod model_server;
+mod month;
 mod process;
 mod progress;
 mod receivers;
@@ -41,6 +42,8 @@ enum Task {
     Demo(demo::Options),
     /// Serves the demo's small model by itself, to point a gateway of your own at
     Model,
+    /// Lives through a simulated month of a job that runs every second, and proves that its history stays bounded
+    Month(month::Options),
     /// Simulates many days of a gateway on which everything goes wrong, and proves that it keeps its promises
     Sim(sim::Options),
     /// Checks everything that must hold before a change lands; this is what CI runs
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Crash(options) => crash::run(options).map_err(Into::into),
         Task::Demo(options) => demo::run(options).map_err(Into::into),
         Task::Model => model_server::run().map_err(Into::into),
+        Task::Month(options) => month::run(options).map_err(Into::into),
         Task::Sim(options) => sim::run(options).map_err(Into::into),
         Task::Verify(options) => verify::run(&options).map_err(Into::into),
     };

@@ -107,7 +107,7 @@ impl Agents {
             Payload::Command(command) if command.argv.first().is_none_or(String::is_empty) => {
                 Err(AgentError::NoProgram)
             }
-            Payload::Command(command) => match &profile.workspace {
+            Payload::Command(command) => match confined_to(profile) {
                 Some(workspace) => start_in(workspace, command.cwd.as_deref().map(AsRef::as_ref)).map(|_| ()),
                 None => Ok(()),
             },
@@ -266,7 +266,7 @@ impl Inner {
             Ok(schema) => schema,
             Err(error) => return refused(&AgentError::Schema(error)),
         };
-        let cwd = match &profile.workspace {
+        let cwd = match confined_to(profile) {
             None => command.cwd.clone(),
             Some(workspace) => match start_in(workspace, command.cwd.as_deref()) {
                 Ok(cwd) => Some(cwd),
@@ -280,6 +280,11 @@ impl Inner {
         }
         result
     }
+}
+
+/// The folder that the agent's commands may not start outside of.
+fn confined_to(profile: &AgentProfile) -> Option<&Path> {
+    profile.workspace.as_deref().filter(|_| profile.is_confined)
 }
 
 /// Holds what a command printed to its schema. A command cannot be told to mend it.

@@ -141,7 +141,8 @@ async fn a_command_starts_in_its_agents_workspace_and_never_outside() {
     let folder = tempfile::tempdir().unwrap();
     let workspace = folder.path().join("work");
     std::fs::create_dir(&workspace).unwrap();
-    let profile = || AgentProfile { workspace: Some(workspace.clone()), ..AgentProfile::default() };
+    let profile =
+        || AgentProfile { workspace: Some(workspace.clone()), is_confined: true, ..AgentProfile::default() };
     let agents = agents(profile());
     let here = run(&agents, "main", Work::Command(command(&["pwd", "-P"], None))).await;
     let real = workspace.canonicalize().unwrap();

@@ -13,14 +13,18 @@ const LONGEST: u64 = 1024 * 1024;
 
 /// Reads the JSON in `path`, where `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
+    parse(path).map_err(Failure::error)
+}
+
+/// The same; the error is a sentence.
+pub(crate) fn parse(path: &Path) -> Result<Value, String> {
     let text = bytes(path)?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::error(format!("{} is not JSON: {error}", name(path))))
+    serde_json::from_slice(&text).map_err(|error| format!("{} is not JSON: {error}", name(path)))
 }
 
 /// Reads the secret in `path`, where `-` is standard input. A line break at its end is not part of it.
 pub(crate) fn read_secret(path: &Path) -> Result<String, Failure> {
-    let text = String::from_utf8(bytes(path)?);
+    let text = String::from_utf8(bytes(path).map_err(Failure::error)?);
     let text = text.map_err(|_| Failure::error(format!("{} is not UTF-8 text", name(path))))?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
@@ -29,13 +33,13 @@ pub(crate) fn read_secret(path: &Path) -> Result<String, Failure> {
     Ok(secret.to_owned())
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = if is_standard_input(path) {
         read_to_limit(io::stdin().lock())
     } else {
         File::open(path).and_then(read_to_limit)
     };
-    bytes.map_err(|error| Failure::error(format!("cannot read {}: {error}", name(path))))
+    bytes.map_err(|error| format!("cannot read {}: {error}", name(path)))
 }
 
 fn is_standard_input(path: &Path) -> bool {

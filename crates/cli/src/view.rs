@@ -1,13 +1,19 @@
 //! What the commands read of the API's answers. Fields that are absent or new do no harm: a client and its gateway
 //! may be of different versions.
 
-use clawhook_model::{JobId, Schedule, UnixMs};
+mod job;
+mod status;
+
+use clawhook_model::UnixMs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output;
+
+pub(crate) use job::JobView;
+pub(crate) use status::{DeadByCause, DeliveriesStatus, StatusView};
 
 /// Reads a view of an answer.
 pub(crate) fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
@@ -17,140 +23,6 @@ pub(crate) fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
             "is the gateway of another version? `clawhook status --json` shows it",
         )
     })
-}
-
-/// A job.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JobView {
-    pub(crate) id: String,
-    #[serde(default)]
-    pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) display_name: Option<String>,
-    #[serde(default)]
-    pub(crate) description: Option<String>,
-    #[serde(default)]
-    pub(crate) enabled: bool,
-    #[serde(default)]
-    pub(crate) schedule: Value,
-    #[serde(default)]
-    pub(crate) session_target: String,
-    #[serde(default)]
-    pub(crate) effective_agent_id: Option<String>,
-    #[serde(default)]
-    pub(crate) payload: Value,
-    #[serde(default)]
-    pub(crate) delivery_preview: Option<DeliveryPreview>,
-    #[serde(default)]
-    pub(crate) status: String,
-    #[serde(default)]
-    pub(crate) next_run_at_ms: Option<UnixMs>,
-    #[serde(default)]
-    pub(crate) last_run_at_ms: Option<UnixMs>,
-    #[serde(default)]
-    pub(crate) last_run_status: Option<String>,
-    #[serde(default)]
-    pub(crate) last_completion_status: Option<String>,
-    #[serde(default)]
-    pub(crate) last_run_error: Option<String>,
-    #[serde(default)]
-    pub(crate) last_delivery_status: Option<String>,
-    #[serde(default)]
-    pub(crate) last_delivery_error: Option<String>,
-    #[serde(default)]
-    pub(crate) delivery_suppression_reason: Option<String>,
-    #[serde(default)]
-    pub(crate) config_revision: Option<String>,
-    #[serde(default)]
-    pub(crate) upcoming: Vec<String>,
-    #[serde(default)]
-    pub(crate) host_time_zone: Option<String>,
-    #[serde(default)]
-    pub(crate) notes: Vec<String>,
-    #[serde(default)]
-    pub(crate) state: JobStateView,
-    /// What holds for it; absent in lists.
-    #[serde(default)]
-    pub(crate) effective: Map<String, Value>,
-}
-
-/// What the gateway keeps of a job.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JobStateView {
-    #[serde(default)]
-    pub(crate) runs_running: u32,
-    #[serde(default)]
-    pub(crate) runs_waiting: u32,
-    #[serde(default)]
-    pub(crate) consecutive_errors: u32,
-    pub(crate) backoff_until_ms: Option<UnixMs>,
-    pub(crate) auto_disabled: Option<AutoDisabledView>,
-}
-
-/// Why and when a job was switched off by the gateway.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AutoDisabledView {
-    #[serde(default)]
-    pub(crate) reason: String,
-    pub(crate) at_ms: UnixMs,
-    #[serde(default)]
-    pub(crate) consecutive_errors: u32,
-    pub(crate) detail: Option<String>,
-}
-
-impl AutoDisabledView {
-    /// Why it was switched off, in a line.
-    pub(crate) fn text(&self) -> String {
-        let why = match self.reason.as_str() {
-            "consecutive-failures" if self.consecutive_errors == 1 => "its run failed".to_owned(),
-            "consecutive-failures" => format!("{} failures in a row", self.consecutive_errors),
-            "schedule-errors" => "its schedule cannot be read any more".to_owned(),
-            other => other.to_owned(),
-        };
-        match &self.detail {
-            Some(detail) => format!("{why}; the last: {detail}"),
-            None => why,
-        }
-    }
-}
-
-/// Where a job's result goes, in a few words.
-#[derive(Deserialize)]
-pub(crate) struct DeliveryPreview {
-    pub(crate) label: String,
-}
-
-impl JobView {
-    /// The name that people see.
-    pub(crate) fn title(&self) -> &str {
-        self.display_name.as_deref().unwrap_or(&self.name)
-    }
-
-    /// The schedule in a few words; a kind that this client does not know is shown as it is.
-    pub(crate) fn schedule_text(&self) -> String {
-        match (Schedule::deserialize(&self.schedule), self.id.parse::<JobId>()) {
-            (Ok(schedule), Ok(id)) => clawhook_schedule::describe(&schedule, &id),
-            _ => self.schedule.to_string(),
-        }
-    }
-
-    /// The schedule with its zone and what the job's stagger makes of it.
-    pub(crate) fn schedule_in_full(&self) -> String {
-        match (Schedule::deserialize(&self.schedule), self.id.parse::<JobId>()) {
-            (Ok(schedule), Ok(id)) => {
-                clawhook_schedule::describe_for(&schedule, Some(&id), self.host_time_zone.as_deref())
-            }
-            _ => self.schedule.to_string(),
-        }
-    }
-
-    /// Where its result goes.
-    pub(crate) fn delivery_text(&self) -> String {
-        self.delivery_preview.as_ref().map(|preview| preview.label.clone()).unwrap_or_default()
-    }
 }
 
 /// A page of jobs.
@@ -626,122 +498,4 @@ pub(crate) struct TestAttempt {
     /// How long each phase took, in microseconds.
     #[serde(default)]
     pub(crate) timings: Map<String, Value>,
-}
-
-/// How the gateway is doing.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct StatusView {
-    pub(crate) version: String,
-    #[serde(default)]
-    pub(crate) pid: Option<u64>,
-    #[serde(default)]
-    pub(crate) uptime_ms: u64,
-    #[serde(default)]
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) state_dir: String,
-    pub(crate) healthy: bool,
-    #[serde(default)]
-    pub(crate) problems: Vec<String>,
-    #[serde(default)]
-    pub(crate) alarms: Vec<AlarmView>,
-    #[serde(default)]
-    pub(crate) warnings: Vec<String>,
-    #[serde(default)]
-    pub(crate) cron: CronStatus,
-    #[serde(default)]
-    pub(crate) jobs: JobsStatus,
-    #[serde(default)]
-    pub(crate) runs: RunsStatus,
-    #[serde(default)]
-    pub(crate) deliveries: DeliveriesStatus,
-    #[serde(default)]
-    pub(crate) replays: ReplaysStatus,
-    #[serde(default)]
-    pub(crate) store: StoreStatus,
-}
-
-/// Something that is wrong by the clock.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AlarmView {
-    pub(crate) alarm: String,
-    pub(crate) since_ms: UnixMs,
-}
-
-/// Whether jobs are run on schedule.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CronStatus {
-    #[serde(default)]
-    pub(crate) enabled: bool,
-    #[serde(default)]
-    pub(crate) schedules_corrected: u64,
-}
-
-/// How many jobs there are.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JobsStatus {
-    #[serde(default)]
-    pub(crate) total: u64,
-    #[serde(default)]
-    pub(crate) enabled: u64,
-    #[serde(default)]
-    pub(crate) next_run_at_ms: Option<UnixMs>,
-}
-
-/// What is running.
-#[derive(Deserialize, Default)]
-pub(crate) struct RunsStatus {
-    #[serde(default)]
-    pub(crate) queued: u64,
-    #[serde(default)]
-    pub(crate) running: u64,
-    #[serde(default)]
-    pub(crate) slots: u64,
-}
-
-/// What waits to be delivered.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeliveriesStatus {
-    #[serde(default)]
-    pub(crate) open: u64,
-    #[serde(default)]
-    pub(crate) halted: u64,
-    #[serde(default)]
-    pub(crate) dead: u64,
-    #[serde(default)]
-    pub(crate) dead_by_cause: DeadByCause,
-    #[serde(default)]
-    pub(crate) oldest_due_at_ms: Option<UnixMs>,
-}
-
-/// What was given up, by the side on which the cause lies.
-#[derive(Deserialize, Default)]
-pub(crate) struct DeadByCause {
-    #[serde(default)]
-    pub(crate) receiver: u64,
-    #[serde(default)]
-    pub(crate) configuration: u64,
-    #[serde(default)]
-    pub(crate) gateway: u64,
-}
-
-/// What is sent once more.
-#[derive(Deserialize, Default)]
-pub(crate) struct ReplaysStatus {
-    #[serde(default)]
-    pub(crate) running: u64,
-}
-
-/// Where everything is kept.
-#[derive(Deserialize, Default)]
-pub(crate) struct StoreStatus {
-    #[serde(default)]
-    pub(crate) path: String,
-    #[serde(default)]
-    pub(crate) fault: Option<Value>,
 }

@@ -5,7 +5,7 @@
 //! decision (`claims`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
 //! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone. The
 //! [`Watchdog`] is another: it raises [`Alarms`] where what should happen by the clock does not; and the [`Audit`] mends
-//! what jobs wait for.
+//! what jobs wait for. The [`Reaper`] forgets what is over.
 //!
 //! Who owns what: the engine alone writes the ledger and ends runs. An instant has its record as soon as it is due; its
 //! run is queued in the store where no slot (`cron.maxConcurrentRuns`) is free. A run holds a slot until its result is
@@ -33,6 +33,7 @@ mod heartbeat;
 mod late;
 mod live;
 mod presence;
+mod reaper;
 mod replayer;
 mod runner;
 mod sessions;
@@ -62,6 +63,7 @@ pub use audit::{Audit, AuditOptions};
 pub use heartbeat::{ActiveHours, HeartbeatOptions};
 pub use live::Follow;
 pub use presence::CatchUpPace;
+pub use reaper::{PassReport, Reaper, ReaperHandle, ReaperOptions, ReaperReport};
 pub use replayer::Replayer;
 pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
 

@@ -56,6 +56,7 @@ impl World {
             "name": id,
             "schedule": schedule,
             "payload": { "kind": "systemEvent", "text": "hello" },
+            "wakeMode": "next-heartbeat",
             "delivery": { "mode": "none" },
         });
         let definition = JobDefinition::parse(definition, T0).expect("a good job");
@@ -150,6 +151,7 @@ async fn a_disabled_job_waits_for_nothing() {
         "enabled": false,
         "schedule": daily_at_nine(),
         "payload": { "kind": "systemEvent", "text": "hello" },
+        "wakeMode": "next-heartbeat",
         "delivery": { "mode": "none" },
     });
     let definition = JobDefinition::parse(definition, T0).unwrap();

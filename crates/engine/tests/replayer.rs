@@ -55,6 +55,7 @@ impl Life {
             "name": "any",
             "schedule": { "kind": "every", "everyMs": 1, "anchorMs": T0 },
             "payload": { "kind": "systemEvent", "text": "hello" },
+            "wakeMode": "next-heartbeat",
             "delivery": { "mode": "webhook", "to": "https://example.com/" }
         });
         let definition = JobDefinition::parse(definition, T0).expect("a good job");

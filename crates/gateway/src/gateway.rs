@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use clawhook_agent::{
-    AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, CommandOptions, Environment, McpOptions,
-    ModelRef, Provider, ProviderApi,
-};
+use clawhook_agent::{Agents, ModelRef};
 use clawhook_clock::Clock;
 use clawhook_delivery::{
     DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
     Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
-    Alarms, Audit, AuditOptions, Engine, EngineOptions, Replayer, Watchdog, WatchdogOptions,
+    ActiveHours, Alarms, Audit, AuditOptions, Engine, EngineOptions, HeartbeatOptions, Reaper, ReaperOptions,
+    Replayer, Watchdog, WatchdogOptions,
 };
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
@@ -26,7 +25,8 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, DeliveryConfig, ModelsConfig};
+use crate::agents::agent_options;
+use crate::config::{AgentsConfig, Config, DeliveryConfig, HeartbeatConfig};
 use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::pinger::{PingReport, Pinger};
@@ -55,6 +55,7 @@ pub struct Gateway {
     engine: Engine,
     delivery: DeliveryService,
     replayer: Replayer,
+    reaper: Reaper,
     watch: Watch,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
@@ -102,6 +103,8 @@ enum Refusal {
     SigningSecret(SecretError),
     #[error(transparent)]
     WebhookToken(#[from] UnsendableToken),
+    #[error("the workspace `{}` cannot be made: {error}", .path.display())]
+    Workspace { path: PathBuf, error: io::Error },
     #[error("the address {address} is in use by another program")]
     AddressInUse { address: SocketAddr },
     #[error("the gateway cannot listen on {address}: {error}")]
@@ -125,6 +128,10 @@ impl StartError {
                     .to_owned()
             }
             Refusal::WebhookToken(_) => "write `cron.webhookToken` in visible ASCII characters".to_owned(),
+            Refusal::Workspace { .. } => {
+                "make it possible to write in the state directory, or name another folder as the agent's `workspace`"
+                    .to_owned()
+            }
             Refusal::AddressInUse { address } => format!(
                 "see whether a gateway runs already (`clawhook status`), or choose another port than {}",
                 address.port()
@@ -149,7 +156,7 @@ impl Gateway {
         if !address.ip().is_loopback() && config.gateway.token.is_none() {
             return Err(Refusal::OpenToOthers(address.ip()));
         }
-        let store_path = store_path(&config, &state_dir);
+        let store_path = within_state(&config.store.path, &config, &state_dir);
         let state = StateDir::open(state_dir)?;
         let started_at = clock.now();
         let store = open_store(store_path.clone(), started_at).await?;
@@ -170,7 +177,11 @@ impl Gateway {
         let keys = (signing_secret.clone(), signing_key.clone());
         let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
         let replayer = Replayer::new(Arc::clone(&store), Arc::clone(&clock));
-        let agents = agents(&config, &state, &clock);
+        make_workspaces(&config, state.path())?;
+        let reaper_options =
+            ReaperOptions { retention: config.cron.retention.into(), ..ReaperOptions::default() };
+        let (reaper, reaper_handle) = Reaper::new(Arc::clone(&store), Arc::clone(&clock), reaper_options);
+        let agents = Agents::new(agent_options(&config, state.path()), Arc::clone(&clock));
         let host_zone = host_zone();
         let engine_options = EngineOptions {
             max_concurrent_runs: config.cron.max_concurrent_runs,
@@ -180,6 +191,9 @@ impl Gateway {
             overlap: config.cron.overlap,
             catch_up: config.cron.catch_up,
             failure: config.cron.failure.clone(),
+            budget: config.cron.budget,
+            history: (config.agents.history.entries, config.agents.history.bytes),
+            heartbeats: heartbeats(&config.agents, &host_zone),
             ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
@@ -215,6 +229,7 @@ impl Gateway {
             engine: handle,
             watchdog: watchdog_handle,
             audit,
+            reaper: reaper_handle,
             ping_report,
             delivery: delivery.handle(),
             sealer,
@@ -230,7 +245,19 @@ impl Gateway {
         });
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
-        Ok(Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping })
+        Ok(Self {
+            listener,
+            router,
+            engine,
+            delivery,
+            replayer,
+            reaper,
+            watch,
+            url,
+            announcement,
+            store,
+            stopping,
+        })
     }
 
     /// Where clients of this machine reach it.
@@ -241,8 +268,19 @@ impl Gateway {
     /// Serves until `shutdown`. Then nothing more is taken on; runs under way may end within their grace, requests
     /// are answered, deliveries under way are settled, and the store is closed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, router, engine, delivery, replayer, watch, url, announcement, store, stopping } =
-            self;
+        let Self {
+            listener,
+            router,
+            engine,
+            delivery,
+            replayer,
+            reaper,
+            watch,
+            url,
+            announcement,
+            store,
+            stopping,
+        } = self;
         tracing::info!(%url, "the gateway is ready");
         // Results of the last runs are still sent, so deliveries stop last.
         let stop_sending = CancellationToken::new();
@@ -252,6 +290,7 @@ impl Gateway {
         let mut parts = vec![
             supervisor.begin("engine", stop(), move |stop| engine.clone().run(stop)),
             supervisor.begin("replayer", stop(), move |stop| replayer.clone().run(stop)),
+            supervisor.begin("reaper", stop(), move |stop| reaper.clone().run(stop)),
             supervisor.begin("watchdog", stop(), move |stop| watchdog.clone().run(stop)),
             supervisor.begin("schedules' audit", stop(), move |stop| audit.clone().run(stop)),
             supervisor.begin("teller of alarms", stop(), move |stop| {
@@ -288,12 +327,23 @@ async fn open_store(path: PathBuf, now: UnixMs) -> Result<Arc<dyn Store>, Refusa
     Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Refusal::Opening)??))
 }
 
-/// The store's file. Where the configuration leaves it in its own state directory, it follows the one that was named.
-fn store_path(config: &Config, state_dir: &Path) -> PathBuf {
-    match config.store.path.strip_prefix(&config.state_dir) {
+/// A path of the configuration. What it leaves in its own state directory follows the one that was named.
+fn within_state(path: &Path, config: &Config, state_dir: &Path) -> PathBuf {
+    match path.strip_prefix(&config.state_dir) {
         Ok(within) => state_dir.join(within),
-        Err(_) => config.store.path.clone(),
+        Err(_) => path.to_owned(),
     }
+}
+
+/// Makes the folders of agents for which the configuration names none.
+fn make_workspaces(config: &Config, state_dir: &Path) -> Result<(), Refusal> {
+    let unnamed = config.agents.entries.values().filter(|agent| !agent.workspace_is_named());
+    for agent in unnamed {
+        let path = within_state(&agent.workspace, config, state_dir);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|error| Refusal::Workspace { path, error })?;
+    }
+    Ok(())
 }
 
 fn api_token(config: &Config, state: &StateDir) -> Result<ApiToken, StateDirError> {
@@ -357,33 +407,20 @@ fn delivery(
     DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, secrets, options)
 }
 
-fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
-    let model =
-        |model: &config::ModelRef| ModelRef { provider: model.provider.clone(), model: model.model.clone() };
-    let default_model = config.agents.default_model.as_ref();
-    let profile = |own: Option<&config::ModelRef>| AgentProfile {
-        model: own.or(default_model).map(model),
-        ..AgentProfile::default()
+/// The heartbeats of the agents that have one.
+fn heartbeats(agents: &AgentsConfig, host_zone: &TimeZone) -> BTreeMap<AgentId, HeartbeatOptions> {
+    let beating = agents.entries.iter().filter_map(|(id, agent)| Some((id, agent.heartbeat.as_ref()?)));
+    let options = |heartbeat: &HeartbeatConfig| HeartbeatOptions {
+        every: heartbeat.every,
+        active: heartbeat.active_hours.as_ref().map(|hours| ActiveHours {
+            start: hours.start,
+            end: hours.end,
+            zone: hours.zone.clone().unwrap_or_else(|| host_zone.clone()),
+        }),
+        prompt: heartbeat.prompt.clone(),
+        model: heartbeat.model.as_ref().map(ModelRef::to_string),
     };
-    let entries = config.agents.entries.iter();
-    let entries = entries.map(|(agent, entry)| (agent.clone(), profile(entry.model.as_ref())));
-    let options = AgentOptions {
-        agents: [(AgentId::main(), profile(None))].into_iter().chain(entries).collect(),
-        providers: providers(&config.models),
-        tools: McpOptions { cwd: state.path().to_owned(), ..McpOptions::default() },
-        commands: CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() },
-    };
-    Agents::new(options, Arc::clone(clock))
-}
-
-fn providers(models: &ModelsConfig) -> BTreeMap<String, Provider> {
-    let providers = models.providers.iter().map(|(name, provider)| {
-        let api_key = provider.api_key.as_ref().map(|key| key.as_secret_string().clone());
-        let endpoint = ChatEndpoint::new(ChatApi::OpenAiCompletions, Some(provider.base_url.clone()));
-        let api = ProviderApi::Chat(ChatEndpoint { api_key, ..endpoint });
-        (name.clone(), Provider { api, models: BTreeMap::new() })
-    });
-    providers.collect()
+    beating.map(|(id, heartbeat)| (id.clone(), options(heartbeat))).collect()
 }
 
 /// The zone of this machine, in which cron expressions without a zone are read.

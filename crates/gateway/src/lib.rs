@@ -30,6 +30,7 @@
 //! - That everybody who has the token should have it: there is one, and it opens everything.
 //! - That a client learns of what it was granted. An answer can be lost on its way; what it said is durable.
 
+mod agents;
 pub mod config;
 mod declarations;
 mod gateway;

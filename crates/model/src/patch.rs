@@ -35,6 +35,7 @@ impl JobDefinition {
                 "payload" => merge_payload(old, value),
                 "delivery" => self.merge_delivery(old, value),
                 "misfire" | "overlap" => merge_policy(old, value),
+                "budget" => merge_members(old, value),
                 _ => value,
             };
             merged.insert(key, new);
@@ -93,6 +94,13 @@ fn merge_policy(old: Option<Value>, new: Value) -> Value {
     if new.contains_key("policy") {
         merged.remove("max");
     }
+    merged.append(&mut new);
+    Value::Object(merged)
+}
+
+/// An object merges field by field.
+fn merge_members(old: Option<Value>, new: Value) -> Value {
+    let (Some(Value::Object(mut merged)), Value::Object(mut new)) = (old, new.clone()) else { return new };
     merged.append(&mut new);
     Value::Object(merged)
 }

@@ -139,7 +139,7 @@ pub enum Backfilled {
     Done {
         /// The instants that are queued.
         queued: Vec<UnixMs>,
-        /// The instants that were run before.
+        /// The instants that were run before, or whose records are forgotten by now; they are not run again.
         already_ran: Vec<UnixMs>,
     },
     /// More runs of the job would wait than may; nothing was done.

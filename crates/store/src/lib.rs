@@ -26,6 +26,7 @@ mod jobs;
 mod ledger;
 mod outbox;
 mod replays;
+mod retention;
 mod runs;
 pub mod sqlite;
 
@@ -60,6 +61,7 @@ pub use replays::{
     DeadCounts, DeliveryReplayed, NewReplay, NotSentAgain, ReplayAdvanced, ReplayCancelled, ReplayListFilter,
     ReplayOutcomes, ReplayPage, ReplayWithOutcomes, RunReplayed, RunningReplay, SentAgain,
 };
+pub use retention::{HeldSpace, PruneCursor, PruneNext, Pruned, PrunedRows, Reclaimed, Retention, StoreSize};
 pub use runs::{
     AfterRun, DeferRun, FinishRun, InterruptedRun, LateEvent, LateResult, LeftWithSessions, NewDelivery,
     NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, StartRun, StoredEvent,
@@ -196,6 +198,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was spent on a day: by one job, or in all.
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError>;
+
+    // Retention.
+
+    /// Takes one step of a pass through the store: forgets a bounded part of what the rules do not keep, in one
+    /// transaction that is committed and not synced. What is not over is kept, whatever the rules say: runs that have not
+    /// ended, what belongs to a delivery that is not settled or died lately, what a replay still has to look at, and the
+    /// last run and the last record of a job. No instant whose record is forgotten is ever claimed again.
+    async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError>;
+
+    /// The room that the store takes.
+    async fn size(&self) -> Result<StoreSize, StoreError>;
+
+    /// Cuts free room off the store's end, about `bytes` of it at most. The disk has it back once the log is folded.
+    async fn reclaim(&self, bytes: u64) -> Result<Reclaimed, StoreError>;
+
+    /// Folds the log of changes into the store's file, as far as nobody still reads what was there before.
+    async fn fold_log(&self) -> Result<(), StoreError>;
 
     // The outbox.
 

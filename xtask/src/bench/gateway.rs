@@ -237,6 +237,7 @@ pub(super) fn read_store(path: &Path) -> Result<StoreConnection, BenchError> {
 pub(super) fn system_event(name: &str, hook: &str) -> Value {
     let mut job = command(name, hook);
     job["sessionTarget"] = json!("main");
+    job["wakeMode"] = json!("next-heartbeat");
     job["payload"] =
         json!({ "kind": "systemEvent", "text": "The nightly backup of the orders database is done." });
     job

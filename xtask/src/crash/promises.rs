@@ -172,6 +172,7 @@ pub(super) fn system_event(name: &str, schedule: &Schedule, delivery: &Value) ->
         "name": name,
         "schedule": schedule,
         "payload": { "kind": "systemEvent", "text": format!("{name} says hello") },
+        "wakeMode": "next-heartbeat",
         "delivery": delivery,
     })
 }

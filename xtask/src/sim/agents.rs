@@ -151,7 +151,7 @@ impl State {
 impl Runtime for Agents {
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
         let job = match &turn.work {
-            Work::Message { text, .. } => text.as_str(),
+            Work::Message(message) => message.text.as_str(),
             Work::Command(_) => "a command",
         };
         self.note(job, "begins");

@@ -10,15 +10,17 @@ use clawhook_delivery::{
     SigningSecret, UnsendableToken,
 };
 use clawhook_engine::{
-    Alarms, Audit, AuditOptions, Engine, EngineHandle, EngineOptions, Watchdog, WatchdogOptions,
+    Alarms, Audit, AuditOptions, Engine, EngineHandle, EngineOptions, Reaper, ReaperOptions, Watchdog,
+    WatchdogOptions,
 };
 use clawhook_model::RetryRules;
 use clawhook_store::sqlite::SqliteStore;
-use clawhook_store::{Store, StoreError};
+use clawhook_store::{Retention, Store, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
+use super::archive;
 use super::climate::Climate;
 use super::disk::Death;
 use super::people::{self, Doors, People};
@@ -47,6 +49,8 @@ pub(crate) enum LifeError {
     Runtime(#[from] io::Error),
     #[error("the store failed, and nothing was to go wrong with it")]
     Store(#[from] StoreError),
+    #[error("what goes from the store cannot be put aside")]
+    Archive(#[from] rusqlite::Error),
     #[error("the gateway's secret cannot be used")]
     Secret(#[from] SecretError),
     #[error("the gateway's key cannot be used")]
@@ -81,6 +85,7 @@ struct Gateway {
     engine: EngineHandle,
     shutdown: CancellationToken,
     alarms: Alarms,
+    reaper: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -109,6 +114,8 @@ impl Gateway {
         let shutdown = CancellationToken::new();
         let alarms = Alarms::default();
         let (watchdog, _) = Watchdog::new(&handle, alarms.clone(), WATCHED);
+        let (reaper, _) = Reaper::new(store.clone(), world.clock.clone(), reaped(climate));
+        let reaper = tokio::spawn(reaper.run(shutdown.clone()));
         let tasks = vec![
             tokio::spawn(engine.run(shutdown.clone())),
             tokio::spawn(service.run(shutdown.clone())),
@@ -116,14 +123,14 @@ impl Gateway {
             tokio::spawn(watchdog.run(shutdown.clone())),
             tokio::spawn(alarms.clone().tell(store.clone(), world.clock.clone(), shutdown.clone())),
         ];
-        Ok(Self { store, engine: handle, shutdown, alarms, tasks })
+        Ok(Self { store, engine: handle, shutdown, alarms, reaper, tasks })
     }
 
     /// Stops in order; false where it does not.
     async fn stop(self) -> bool {
         self.shutdown.cancel();
         let all = async {
-            for task in self.tasks {
+            for task in self.tasks.into_iter().chain([self.reaper]) {
                 // A task that panicked has ended as well, and its work is missed at the end.
                 task.await.ok();
             }
@@ -132,9 +139,37 @@ impl Gateway {
     }
 }
 
-fn open_store(world: &World) -> Result<Arc<dyn Store>, StoreError> {
+fn open_store(world: &World) -> Result<Arc<dyn Store>, LifeError> {
     let now = world.clock.now();
-    Ok(Arc::new(SqliteStore::open_inline(&world.store, "a simulation", now, world.disk.clone())?))
+    let store = SqliteStore::open_inline(&world.store, "a simulation", now, world.disk.clone())?;
+    archive::begin(&world.store)?;
+    Ok(Arc::new(store))
+}
+
+/// What the reaper is told: it comes more seldom than in earnest. How little it keeps goes with how often people come.
+fn reaped(climate: Climate) -> ReaperOptions {
+    let hours = |hours| Some(Duration::from_hours(hours));
+    let retention = match climate.people_rest_hours {
+        ..12 => Retention {
+            session_max_age: hours(1),
+            history_max_age: hours(6),
+            runs_per_job: Some(2),
+            max_bytes: Some(1),
+        },
+        12..48 => Retention {
+            session_max_age: hours(6),
+            history_max_age: hours(36),
+            runs_per_job: Some(20),
+            max_bytes: None,
+        },
+        _ => Retention::default(),
+    };
+    ReaperOptions {
+        retention,
+        first_after: Duration::from_mins(7),
+        busy_rest: Duration::from_hours(1),
+        idle_rest: Duration::from_hours(5),
+    }
 }
 
 fn delivery_options() -> Result<DeliveryOptions, LifeError> {
@@ -177,7 +212,7 @@ pub(super) fn live(
             () = tokio::time::sleep(plan.lasts) => {}
         }
         world.trace.note(world.clock.now(), format!("{:?}", plan.end));
-        if gateway.tasks.iter().any(JoinHandle::is_finished) {
+        if gateway.tasks.iter().chain([&gateway.reaper]).any(JoinHandle::is_finished) {
             return Ok(Some("a task of the gateway ended by itself".to_owned()));
         }
         if matches!(plan.end, End::Killed) {
@@ -226,8 +261,14 @@ pub(super) fn rest(
         // The watchdog has to see that all is well; what began in the meantime has to end before all is looked at.
         tokio::time::sleep(LOOK_AGAIN).await;
         settle(&doors).await?;
-        let (mut broken, tally) =
-            promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
+        // What comes to light now is not to be forgotten again.
+        gateway.reaper.abort();
+        let mut broken = archive::put_back(&world.store)?;
+        if !broken.is_empty() {
+            return Ok((broken, Tally::default()));
+        }
+        let (found, tally) = promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
+        broken.extend(found);
         broken.extend(gateway.alarms.raised().into_iter().map(|alarm| format!("an alarm: {}", alarm.detail)));
         gateway.stop().await;
         Ok((broken, tally))

@@ -15,6 +15,7 @@
 //! store's own tests are for that.
 
 mod agents;
+mod archive;
 mod climate;
 mod clock;
 mod disk;

@@ -6,11 +6,13 @@ use clap::Args;
 use clawhook_model::UnixMs;
 use serde_json::{Value, json};
 
+use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::{PayloadFlags, Work};
 use super::policy_flags::PolicyFlags;
 use super::schedule_flags::{ScheduleFlags, Timing};
+use super::turn_flags::TurnFlags;
 use super::{Misuse, show};
 use crate::client::{Call, Client};
 use crate::document;
@@ -26,7 +28,7 @@ pub(super) struct AddArgs {
     #[arg(value_name = "MESSAGE")]
     message_text: Option<String>,
     /// Take the job's JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "DeliveryFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -42,6 +44,10 @@ pub(super) struct AddArgs {
     policies: PolicyFlags,
     #[command(flatten)]
     payload: PayloadFlags,
+    #[command(flatten)]
+    turn: TurnFlags,
+    #[command(flatten)]
+    bounds: BoundsFlags,
     #[command(flatten)]
     delivery: DeliveryFlags,
 }
@@ -73,7 +79,10 @@ impl AddArgs {
             ));
         };
         check_session(self.job.session(), work)?;
-        definition.insert("payload".to_owned(), Value::Object(self.payload.read(message)?));
+        let mut payload = self.payload.read(message)?;
+        self.turn.put(&mut payload);
+        definition.insert("payload".to_owned(), Value::Object(payload));
+        definition.extend(self.bounds.read());
         if let Some(delivery) = self.delivery.read_new()? {
             definition.insert("delivery".to_owned(), delivery);
         }
@@ -87,10 +96,10 @@ impl AddArgs {
 fn check_session(session: Option<&str>, work: Work) -> Result<(), Misuse> {
     match (session, work) {
         (Some("main"), Work::OwnSession) => Err(Misuse::new("--session main needs --system-event")),
-        (Some("isolated"), Work::SystemEvent) => {
+        (Some("main") | None, _) | (_, Work::OwnSession) => Ok(()),
+        (Some(_), Work::SystemEvent) => {
             Err(Misuse::new("--system-event needs --session main; leave --session out"))
         }
-        _ => Ok(()),
     }
 }
 

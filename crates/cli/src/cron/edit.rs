@@ -6,11 +6,13 @@ use clap::Args;
 use clawhook_model::UnixMs;
 use serde_json::{Map, Value, json};
 
+use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::PayloadFlags;
 use super::policy_flags::PolicyFlags;
 use super::schedule_flags::{Amendment, ScheduleFlags, Timing};
+use super::turn_flags::TurnFlags;
 use super::{Misuse, show};
 use crate::client::{Call, Client};
 use crate::document;
@@ -24,7 +26,7 @@ pub(super) struct EditArgs {
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// Take the changes' JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "DeliveryFlags", "ClearFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "ClearFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -44,6 +46,10 @@ pub(super) struct EditArgs {
     #[command(flatten)]
     payload: PayloadFlags,
     #[command(flatten)]
+    turn: TurnFlags,
+    #[command(flatten)]
+    bounds: BoundsFlags,
+    #[command(flatten)]
     delivery: DeliveryFlags,
     #[command(flatten)]
     clear: ClearFlags,
@@ -60,6 +66,27 @@ struct ClearFlags {
     /// Let it use its agent's model
     #[arg(long, conflicts_with = "model")]
     clear_model: bool,
+    /// Let it use its agent's fallbacks
+    #[arg(long, conflicts_with = "fallbacks")]
+    clear_fallbacks: bool,
+    /// Let it think as hard as its agent does
+    #[arg(long, conflicts_with = "thinking")]
+    clear_thinking: bool,
+    /// Let it use its agent's tools
+    #[arg(long, conflicts_with = "tools")]
+    clear_tools: bool,
+    /// Tell it the files of its agent's workspace
+    #[arg(long, conflicts_with = "light_context")]
+    no_light_context: bool,
+    /// Let it continue no conversation
+    #[arg(long, conflicts_with = "session_key")]
+    clear_session_key: bool,
+    /// Take any result
+    #[arg(long, conflicts_with = "output_schema")]
+    clear_output_schema: bool,
+    /// Let it cost what it costs
+    #[arg(long, conflicts_with_all = ["budget_usd", "budget_tokens"])]
+    clear_budget: bool,
     /// Take the description away
     #[arg(long, conflicts_with = "description")]
     clear_description: bool,
@@ -110,11 +137,13 @@ impl EditArgs {
         }
         let mut patch = self.job.read();
         patch.extend(self.policies.read());
+        patch.extend(self.bounds.read());
         if self.enable || self.disable {
             patch.insert("enabled".to_owned(), json!(self.enable));
         }
         self.clear.job(&mut patch);
         let mut payload = self.payload.read(None)?;
+        self.turn.put(&mut payload);
         self.clear.payload(&mut payload);
         let mut delivery = self.delivery.read();
         self.clear.delivery(&mut delivery);
@@ -143,16 +172,28 @@ impl ClearFlags {
             patch,
             &[
                 ("agentId", self.clear_agent),
+                ("budget", self.clear_budget),
                 ("description", self.clear_description),
                 ("displayName", self.clear_display_name),
                 ("misfire", self.clear_misfire),
+                ("outputSchema", self.clear_output_schema),
                 ("overlap", self.clear_overlap),
+                ("sessionKey", self.clear_session_key),
             ],
         );
     }
 
     fn payload(&self, payload: &mut Map<String, Value>) {
-        put_nulls(payload, &[("model", self.clear_model)]);
+        put_nulls(
+            payload,
+            &[
+                ("model", self.clear_model),
+                ("fallbacks", self.clear_fallbacks),
+                ("thinking", self.clear_thinking),
+                ("toolsAllow", self.clear_tools),
+                ("lightContext", self.no_light_context),
+            ],
+        );
     }
 
     fn delivery(&self, delivery: &mut Map<String, Value>) {

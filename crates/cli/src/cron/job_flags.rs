@@ -19,9 +19,12 @@ pub(super) struct JobFlags {
     /// The agent it runs as
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
-    /// The session it runs in: main or isolated
+    /// The session it runs in: main, isolated, current or session:NAME
     #[arg(long, value_name = "SESSION")]
     session: Option<String>,
+    /// The conversation that a `current` session continues, such as agent:main:main
+    #[arg(long, value_name = "KEY")]
+    session_key: Option<String>,
     /// When a text for the main session wakes it
     #[arg(long, value_name = "WHEN")]
     wake: Option<Wake>,
@@ -57,6 +60,7 @@ impl JobFlags {
             ("description", self.description.as_deref()),
             ("agentId", self.agent.as_deref()),
             ("sessionTarget", self.session()),
+            ("sessionKey", self.session_key.as_deref()),
             ("wakeMode", wake),
         ];
         let mut members: Map<String, Value> = texts

@@ -2,6 +2,7 @@
 
 mod add;
 mod backfill;
+mod bounds_flags;
 mod delivery_flags;
 mod edit;
 mod job_flags;
@@ -18,6 +19,7 @@ mod show;
 mod simulate;
 mod status;
 mod switch;
+mod turn_flags;
 
 use std::process::ExitCode;
 

@@ -37,9 +37,6 @@ pub(super) struct PayloadFlags {
     /// How much of each of the command's outputs is kept
     #[arg(long, value_name = "N", conflicts_with_all = ["message", "system_event"])]
     output_max_bytes: Option<u64>,
-    /// The model of the turn, `provider/model`
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["system_event", "command", "command_argv"])]
-    model: Option<String>,
     /// How long a run may take; 0 is no limit
     #[arg(long, value_name = "N", value_parser = seconds, conflicts_with = "system_event")]
     timeout_seconds: Option<Number>,
@@ -105,7 +102,6 @@ impl PayloadFlags {
         put("input", self.command_input.as_ref().map(|input| json!(input)));
         put("noOutputTimeoutSeconds", self.no_output_timeout_seconds.as_ref().map(|n| json!(n)));
         put("outputMaxBytes", self.output_max_bytes.map(|n| json!(n)));
-        put("model", self.model.as_ref().map(|model| json!(model)));
         put("timeoutSeconds", self.timeout_seconds.as_ref().map(|n| json!(n)));
         Ok(payload)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clawhook_model::{UnixMs, format_duration};
+use clawhook_model::{UnixMs, Usd, format_duration};
 use serde_json::{Map, Value};
 
 use super::IdArgs;
@@ -62,12 +62,19 @@ fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("enabled", if job.enabled { "yes" } else { "no" }.to_owned()),
         ("schedule", job.schedule_in_full()),
         ("session", job.session_target.clone()),
+        ("continues", text(job.session_key.as_ref())),
         ("agent", text(job.effective_agent_id.as_ref())),
         ("model", job.payload["model"].as_str().unwrap_or(NONE).to_owned()),
+        ("fallbacks", list(&job.payload["fallbacks"])),
+        ("thinking", job.payload["thinking"].as_str().unwrap_or(NONE).to_owned()),
+        ("tools", list(&job.payload["toolsAllow"])),
         ("does", work(&job.payload)),
         ("delivery", job.delivery_text()),
         ("misfire", policy(&job.effective, "misfire")),
         ("overlap", policy(&job.effective, "overlap")),
+        ("result fits", job.output_schema.as_ref().map_or(NONE, |_| "a JSON Schema").to_owned()),
+        ("budget", budget(&job.budget)),
+        ("cleanup", text(job.cleanup.as_ref())),
         ("next", next),
     ];
     if job.upcoming.len() > 1 {
@@ -84,6 +91,27 @@ fn policy(effective: &Map<String, Value>, name: &str) -> String {
     let lateness = lateness.map(|lateness| format!("no later than {}", format_duration(lateness)));
     let parts = policy["policy"].as_str().map(str::to_owned).into_iter().chain(max).chain(lateness);
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// A list in a line; one that is empty says so, because it is not the agent's own.
+fn list(given: &Value) -> String {
+    match given.as_array() {
+        None => NONE.to_owned(),
+        Some(entries) if entries.is_empty() => "none at all".to_owned(),
+        Some(entries) => entries.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// How much may be used in a day, in a few words: `$2.50, 1000 tokens`.
+fn budget(budget: &Map<String, Value>) -> String {
+    let usd = budget.get("usdPerDay").and_then(Value::as_f64).and_then(Usd::from_dollars);
+    let tokens = budget.get("tokensPerDay").and_then(Value::as_u64);
+    let parts: Vec<String> =
+        [usd.map(|usd| usd.to_string()), tokens.map(|tokens| format!("{tokens} tokens"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    if parts.is_empty() { NONE.to_owned() } else { format!("{} a day", parts.join(", ")) }
 }
 
 /// What holds the job back at the moment, and what goes on; only what is so.

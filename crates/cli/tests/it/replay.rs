@@ -106,6 +106,7 @@ fn add(home: &Home, receiver: &Counter, paths: usize) -> String {
         "name": "many",
         "schedule": { "kind": "every", "everyMs": 86_400_000 },
         "payload": { "kind": "systemEvent", "text": "hello" },
+        "wakeMode": "next-heartbeat",
         "delivery": { "mode": "webhook", "targets": targets },
     });
     let file = home.write("job.json", &job.to_string());

@@ -179,6 +179,7 @@ impl World {
         let definition = json!({
             "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": 0 },
             "payload": { "kind": "systemEvent", "text": "done" },
+            "wakeMode": "next-heartbeat",
             "delivery": delivery,
         });
         let definition = JobDefinition::parse(definition, now).expect("a good job");
@@ -225,8 +226,8 @@ impl World {
             passed: None,
             failure: Arc::default(),
             retry: (RunId::new(now), SessionId::random()),
-                day: 0,
-                left: clawhook_store::LeftWithSessions::default(),
+            day: 0,
+            left: clawhook_store::LeftWithSessions::default(),
         };
         self.store.finish_run(finish).await.expect("the run is stored");
         (id, event_id)

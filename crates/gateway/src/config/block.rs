@@ -60,6 +60,30 @@ impl<'t> Block<'t> {
         entries.properties.iter().map(open).collect()
     }
 
+    /// Reads the key `name`, whose value is a list of blocks; `expected` is what it must be.
+    pub(super) fn list(&mut self, name: &'static str, expected: &str, findings: &mut Findings) -> Vec<Self> {
+        self.known.push(name);
+        let Some(property) = self.find(name) else { return Vec::new() };
+        let path = self.path_of(name);
+        let Some(list) = property.value.as_array() else {
+            let message = format!("`{path}` must be {expected}");
+            findings.report(Some(range(&property.value)), message, None);
+            return Vec::new();
+        };
+        let mut blocks = Vec::new();
+        for (place, element) in list.elements.iter().enumerate() {
+            let path = format!("{path}[{place}]");
+            match element.as_object() {
+                Some(object) => blocks.push(Self::open(path, range(element), Some(object), findings)),
+                None => {
+                    let message = format!("`{path}` must be an object, `{{ … }}`");
+                    findings.report(Some(range(element)), message, None);
+                }
+            }
+        }
+        blocks
+    }
+
     fn within(path: String, property: &'t ObjectProp<'t>, findings: &mut Findings) -> Self {
         let object = property.value.as_object();
         if object.is_none() {
@@ -108,6 +132,16 @@ impl<'t> Block<'t> {
         self.key(key, findings)
     }
 
+    /// Reads the value of a key that must be there if `is_required`.
+    pub(super) fn key_if_required<T: Setting, D>(
+        &mut self,
+        key: &'static Key<T, D>,
+        is_required: bool,
+        findings: &mut Findings,
+    ) -> Option<Written<T>> {
+        if is_required { self.required(key, findings) } else { self.key(key, findings) }
+    }
+
     /// Tells of every key that nobody asked for.
     pub(super) fn finish(self, findings: &mut Findings) {
         for property in self.properties {
@@ -124,7 +158,7 @@ impl<'t> Block<'t> {
         if openclaw::has_key(&path) {
             let message =
                 format!("`{path}` is a key of OpenClaw that this version of clawhook does not act on");
-            return (message, "take it out, so that nobody relies on it".to_owned());
+            return (message, openclaw::hint(&path));
         }
         let shown = shorten(name);
         let message = if self.path.is_empty() {

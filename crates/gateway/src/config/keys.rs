@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use clawhook_delivery::Proxy;
 use clawhook_engine::CatchUpPace;
-use clawhook_model::{FailureRules, MisfirePolicy, Overlap, SecretSource, TransientClass};
+use clawhook_model::{FailureRules, MisfirePolicy, Overlap, SecretSource, TransientClass, Usd};
 
 use super::destinations::Declarations;
-use super::setting::{BaseUrl, Bind, Bounds, HostName, ListOf, MisfireName, Setting, TokenAuth};
-use super::{ModelRef, ProviderApi};
+use super::setting::{AtMost, Bind, Bounds, HostName, KeptFor, ListOf, MisfireName, Setting, TokenAuth};
+use super::{agents, mcp, models};
 
 /// The definition of one key, which has a default of kind `D`.
 pub(super) struct Key<T: Setting, D> {
@@ -32,7 +32,7 @@ pub(super) struct Key<T: Setting, D> {
 pub(super) type Default<T> = fn() -> T;
 
 /// No default value; the text tells what the absence means.
-pub(super) struct Absent(&'static str);
+pub(super) struct Absent(pub(super) &'static str);
 
 impl<T: Setting> Key<T, Default<T>> {
     /// What was written, or else the default.
@@ -51,7 +51,7 @@ pub(super) trait Documented: Sync {
 
 /// The table of all keys, in Markdown.
 pub(super) fn reference() -> String {
-    let rows: Vec<String> = ALL.iter().map(|key| key.row()).collect();
+    let rows: Vec<String> = all().map(Documented::row).collect();
     format!("| key | value | default | meaning |\n|---|---|---|---|\n{}\n", rows.join("\n"))
 }
 
@@ -81,6 +81,29 @@ where
     }
 }
 
+/// A part of the file that the documentation tells and that is no key with a value of its own.
+pub(super) struct Row {
+    /// The full name.
+    pub(super) path: &'static str,
+    /// What it must be.
+    pub(super) value: &'static str,
+    /// What holds where it is not written.
+    pub(super) default: &'static str,
+    /// What it means.
+    pub(super) meaning: &'static str,
+}
+
+impl Documented for Row {
+    fn path(&self) -> &'static str {
+        self.path
+    }
+
+    fn row(&self) -> String {
+        let Self { path, value, default, meaning } = self;
+        format!("| `{path}` | {value} | {default} | {meaning} |")
+    }
+}
+
 fn row<T: Setting, D>(key: &Key<T, D>, default: &str) -> String {
     format!("| `{}` | {} | {default} | {} |", key.path, T::documented(&key.form), key.meaning)
 }
@@ -92,7 +115,7 @@ pub(super) fn last_name(path: &'static str) -> &'static str {
 
 /// The one key whose last name this is.
 pub(super) fn with_last_name(name: &str) -> Option<&'static str> {
-    let mut named = ALL.iter().map(|key| key.path()).filter(|path| last_name(path) == name);
+    let mut named = all().map(Documented::path).filter(|path| last_name(path) == name);
     match (named.next(), named.next()) {
         (Some(only), None) => Some(only),
         _ => None,
@@ -103,8 +126,8 @@ const COUNT: RangeInclusive<usize> = 1..=4096;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TENTH: Duration = Duration::from_millis(100);
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) static GATEWAY_PORT: Key<u16, Default<u16>> = Key {
     path: "gateway.port",
@@ -249,6 +272,58 @@ pub(super) static CRON_RETRY_RETRY_ON: Key<Vec<TransientClass>, Default<Vec<Tran
     form: ListOf { least: 0, most: 5, each: () },
     default: || FailureRules::default().retry_on,
     meaning: "Which errors may pass.",
+};
+
+pub(super) static CRON_SESSION_RETENTION: Key<KeptFor, Default<KeptFor>> = Key {
+    path: "cron.sessionRetention",
+    form: DAY.saturating_mul(3650),
+    default: || KeptFor(Some(DAY)),
+    meaning: "How long the session of an isolated run is kept, with its transcript; a bare number is hours. `false`, or a \
+              length of nothing, keeps it for as long as its run.",
+};
+
+pub(super) static CRON_RETENTION_MAX_AGE: Key<KeptFor, Default<KeptFor>> = Key {
+    path: "cron.retention.maxAge",
+    form: DAY.saturating_mul(3650),
+    default: || KeptFor(Some(DAY.saturating_mul(7))),
+    meaning: "How long runs are kept, with their events and deliveries; a bare number is hours, `false` is for ever. What \
+              is not yet delivered is kept in any case, here and below.",
+};
+
+pub(super) static CRON_RETENTION_RUNS_PER_JOB: Key<AtMost, Default<AtMost>> = Key {
+    path: "cron.retention.runsPerJob",
+    form: 1..=1_000_000,
+    default: || AtMost(Some(2_000)),
+    meaning: "How many runs of one job are kept at most: the last ones. `false` is all.",
+};
+
+pub(super) static CRON_RETENTION_MAX_BYTES: Key<AtMost, Default<AtMost>> = Key {
+    path: "cron.retention.maxBytes",
+    form: 1024 * 1024..=1024 * 1024 * 1024 * 1024,
+    default: || AtMost(Some(2 * 1024 * 1024 * 1024)),
+    meaning: "How much the whole store may hold: above it the oldest runs go, though they are young. `false` is no limit.",
+};
+
+pub(super) static CRON_RUN_LOG_KEEP_LINES: Key<AtMost, Absent> = Key {
+    path: "cron.runLog.keepLines",
+    form: 1..=1_000_000,
+    default: Absent("`cron.retention.runsPerJob`"),
+    meaning: "OpenClaw's name for `cron.retention.runsPerJob`.",
+};
+
+pub(super) static CRON_BUDGET_USD_PER_DAY: Key<Usd, Absent> = Key {
+    path: "cron.budget.usdPerDay",
+    form: (),
+    default: Absent("no limit"),
+    meaning: "How much money all jobs together may spend in a day of the host's zone, by the [prices](#models) of their \
+              models; then runs are skipped until the next day.",
+};
+
+pub(super) static CRON_BUDGET_TOKENS_PER_DAY: Key<u64, Absent> = Key {
+    path: "cron.budget.tokensPerDay",
+    form: 1..=1_000_000_000_000_000,
+    default: Absent("no limit"),
+    meaning: "How many tokens all jobs together may use in a day, read and written.",
 };
 
 pub(super) static CRON_WATCHDOG_GRACE: Key<Duration, Default<Duration>> = Key {
@@ -397,41 +472,6 @@ pub(super) static DELIVERY_DESTINATIONS: Key<Declarations, Absent> = Key {
               when the gateway starts, unless something depends on it.",
 };
 
-pub(super) static AGENTS_DEFAULTS_MODEL: Key<ModelRef, Absent> = Key {
-    path: "agents.defaults.model",
-    form: (),
-    default: Absent("none"),
-    meaning: "The model of every agent that names none; its provider is one of `models.providers`.",
-};
-
-pub(super) static AGENTS_ENTRIES_MODEL: Key<ModelRef, Absent> = Key {
-    path: "agents.entries.*.model",
-    form: (),
-    default: Absent("`agents.defaults.model`"),
-    meaning: "The model of the agent `*`. Each entry makes an agent known; `main` always is.",
-};
-
-pub(super) static PROVIDER_BASE_URL: Key<BaseUrl, Absent> = Key {
-    path: "models.providers.*.baseUrl",
-    form: (),
-    default: Absent("required"),
-    meaning: "Where the API of the provider `*` lies, such as `https://api.openai.com/v1`.",
-};
-
-pub(super) static PROVIDER_API_KEY: Key<SecretSource, Absent> = Key {
-    path: "models.providers.*.apiKey",
-    form: (),
-    default: Absent("none"),
-    meaning: "The key that is presented to the provider.",
-};
-
-pub(super) static PROVIDER_API: Key<ProviderApi, Default<ProviderApi>> = Key {
-    path: "models.providers.*.api",
-    form: (),
-    default: || ProviderApi::OpenAiCompletions,
-    meaning: "The protocol that the provider speaks.",
-};
-
 pub(super) static STORE_PATH: Key<PathBuf, Absent> = Key {
     path: "store.path",
     form: (),
@@ -440,7 +480,14 @@ pub(super) static STORE_PATH: Key<PathBuf, Absent> = Key {
 };
 
 /// All keys, in the order of the documentation.
-pub(super) static ALL: &[&dyn Documented] = &[
+pub(super) fn all() -> impl Iterator<Item = &'static dyn Documented> {
+    let rooms = [FIRST, agents::keys::ALL, models::keys::ALL, mcp::ALL, LAST];
+    rooms.into_iter().flatten().copied()
+}
+
+static LAST: &[&dyn Documented] = &[&STORE_PATH];
+
+static FIRST: &[&dyn Documented] = &[
     &GATEWAY_PORT,
     &GATEWAY_BIND,
     &GATEWAY_AUTH_MODE,
@@ -461,6 +508,13 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &CRON_RETRY_MAX_ATTEMPTS,
     &CRON_RETRY_BACKOFF_MS,
     &CRON_RETRY_RETRY_ON,
+    &CRON_SESSION_RETENTION,
+    &CRON_RETENTION_MAX_AGE,
+    &CRON_RETENTION_RUNS_PER_JOB,
+    &CRON_RETENTION_MAX_BYTES,
+    &CRON_RUN_LOG_KEEP_LINES,
+    &CRON_BUDGET_USD_PER_DAY,
+    &CRON_BUDGET_TOKENS_PER_DAY,
     &CRON_WATCHDOG_GRACE,
     &CRON_WATCHDOG_SLOT_GRACE,
     &CRON_WATCHDOG_PING_URL,
@@ -480,10 +534,4 @@ pub(super) static ALL: &[&dyn Documented] = &[
     &DELIVERY_PROXY,
     &DELIVERY_PROXY_CREDENTIALS,
     &DELIVERY_DESTINATIONS,
-    &AGENTS_DEFAULTS_MODEL,
-    &AGENTS_ENTRIES_MODEL,
-    &PROVIDER_BASE_URL,
-    &PROVIDER_API_KEY,
-    &PROVIDER_API,
-    &STORE_PATH,
 ];

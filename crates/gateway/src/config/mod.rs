@@ -7,22 +7,25 @@
 //!
 //! Not guaranteed: that the values work, such as a store that can be written or a provider that answers.
 
+mod agents;
 mod block;
 mod destinations;
 mod document;
 mod environment;
 mod excerpt;
 mod keys;
+mod mcp;
+mod models;
 mod openclaw;
 mod problem;
 mod raw;
 mod resolve;
+mod secret_map;
 mod setting;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -32,11 +35,17 @@ use std::time::Duration;
 use clawhook_delivery::{Guard, GuardPolicy, PingUrl, Proxy};
 use clawhook_engine::CatchUpPace;
 use clawhook_model::{
-    AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
+    Budget, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
 };
-use url::Url;
+use clawhook_store::Retention;
 
+pub use agents::{ActiveHours, AgentConfig, AgentsConfig, HeartbeatConfig, HistoryConfig};
 pub(crate) use environment::Environment;
+pub use mcp::{McpConfig, McpServerConfig, McpTransport};
+pub use models::{
+    AcpConfig, ChatApi, ModelConfig, ModelsConfig, PermissionRule, PermissionRules, ProviderApi,
+    ProviderConfig,
+};
 pub use problem::{ConfigError, Problem};
 
 /// The most that is read of a configuration file.
@@ -57,8 +66,10 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Who runs jobs.
     pub agents: AgentsConfig,
-    /// What the agents think with.
+    /// Who answers what the agents ask.
     pub models: ModelsConfig,
+    /// Where the tools of the agents come from.
+    pub mcp: McpConfig,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// The directory of clawhook's own state: `CLAWHOOK_STATE_DIR`, or `.clawhook` in the home directory.
@@ -104,6 +115,30 @@ pub struct CronConfig {
     pub catch_up: CatchUpPace,
     /// What follows from failures.
     pub failure: FailureRules,
+    /// How long what has happened is kept.
+    pub retention: RetentionConfig,
+    /// How much all jobs together may spend in a day.
+    pub budget: Budget,
+}
+
+/// `cron.sessionRetention` and `cron.retention`; none is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// How long the session of an isolated run is kept.
+    pub sessions: Option<Duration>,
+    /// How long runs are kept, with their events and deliveries.
+    pub max_age: Option<Duration>,
+    /// How many runs of one job are kept.
+    pub runs_per_job: Option<u32>,
+    /// How many bytes the store may hold.
+    pub max_bytes: Option<u64>,
+}
+
+impl From<RetentionConfig> for Retention {
+    fn from(config: RetentionConfig) -> Self {
+        let RetentionConfig { sessions, max_age, runs_per_job, max_bytes } = config;
+        Self { session_max_age: sessions, history_max_age: max_age, runs_per_job, max_bytes }
+    }
 }
 
 impl CronConfig {
@@ -165,75 +200,6 @@ pub struct DeliveryConfig {
     pub proxy: Option<Proxy>,
     /// The destinations that are declared.
     pub destinations: BTreeMap<DestinationName, DestinationDefinition>,
-}
-
-/// `agents`.
-#[derive(Debug, Clone)]
-pub struct AgentsConfig {
-    /// The model of agents that name none.
-    pub default_model: Option<ModelRef>,
-    /// All known agents; `main` is always among them.
-    pub entries: BTreeMap<AgentId, AgentConfig>,
-}
-
-/// One agent.
-#[derive(Debug, Clone, Default)]
-pub struct AgentConfig {
-    /// Its own model.
-    pub model: Option<ModelRef>,
-}
-
-impl AgentsConfig {
-    /// Whether a job may run as this agent.
-    pub fn knows(&self, agent: &AgentId) -> bool {
-        self.entries.contains_key(agent)
-    }
-
-    /// The model that an agent uses: its own, or the default.
-    pub fn model_of(&self, agent: &AgentId) -> Option<&ModelRef> {
-        let own = self.entries.get(agent).and_then(|entry| entry.model.as_ref());
-        own.or(self.default_model.as_ref())
-    }
-}
-
-/// A model by its provider's name and its name there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelRef {
-    /// The name of an entry in [`ModelsConfig::providers`].
-    pub provider: String,
-    /// The model's name as the provider knows it; it may hold `/`.
-    pub model: String,
-}
-
-impl fmt::Display for ModelRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.provider, self.model)
-    }
-}
-
-/// `models`.
-#[derive(Debug, Clone)]
-pub struct ModelsConfig {
-    /// The providers by name.
-    pub providers: BTreeMap<String, ProviderConfig>,
-}
-
-/// One model provider.
-#[derive(Debug, Clone)]
-pub struct ProviderConfig {
-    /// Where its API lies; without credentials, query and fragment.
-    pub base_url: Url,
-    /// The key that is presented to it.
-    pub api_key: Option<SecretText>,
-    /// The protocol it speaks.
-    pub api: ProviderApi,
-}
-
-/// The protocol of a model provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderApi {
-    /// OpenAI's chat completions, `openai-completions`.
-    OpenAiCompletions,
 }
 
 /// `store`.

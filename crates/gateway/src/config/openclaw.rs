@@ -7,34 +7,6 @@
 const KEYS: &[&str] = &[
     "$schema",
     "acp",
-    "agents.defaults.compaction",
-    "agents.defaults.contextPruning",
-    "agents.defaults.contextTokens",
-    "agents.defaults.heartbeat",
-    "agents.defaults.imageModel",
-    "agents.defaults.maxConcurrent",
-    "agents.defaults.memorySearch",
-    "agents.defaults.models",
-    "agents.defaults.sandbox",
-    "agents.defaults.skipBootstrap",
-    "agents.defaults.subagents",
-    "agents.defaults.thinkingDefault",
-    "agents.defaults.timeFormat",
-    "agents.defaults.timeoutSeconds",
-    "agents.defaults.userTimezone",
-    "agents.defaults.verboseDefault",
-    "agents.defaults.workspace",
-    "agents.entries.*.agentDir",
-    "agents.entries.*.default",
-    "agents.entries.*.heartbeat",
-    "agents.entries.*.identity",
-    "agents.entries.*.name",
-    "agents.entries.*.sandbox",
-    "agents.entries.*.skills",
-    "agents.entries.*.subagents",
-    "agents.entries.*.tools",
-    "agents.entries.*.workspace",
-    "agents.list",
     "approvals",
     "audio",
     "auth",
@@ -47,8 +19,7 @@ const KEYS: &[&str] = &[
     "commands",
     "cron.failureAlert",
     "cron.failureDestination",
-    "cron.runLog",
-    "cron.sessionRetention",
+    "cron.runLog.maxBytes",
     "cron.store",
     "cron.triggers",
     "cron.webhook",
@@ -80,7 +51,6 @@ const KEYS: &[&str] = &[
     "gateway.webchat",
     "hooks",
     "logging",
-    "mcp",
     "media",
     "memory",
     "messages",
@@ -88,8 +58,8 @@ const KEYS: &[&str] = &[
     "models.mode",
     "models.providers.*.auth",
     "models.providers.*.authHeader",
-    "models.providers.*.headers",
-    "models.providers.*.models",
+    "models.providers.*.injectNumCtxForOpenAICompat",
+    "models.providers.*.request",
     "nodeHost",
     "plugins",
     "secrets",
@@ -103,8 +73,83 @@ const KEYS: &[&str] = &[
     "wizard",
 ];
 
+/// Keys of an agent, in `agents.defaults`, in an entry and in the list alike.
+const AGENT_KEYS: &[&str] = &[
+    "agentDir",
+    "blockStreamingDefault",
+    "bootstrapMaxChars",
+    "bootstrapTotalMaxChars",
+    "cliBackends",
+    "compaction",
+    "contextPruning",
+    "contextTokens",
+    "default",
+    "elevatedDefault",
+    "embeddedPi",
+    "envelopeTimezone",
+    "groupChat",
+    "heartbeat.accountId",
+    "heartbeat.ackMaxChars",
+    "heartbeat.directPolicy",
+    "heartbeat.includeReasoning",
+    "heartbeat.isolatedSession",
+    "heartbeat.lightContext",
+    "heartbeat.session",
+    "heartbeat.suppressToolErrorWarnings",
+    "heartbeat.target",
+    "heartbeat.timeoutSeconds",
+    "heartbeat.to",
+    "humanDelay",
+    "identity",
+    "imageMaxDimensionPx",
+    "imageModel",
+    "maxConcurrent",
+    "mediaMaxMb",
+    "memorySearch",
+    "models",
+    "name",
+    "params",
+    "pdfModel",
+    "runtime",
+    "sandbox",
+    "skills",
+    "skipBootstrap",
+    "subagents",
+    "timeFormat",
+    "tools.alsoAllow",
+    "tools.byProvider",
+    "tools.elevated",
+    "tools.exec",
+    "tools.fs",
+    "tools.loopDetection",
+    "tools.message",
+    "tools.profile",
+    "tools.sandbox",
+    "typingMode",
+    "verboseDefault",
+];
+
+/// Keys that have a counterpart here under another name.
+const INSTEAD: &[(&str, &str)] = &[
+    ("cron.runLog.maxBytes", "set `cron.retention.maxBytes`, which bounds the whole store"),
+    (
+        "agents.defaults.contextTokens",
+        "set `agents.defaults.history`, which bounds what a kept session's turn is told",
+    ),
+    ("agents.defaults.maxConcurrent", "set `cron.maxConcurrentRuns`"),
+];
+
+/// What to do about a key of OpenClaw that is not acted on.
+pub(super) fn hint(path: &str) -> String {
+    let instead = INSTEAD.iter().find(|(key, _)| *key == path);
+    instead.map_or("take it out, so that nobody relies on it", |(_, hint)| hint).to_owned()
+}
+
 /// Whether OpenClaw has the key with this full name.
 pub(super) fn has_key(path: &str) -> bool {
+    if agent_key(path).is_some_and(|key| AGENT_KEYS.contains(&key)) {
+        return true;
+    }
     KEYS.iter().any(|key| match key.split_once(".*.") {
         None => *key == path,
         Some((block, name)) => {
@@ -112,4 +157,19 @@ pub(super) fn has_key(path: &str) -> bool {
             entry.and_then(|rest| rest.strip_suffix(name)).is_some_and(|rest| rest.ends_with('.'))
         }
     })
+}
+
+/// The part of a full name that is an agent's key: what follows `agents.defaults`, `agents.entries.<id>` or
+/// `agents.list[<n>]`.
+fn agent_key(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("agents.")?;
+    if let Some(key) = rest.strip_prefix("defaults.") {
+        return Some(key);
+    }
+    if let Some(listed) = rest.strip_prefix("list[") {
+        return listed.split_once("].").map(|(_, key)| key);
+    }
+    let entry = rest.strip_prefix("entries.")?;
+    // An id may hold dots, so that the last names decide.
+    AGENT_KEYS.iter().find(|key| entry.strip_suffix(*key).is_some_and(|id| id.ends_with('.'))).copied()
 }

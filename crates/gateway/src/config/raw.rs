@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawhook_delivery::Proxy;
-use clawhook_model::{Overlap, SecretSource, TransientClass};
+use clawhook_model::{Overlap, SecretSource, TransientClass, Usd};
 use jsonc_parser::ast::Object;
 
+use super::agents::RawAgents;
 use super::block::{Block, Written};
 use super::destinations::Declarations;
 use super::keys;
+use super::mcp::{self, RawServer};
+use super::models::{self, RawProvider};
 use super::problem::Findings;
-use super::setting::{BaseUrl, Bind, HostName, MisfireName, TokenAuth};
-use super::{ModelRef, ProviderApi};
+use super::setting::{AtMost, Bind, HostName, KeptFor, MisfireName, TokenAuth};
 
 /// A configuration as it was written.
 #[derive(Default)]
@@ -22,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) delivery: RawDelivery,
     pub(super) agents: RawAgents,
     pub(super) providers: Vec<RawProvider>,
+    pub(super) servers: Vec<RawServer>,
     pub(super) store_path: Option<Written<PathBuf>>,
 }
 
@@ -48,6 +51,18 @@ pub(super) struct RawCron {
     pub(super) catch_up_every: Option<Written<Duration>>,
     pub(super) disable_after: Option<Written<u32>>,
     pub(super) retry: RawCronRetry,
+    pub(super) retention: RawRetention,
+    pub(super) usd_per_day: Option<Written<Usd>>,
+    pub(super) tokens_per_day: Option<Written<u64>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawRetention {
+    pub(super) sessions: Option<Written<KeptFor>>,
+    pub(super) max_age: Option<Written<KeptFor>>,
+    pub(super) runs_per_job: Option<Written<AtMost>>,
+    pub(super) keep_lines: Option<Written<AtMost>>,
+    pub(super) max_bytes: Option<Written<AtMost>>,
 }
 
 #[derive(Default)]
@@ -91,24 +106,6 @@ pub(super) struct RawDelivery {
     pub(super) destinations: Option<Written<Declarations>>,
 }
 
-#[derive(Default)]
-pub(super) struct RawAgents {
-    pub(super) default_model: Option<Written<ModelRef>>,
-    pub(super) entries: Vec<RawAgent>,
-}
-
-pub(super) struct RawAgent {
-    pub(super) name: Written<String>,
-    pub(super) model: Option<Written<ModelRef>>,
-}
-
-pub(super) struct RawProvider {
-    pub(super) name: Written<String>,
-    pub(super) base_url: Option<Written<BaseUrl>>,
-    pub(super) api_key: Option<Written<SecretSource>>,
-    pub(super) api: Option<Written<ProviderApi>>,
-}
-
 impl RawConfig {
     /// Reads the whole file; what is wrong with it goes to `findings`.
     pub(super) fn read<'t>(file: &'t Object<'t>, findings: &mut Findings) -> Self {
@@ -118,7 +115,8 @@ impl RawConfig {
             cron: RawCron::read(top.block("cron", findings), findings),
             delivery: RawDelivery::read(top.block("delivery", findings), findings),
             agents: RawAgents::read(top.block("agents", findings), findings),
-            providers: read_providers(top.block("models", findings), findings),
+            providers: models::read(top.block("models", findings), findings),
+            servers: mcp::read(top.block("mcp", findings), findings),
             store_path: read_store(top.block("store", findings), findings),
         };
         top.finish(findings);
@@ -146,6 +144,7 @@ impl RawCron {
         let mut policy = block.block("webhookSsrfPolicy", findings);
         let mut catch_up = block.block("catchUp", findings);
         let mut failures = block.block("failures", findings);
+        let mut budget = block.block("budget", findings);
         let raw = Self {
             enabled: block.key(&keys::CRON_ENABLED, findings),
             max_concurrent_runs: block.key(&keys::CRON_MAX_CONCURRENT_RUNS, findings),
@@ -160,11 +159,32 @@ impl RawCron {
             disable_after: failures.key(&keys::CRON_FAILURES_DISABLE_AFTER, findings),
             retry: RawCronRetry::read(block.block("retry", findings), findings),
             watchdog: RawWatchdog::read(block.block("watchdog", findings), findings),
+            usd_per_day: budget.key(&keys::CRON_BUDGET_USD_PER_DAY, findings),
+            tokens_per_day: budget.key(&keys::CRON_BUDGET_TOKENS_PER_DAY, findings),
+            retention: RawRetention::read(&mut block, findings),
         };
+        budget.finish(findings);
         policy.finish(findings);
         catch_up.finish(findings);
         failures.finish(findings);
         block.finish(findings);
+        raw
+    }
+}
+
+impl RawRetention {
+    fn read(cron: &mut Block<'_>, findings: &mut Findings) -> Self {
+        let mut retention = cron.block("retention", findings);
+        let mut run_log = cron.block("runLog", findings);
+        let raw = Self {
+            sessions: cron.key(&keys::CRON_SESSION_RETENTION, findings),
+            max_age: retention.key(&keys::CRON_RETENTION_MAX_AGE, findings),
+            runs_per_job: retention.key(&keys::CRON_RETENTION_RUNS_PER_JOB, findings),
+            max_bytes: retention.key(&keys::CRON_RETENTION_MAX_BYTES, findings),
+            keep_lines: run_log.key(&keys::CRON_RUN_LOG_KEEP_LINES, findings),
+        };
+        retention.finish(findings);
+        run_log.finish(findings);
         raw
     }
 }
@@ -229,35 +249,6 @@ impl RawDelivery {
         block.finish(findings);
         raw
     }
-}
-
-impl RawAgents {
-    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
-        let mut defaults = block.block("defaults", findings);
-        let default_model = defaults.key(&keys::AGENTS_DEFAULTS_MODEL, findings);
-        defaults.finish(findings);
-        let mut entries = Vec::new();
-        for (name, mut entry) in block.entries("entries", findings) {
-            let model = entry.key(&keys::AGENTS_ENTRIES_MODEL, findings);
-            entry.finish(findings);
-            entries.push(RawAgent { name, model });
-        }
-        block.finish(findings);
-        Self { default_model, entries }
-    }
-}
-
-fn read_providers(mut models: Block<'_>, findings: &mut Findings) -> Vec<RawProvider> {
-    let mut providers = Vec::new();
-    for (name, mut entry) in models.entries("providers", findings) {
-        let base_url = entry.required(&keys::PROVIDER_BASE_URL, findings);
-        let api_key = entry.key(&keys::PROVIDER_API_KEY, findings);
-        let api = entry.key(&keys::PROVIDER_API, findings);
-        entry.finish(findings);
-        providers.push(RawProvider { name, base_url, api_key, api });
-    }
-    models.finish(findings);
-    providers
 }
 
 fn read_store(mut block: Block<'_>, findings: &mut Findings) -> Option<Written<PathBuf>> {

@@ -7,45 +7,51 @@ use std::time::Duration;
 use clawhook_delivery::{Guard, PingUrl, Proxy};
 use clawhook_engine::CatchUpPace;
 use clawhook_model::{
-    AgentId, DestinationDefinition, DestinationName, FailureRules, Misfire, MisfirePolicy, RetryRules,
+    Budget, DestinationDefinition, DestinationName, FailureRules, Misfire, MisfirePolicy, RetryRules,
     RetrySchedule, SecretSource, SecretText, format_duration,
 };
 use secrecy::ExposeSecret as _;
 
-use super::block::{Written, nearest, shorten};
+use super::agents;
+use super::block::{Written, shorten};
 use super::destinations::{Declaration, Declarations};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
 use super::keys::{self, Key};
 use super::problem::Findings;
 use super::raw::{
-    RawAgents, RawConfig, RawCron, RawCronRetry, RawDelivery, RawGateway, RawMisfire, RawProvider,
-    RawWatchdog,
+    RawConfig, RawCron, RawCronRetry, RawDelivery, RawGateway, RawMisfire, RawRetention, RawWatchdog,
 };
+use super::secret_map::SecretMap;
 use super::setting::{A_LINE_BREAK, MisfireName, TokenAuth};
 use super::{
-    AgentConfig, AgentsConfig, Config, CronConfig, DeliveryConfig, GatewayConfig, ModelRef, ModelsConfig,
-    PingConfig, ProviderConfig, StoreConfig, WatchdogConfig,
+    Config, CronConfig, DeliveryConfig, GatewayConfig, PingConfig, RetentionConfig, StoreConfig,
+    WatchdogConfig,
 };
 use crate::secrets::follow_now;
 
 /// Fills in and checks; every problem goes to `findings`, and then the result is not to be used.
 pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, findings: &mut Findings) -> Config {
     let mut resolver = Resolver { environment, findings };
-    let provider_names: Vec<String> = raw.providers.iter().map(|raw| raw.name.value.clone()).collect();
     let state_dir = environment.state_dir();
     let gateway = resolver.gateway(raw.gateway);
     let raw_watchdog = std::mem::take(&mut raw.cron.watchdog);
     let cron = resolver.cron(raw.cron);
     let delivery = resolver.delivery(raw.delivery, &cron);
     let watchdog = resolver.watchdog(raw_watchdog, &cron.guard(&delivery.ports));
+    let models = resolver.models(raw.providers);
+    let mcp = resolver.mcp(raw.servers);
+    let surroundings =
+        agents::Surroundings { models: &models, mcp: &mcp, environment, state_dir: &state_dir };
+    let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
     Config {
         file: environment.file(),
         gateway,
         cron,
         watchdog,
         delivery,
-        agents: resolver.agents(raw.agents, &provider_names),
-        models: resolver.models(raw.providers),
+        agents,
+        models,
+        mcp,
         store: StoreConfig {
             path: match raw.store_path {
                 Some(written) => environment.locate(&written.value),
@@ -56,9 +62,9 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     }
 }
 
-struct Resolver<'r, 'e> {
-    environment: &'r Environment<'e>,
-    findings: &'r mut Findings,
+pub(super) struct Resolver<'r, 'e> {
+    pub(super) environment: &'r Environment<'e>,
+    pub(super) findings: &'r mut Findings,
 }
 
 impl Resolver<'_, '_> {
@@ -112,6 +118,35 @@ impl Resolver<'_, '_> {
                 every: keys::CRON_CATCH_UP_EVERY.or_default(raw.catch_up_every),
             },
             failure: failure_rules(raw.retry, raw.disable_after),
+            retention: self.retention(raw.retention),
+            budget: Budget {
+                usd_per_day: raw.usd_per_day.map(|written| written.value),
+                tokens_per_day: raw.tokens_per_day.map(|written| written.value),
+            },
+        }
+    }
+
+    /// How long things are kept. OpenClaw's own key must not say otherwise.
+    fn retention(&mut self, raw: RawRetention) -> RetentionConfig {
+        let ours = raw.runs_per_job.as_ref().map(|written| written.value.0);
+        if let Some(theirs) =
+            raw.keep_lines.as_ref().filter(|theirs| ours.is_some_and(|ours| ours != theirs.value.0))
+        {
+            let message = format!(
+                "`{}` and `{}` say different things",
+                keys::CRON_RUN_LOG_KEEP_LINES.path,
+                keys::CRON_RETENTION_RUNS_PER_JOB.path
+            );
+            self.findings.report(Some(theirs.at), message, Some("take one of the two out".to_owned()));
+        }
+        RetentionConfig {
+            sessions: keys::CRON_SESSION_RETENTION.or_default(raw.sessions).0,
+            max_age: keys::CRON_RETENTION_MAX_AGE.or_default(raw.max_age).0,
+            runs_per_job: keys::CRON_RETENTION_RUNS_PER_JOB
+                .or_default(raw.runs_per_job.or(raw.keep_lines))
+                .0
+                .map(|runs| u32::try_from(runs).unwrap_or(u32::MAX)),
+            max_bytes: keys::CRON_RETENTION_MAX_BYTES.or_default(raw.max_bytes).0,
         }
     }
 
@@ -276,60 +311,26 @@ impl Resolver<'_, '_> {
         key.or_default(written).min(limit)
     }
 
-    fn agents(&mut self, raw: RawAgents, providers: &[String]) -> AgentsConfig {
-        let default_model = self.model(raw.default_model, providers);
-        let mut entries = BTreeMap::new();
-        for entry in raw.entries {
-            let id = AgentId::normalise(&entry.name.value);
-            let model = self.model(entry.model, providers);
-            if entries.insert(id.clone(), AgentConfig { model }).is_some() {
-                let given = shorten(&entry.name.value);
-                let message =
-                    format!("`agents.entries.{given}` is the agent `{id}`, which has an entry already");
-                self.findings.report(Some(entry.name.at), message, None);
+    /// The values of a map, by their names.
+    pub(super) fn secrets<N>(
+        &mut self,
+        path: &str,
+        written: Option<Written<SecretMap<N>>>,
+    ) -> BTreeMap<String, SecretText> {
+        let mut secrets = BTreeMap::new();
+        for (name, source) in written.into_iter().flat_map(|written| written.value.entries) {
+            if let Some(secret) = self.secret(&format!("{path}.{}", shorten(&name)), Some(source)) {
+                secrets.insert(name, secret);
             }
         }
-        entries.entry(AgentId::main()).or_default();
-        AgentsConfig { default_model, entries }
+        secrets
     }
 
-    fn model(&mut self, written: Option<Written<ModelRef>>, providers: &[String]) -> Option<ModelRef> {
-        let Written { value: model, at } = written?;
-        if !providers.contains(&model.provider) {
-            let provider = shorten(&model.provider);
-            let known: Vec<&str> = providers.iter().map(String::as_str).collect();
-            let hint = match nearest(&provider, &known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add `models.providers.{provider}` with its `baseUrl`"),
-            };
-            let message =
-                format!("the model names the provider `{provider}`, which `models.providers` lacks");
-            self.findings.report(Some(at), message, Some(hint));
-        }
-        Some(model)
-    }
-
-    fn models(&mut self, raw: Vec<RawProvider>) -> ModelsConfig {
-        let mut providers = BTreeMap::new();
-        for provider in raw {
-            let Written { value: name, at } = provider.name;
-            if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
-                let message = format!("`{}` cannot be the name of a provider", shorten(&name));
-                let hint = "a name has no blanks and no `/`, which ends it in `provider/model`".to_owned();
-                self.findings.report(Some(at), message, Some(hint));
-            }
-            let api_key =
-                self.secret(&format!("models.providers.{}.apiKey", shorten(&name)), provider.api_key);
-            let api = keys::PROVIDER_API.or_default(provider.api);
-            // An address that is missing or wrong has been told already.
-            if let Some(Written { value: base_url, .. }) = provider.base_url {
-                providers.insert(name, ProviderConfig { base_url: base_url.0, api_key, api });
-            }
-        }
-        ModelsConfig { providers }
-    }
-
-    fn secret(&mut self, path: &str, written: Option<Written<SecretSource>>) -> Option<SecretText> {
+    pub(super) fn secret(
+        &mut self,
+        path: &str,
+        written: Option<Written<SecretSource>>,
+    ) -> Option<SecretText> {
         let Written { value: source, at } = written?;
         let message = match follow_now(&source, self.environment, path) {
             Ok(secret) if secret.expose_secret().contains(char::is_control) => A_LINE_BREAK.to_owned(),

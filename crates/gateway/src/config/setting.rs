@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use clawhook_delivery::{Proxy, ProxyError};
 use clawhook_model::{
-    Overlap, SecretSource, SecretSourceError, TransientClass, format_duration, parse_duration,
+    Overlap, SecretSource, SecretSourceError, TransientClass, Usd, format_duration, parse_duration,
 };
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Range;
 use url::{Host, Url};
 
 use super::document::{Node, range};
-use super::{ModelRef, ProviderApi};
 
 /// A kind of value.
 pub(super) trait Setting: Sized {
@@ -101,7 +100,7 @@ fn kind(node: &Node<'_>) -> &'static str {
     }
 }
 
-fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+pub(super) fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     node.as_string_lit().map(|literal| literal.value.as_ref())
 }
 
@@ -146,7 +145,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u16, u32, usize);
+whole_numbers!(u16, u32, u64, usize);
 
 /// The value of a number that JSON5 writes in decimal or hexadecimal.
 pub(super) fn whole(literal: &str) -> Option<u64> {
@@ -154,6 +153,139 @@ pub(super) fn whole(literal: &str) -> Option<u64> {
     match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok(),
         None => digits.parse().ok(),
+    }
+}
+
+/// The value of a number that JSON5 writes in decimal or hexadecimal, whole or not.
+pub(super) fn decimal(node: &Node<'_>) -> Option<f64> {
+    let literal = node.as_number_lit()?.value;
+    match whole(literal) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is read so has far fewer digits than a double holds"
+        )]
+        Some(whole) => Some(whole as f64),
+        None => literal.strip_prefix('+').unwrap_or(literal).parse().ok(),
+    }
+}
+
+/// An amount of money, as dollars.
+impl Setting for Usd {
+    type Form = ();
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        let amount = decimal(node).and_then(Self::from_dollars);
+        amount.ok_or_else(|| vec![unexpected::<Self>(node, form)])
+    }
+
+    fn expected((): &()) -> String {
+        "an amount of US dollars, such as 2.5".to_owned()
+    }
+}
+
+/// A whole number that is a limit; none is no limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AtMost(pub(super) Option<u64>);
+
+impl Setting for AtMost {
+    type Form = RangeInclusive<u64>;
+
+    fn read(node: &Node<'_>, form: &Self::Form) -> Result<Self, Vec<Complaint>> {
+        if node.as_boolean_lit().is_some_and(|flag| !flag.value) {
+            return Ok(Self(None));
+        }
+        match u64::read(node, form) {
+            Ok(most) => Ok(Self(Some(most))),
+            Err(_) => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected(form: &Self::Form) -> String {
+        format!("{}, or false", u64::expected(form))
+    }
+
+    fn written(&self) -> String {
+        self.0.map_or_else(|| "false".to_owned(), |most| most.to_string())
+    }
+}
+
+/// How long something is kept; none is for as long as nothing else ends it. OpenClaw writes hours as a bare number, and
+/// takes a length of nothing for no end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeptFor(pub(super) Option<Duration>);
+
+impl Setting for KeptFor {
+    /// The longest.
+    type Form = Duration;
+
+    fn read(node: &Node<'_>, most: &Duration) -> Result<Self, Vec<Complaint>> {
+        const HOUR_SECONDS: u64 = 60 * 60;
+        let number = text(node).map(str::trim).or_else(|| node.as_number_lit().map(|literal| literal.value));
+        let length = match node.as_boolean_lit() {
+            Some(flag) if !flag.value => Some(Duration::ZERO),
+            Some(_) => None,
+            None => match number.and_then(whole) {
+                Some(hours) => Some(Duration::from_secs(hours.saturating_mul(HOUR_SECONDS))),
+                None => text(node).and_then(|text| parse_duration(text).ok()),
+            },
+        };
+        match length {
+            Some(Duration::ZERO) => Ok(Self(None)),
+            Some(length) if length <= *most => Ok(Self(Some(length))),
+            _ => Err(vec![unexpected::<Self>(node, most)]),
+        }
+    }
+
+    fn expected(most: &Duration) -> String {
+        format!("a duration up to {}, a number of hours, or false", format_duration(*most))
+    }
+
+    fn written(&self) -> String {
+        self.0.map_or_else(|| "false".to_owned(), |length| length.written())
+    }
+}
+
+/// How long a text may be, in bytes.
+#[derive(Debug)]
+pub(super) struct TextForm {
+    pub(super) most: usize,
+}
+
+impl Setting for String {
+    type Form = TextForm;
+
+    fn read(node: &Node<'_>, form: &TextForm) -> Result<Self, Vec<Complaint>> {
+        match text(node) {
+            Some(text) if !text.trim().is_empty() && text.len() <= form.most && !text.contains('\0') => {
+                Ok(text.to_owned())
+            }
+            _ => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected(form: &TextForm) -> String {
+        format!("a text of at most {} bytes", form.most)
+    }
+}
+
+/// One argument of a program. It is not shown, as some carry a key.
+#[derive(Debug, Clone)]
+pub(super) struct Argument(pub(super) String);
+
+impl Setting for Argument {
+    type Form = ();
+
+    const PUBLIC: bool = false;
+
+    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
+        match text(node).filter(|text| !text.contains('\0')) {
+            Some(argument) => Ok(Self(argument.to_owned())),
+            None => Err(vec![unexpected::<Self>(node, form)]),
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "a text".to_owned()
     }
 }
 
@@ -281,27 +413,6 @@ impl Setting for TokenAuth {
 
     fn written(&self) -> String {
         "\"token\"".to_owned()
-    }
-}
-
-impl Setting for ProviderApi {
-    type Form = ();
-
-    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
-        match text(node) {
-            Some("openai-completions") => Ok(Self::OpenAiCompletions),
-            _ => Err(vec![unexpected::<Self>(node, form)]),
-        }
-    }
-
-    fn expected((): &()) -> String {
-        "\"openai-completions\"".to_owned()
-    }
-
-    fn written(&self) -> String {
-        match self {
-            Self::OpenAiCompletions => "\"openai-completions\"".to_owned(),
-        }
     }
 }
 
@@ -472,28 +583,6 @@ impl Setting for BaseUrl {
     }
 }
 
-impl Setting for ModelRef {
-    type Form = ();
-
-    fn read(node: &Node<'_>, form: &()) -> Result<Self, Vec<Complaint>> {
-        if let Some(object) = node.as_object() {
-            return match members(object, ["primary"])? {
-                [Some(primary)] => Self::read(primary, form).map_err(|wrong| in_part(wrong, ".primary")),
-                [None] => Err(vec![unexpected::<Self>(node, form)]),
-            };
-        }
-        let (provider, model) = text(node).and_then(|text| text.trim().split_once('/')).unwrap_or_default();
-        if provider.is_empty() || model.is_empty() {
-            return Err(vec![unexpected::<Self>(node, form)]);
-        }
-        Ok(Self { provider: provider.to_owned(), model: model.to_owned() })
-    }
-
-    fn expected((): &()) -> String {
-        "\"provider/model\" or { primary: \"provider/model\" }".to_owned()
-    }
-}
-
 impl Setting for SecretSource {
     type Form = ();
 
@@ -577,7 +666,7 @@ impl Setting for Proxy {
 }
 
 /// The named members of a value that is written as an object; any other member is refused.
-fn members<'n, const N: usize>(
+pub(super) fn members<'n, const N: usize>(
     object: &'n jsonc_parser::ast::Object<'_>,
     names: [&str; N],
 ) -> Result<[Option<&'n Node<'n>>; N], Vec<Complaint>> {
@@ -599,6 +688,6 @@ fn members<'n, const N: usize>(
     if complaints.is_empty() { Ok(found) } else { Err(complaints) }
 }
 
-fn in_part(complaints: Vec<Complaint>, part: &str) -> Vec<Complaint> {
+pub(super) fn in_part(complaints: Vec<Complaint>, part: &str) -> Vec<Complaint> {
     complaints.into_iter().map(|complaint| complaint.in_part(part)).collect()
 }

@@ -33,7 +33,7 @@ pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, 
 use crate::declarations::Declarations;
 use crate::pinger::PingReport;
 use crate::secrets::Sealer;
-use clawhook_engine::{Audit, EngineHandle, WatchdogHandle};
+use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
@@ -60,6 +60,8 @@ pub(crate) struct VerbOptions {
     pub(crate) watchdog: WatchdogHandle,
     /// Counts the instants that were corrected.
     pub(crate) audit: Audit,
+    /// Tells what was forgotten, and what holds a store that takes too much room.
+    pub(crate) reaper: ReaperHandle,
     /// Tells how the last ping went.
     pub(crate) ping_report: PingReport,
     /// Tries destinations out.

@@ -88,6 +88,7 @@ impl Verbs {
             warnings.push(format!("{} more destinations are halted", more + unseen));
         }
         warnings.extend(self.with.ping_report.failure());
+        warnings.extend(self.with.reaper.warnings());
         for name in self.with.declarations.left_over() {
             if let Some(found) = self.with.store.destination_named(name).await? {
                 warnings.push(self.left_over(name, &found).await?);

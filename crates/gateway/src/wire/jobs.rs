@@ -1,6 +1,5 @@
 //! Jobs as answers show them. The model writes a job's JSON; the types here are its schema.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clawhook_model::UnixMs;
@@ -13,6 +12,7 @@ use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGiven
 use super::words::{
     AutoDisableReason, CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason,
 };
+use super::work::{BudgetView, CleanupView, PayloadView, SessionTargetView, WakeModeView};
 use crate::verbs::{SavedJob, SchedulePreview};
 
 /// A job with its next instants and, where it was just saved, what a person should know about it.
@@ -154,55 +154,6 @@ pub(crate) enum DstRuleView {
     Once,
 }
 
-/// What a job does.
-#[derive(Serialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-#[schema(as = Payload)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum PayloadView {
-    /// One turn of an agent.
-    #[serde(rename_all = "camelCase")]
-    AgentTurn {
-        /// What the agent is told.
-        message: String,
-        /// `provider/model`, where it is not the agent's own.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
-        /// The time limit; 0 is none. An hour where it is left out.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        timeout_seconds: Option<f64>,
-    },
-    /// A text for the agent's main session.
-    SystemEvent {
-        /// The text.
-        text: String,
-    },
-    /// A command, without a model.
-    #[serde(rename_all = "camelCase")]
-    Command {
-        /// The program and its arguments.
-        argv: Vec<String>,
-        /// The working directory.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cwd: Option<String>,
-        /// Variables. Their values are write-only: they are shown as `***`, which, written back, keeps them.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        env: Option<BTreeMap<String, String>>,
-        /// Standard input.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        input: Option<String>,
-        /// The time limit; 0 is none. Ten minutes where it is left out.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        timeout_seconds: Option<f64>,
-        /// The limit of silence; 0 is none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        no_output_timeout_seconds: Option<f64>,
-        /// How much of each output stream is kept.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        output_max_bytes: Option<u64>,
-    },
-}
-
 /// Where a job's result goes.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -272,30 +223,6 @@ pub(crate) enum DeliveryModeView {
     Webhook,
 }
 
-/// Which session a job runs in.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = SessionTarget)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum SessionTargetView {
-    /// The agent's main session; for `systemEvent`.
-    Main,
-    /// A fresh session for each run; for `agentTurn` and `command`.
-    Isolated,
-}
-
-/// When a system event wakes the main session.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schema(as = WakeMode)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum WakeModeView {
-    /// At once.
-    Now,
-    /// With the next heartbeat.
-    NextHeartbeat,
-}
-
 /// A new job. What is left out has a default; a field that is not listed is refused.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -336,9 +263,23 @@ pub(crate) struct JobCreate {
     /// Which session it runs in; follows from the payload where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_target: Option<SessionTargetView>,
+    /// A conversation: the one that a `current` session continues, or the agent's own lane of a system event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "agent:main:main")]
+    session_key: Option<String>,
     /// When a system event wakes the main session.
     #[serde(skip_serializing_if = "Option::is_none")]
     wake_mode: Option<WakeModeView>,
+    /// What the result must be: a JSON Schema. The value that fits stands in the event beside the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
+    /// How much its runs may use in a day of the host's zone; then they are skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<BudgetView>,
+    /// What becomes of a run's own session once the run is over; `keep` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cleanup: Option<CleanupView>,
     /// What it does.
     payload: PayloadView,
     /// Where its result goes; nowhere but the run history where it is left out.
@@ -372,8 +313,18 @@ pub(crate) struct JobPatch {
     overlap: Option<OverlapGivenView>,
     /// Which session it runs in.
     session_target: Option<SessionTargetView>,
+    /// A conversation: the one that a `current` session continues, or the agent's own lane of a system event.
+    #[schema(example = "agent:main:main")]
+    session_key: Option<String>,
     /// When a system event wakes the main session.
     wake_mode: Option<WakeModeView>,
+    /// What the result must be: a JSON Schema. The value that fits stands in the event beside the text.
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
+    /// How much its runs may use in a day of the host's zone: the changed members.
+    budget: Option<BudgetView>,
+    /// What becomes of a run's own session once the run is over; `keep` where it is left out.
+    cleanup: Option<CleanupView>,
     /// What it does: all of it, or the changed members of a payload of the same kind.
     #[schema(value_type = Option<Object>)]
     payload: Option<Value>,
@@ -417,8 +368,22 @@ pub(crate) struct JobView {
     overlap: Option<OverlapView>,
     /// Which session it runs in.
     session_target: SessionTargetView,
+    /// A conversation: the one that a `current` session continues, or the agent's own lane of a system event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "agent:main:main")]
+    session_key: Option<String>,
     /// When a system event wakes the main session.
     wake_mode: WakeModeView,
+    /// What the result must be: a JSON Schema. The value that fits stands in the event beside the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
+    /// How much its runs may use in a day of the host's zone; then they are skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<BudgetView>,
+    /// What becomes of a run's own session once the run is over; `keep` where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cleanup: Option<CleanupView>,
     /// What it does.
     payload: PayloadView,
     /// Where its result goes.
@@ -623,6 +588,17 @@ pub(super) mod tests {
         }
     }
 
+    /// The same of a schema that is one of several, told apart by `kind`.
+    fn assert_documented_variant<T: PartialSchema>(value: &Value) {
+        let schema = json!(T::schema());
+        let variants = schema["oneOf"].as_array().unwrap();
+        let is_kind = |variant: &&Value| variant["properties"]["kind"]["enum"][0] == value["kind"];
+        let variant = variants.iter().find(is_kind).unwrap_or_else(|| panic!("no variant of {schema}"));
+        for name in value.as_object().unwrap().keys() {
+            assert!(variant["properties"].get(name).is_some(), "`{name}` is not in the schema");
+        }
+    }
+
     fn job(definition: Value, state: JobState) -> Value {
         let definition = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap();
         let id = "job-1".parse().unwrap();
@@ -659,7 +635,11 @@ pub(super) mod tests {
         };
         let full = json!({
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
-            "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
+            "schedule": { "kind": "at", "at": "2030-01-01" },
+            "payload": { "kind": "agentTurn", "message": "m", "model": "a/b", "fallbacks": [], "thinking": "low",
+                "toolsAllow": ["a__b"], "lightContext": true, "allowUnsafeExternalContent": true, "timeoutSeconds": 5 },
+            "sessionTarget": "current", "sessionKey": "agent:a:chat", "outputSchema": { "type": "object" },
+            "budget": { "usdPerDay": 1.5, "tokensPerDay": 1000 }, "cleanup": "delete",
             "misfire": { "policy": "each", "max": 5, "maxLatenessSeconds": 60 },
             "overlap": { "policy": "bufferAll", "max": 5 },
             "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true, "lateResults": true },
@@ -668,6 +648,8 @@ pub(super) mod tests {
         assert_documented::<JobView>(&full);
         assert_documented::<JobStateView>(&full["state"]);
         assert_documented::<AutoDisabledView>(&full["state"]["autoDisabled"]);
+        assert_documented::<BudgetView>(&full["budget"]);
+        assert_documented_variant::<PayloadView>(&full["payload"]);
         assert_documented::<MisfireView>(&full["misfire"]);
         assert_documented::<OverlapView>(&full["overlap"]);
         assert_documented::<DeliverySettingsView>(&full["delivery"]);
@@ -683,7 +665,8 @@ pub(super) mod tests {
         let definition = json!({
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
             "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
-            "misfire": "skip", "overlap": "allowAll",
+            "misfire": "skip", "overlap": "allowAll", "sessionTarget": "session:notes", "sessionKey": "chat",
+            "outputSchema": {}, "budget": { "usdPerDay": 1 }, "cleanup": "delete",
         });
         let stored = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap().to_stored_json();
         assert_documented::<JobCreate>(&stored);

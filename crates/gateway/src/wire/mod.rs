@@ -13,6 +13,7 @@ mod replays;
 mod runs;
 mod status;
 mod words;
+mod work;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,8 +1,9 @@
 //! Runs and what belongs to them, as answers show them.
 
-use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs};
+use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs, Usd};
 use clawhook_store::{RunPage, RunRecord};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Page;
@@ -89,6 +90,12 @@ pub(crate) struct RunEntry {
     /// The tokens used.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// What they cost in US dollars, where the model's price is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    /// The result as the value that the job's `outputSchema` describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Value>,
     /// What the run still brought after it had been given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     late: Option<LateResult>,
@@ -119,6 +126,12 @@ pub(crate) struct LateResult {
     /// The tokens used.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// What they cost in US dollars, where the model's price is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    /// The result as the value that the job's `outputSchema` describes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Value>,
 }
 
 /// What a run noted on its way.
@@ -244,6 +257,8 @@ impl RunEntry {
             model: None,
             provider: None,
             usage: None,
+            cost_usd: None,
+            output: None,
             late: None,
             deliveries: Vec::new(),
         }
@@ -263,6 +278,8 @@ impl RunEntry {
             model: outcome.model.clone(),
             provider: outcome.provider.clone(),
             usage: outcome.usage.map(Usage::from),
+            cost_usd: outcome.cost.map(Usd::as_dollars),
+            output: outcome.output.clone(),
             ..self
         }
     }
@@ -292,6 +309,8 @@ impl LateResult {
             model: outcome.model.clone(),
             provider: outcome.provider.clone(),
             usage: outcome.usage.map(Usage::from),
+            cost_usd: outcome.cost.map(Usd::as_dollars),
+            output: outcome.output.clone(),
         }
     }
 }
@@ -410,6 +429,10 @@ pub(crate) struct TranscriptEntryView {
     role: Role,
     /// What.
     text: String,
+    /// What it is beside plain speech: a `kind` such as `toolCall`, and what belongs to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    detail: Option<Value>,
 }
 
 impl From<Vec<TranscriptEntry>> for Transcript {
@@ -418,6 +441,7 @@ impl From<Vec<TranscriptEntry>> for Transcript {
             at_ms: entry.at.as_millis(),
             role: entry.role.into(),
             text: entry.text,
+            detail: entry.detail.map(|detail| json!(detail)),
         };
         Self { entries: entries.into_iter().map(view).collect() }
     }

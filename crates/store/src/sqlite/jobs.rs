@@ -75,6 +75,7 @@ pub(super) fn update(
         NextRun::Set(next_run_at) => (true, *next_run_at),
     };
     let was_enabled = is_enabled(conn, id)?;
+    let floor = ledger::floor(conn, id, now)?;
     // The definition's own text is the revision: an edit that was made from another text is refused.
     let changed = conn
         .prepare_cached(
@@ -106,7 +107,7 @@ pub(super) fn update(
         })
         .map_err(fault)?;
     if changed > 0 && moves {
-        ledger::pass(conn, raised, id, &left.passed, now)?;
+        ledger::pass(conn, raised, id, floor, &left.passed, now)?;
     }
     if changed > 0 && !after.enabled {
         runs::hasten(conn, raised, id, false, now)?;
@@ -141,6 +142,7 @@ pub(super) fn remove(
     now: UnixMs,
 ) -> Result<JobRemoved, StoreError> {
     let (job_name, agent_id) = name_and_agent(conn, id)?;
+    let floor = ledger::floor(conn, id, now)?;
     let hidden = conn
         .prepare_cached(
             "UPDATE jobs SET removed = 1, next_run_at = NULL, enabled = 0 WHERE id = ?1 AND removed = 0 \
@@ -151,7 +153,7 @@ pub(super) fn remove(
     if hidden == 0 {
         return Ok(if exists(conn, id)? { JobRemoved::Changed } else { JobRemoved::NotFound });
     }
-    ledger::pass(conn, raised, id, &left.passed, now)?;
+    ledger::pass(conn, raised, id, floor, &left.passed, now)?;
     runs::hasten(conn, raised, id, true, now)?;
     drop_if_over(conn, id)?;
     raised.raise(Topic::Schedule);

@@ -1,5 +1,7 @@
 //! The ledger in rows: claiming occurrences, running them after all, reading them.
 
+use std::time::Duration;
+
 use clawhook_model::{JobId, Lane, Notice, OpenRuns, Overlap, OwnerId, RunId, Trigger, UnixMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,6 +14,9 @@ use crate::{
     Backfill, Backfilled, Claim, Claimed, FinishRun, NewRun, Occurrence, OccurrenceFilter, OccurrenceOutcome,
     Overdue, PlannedRun, RunStart, StoreError, Topic,
 };
+
+/// How far ahead of the clock the floor of a job's ledger may lie and still be believed, as the audit believes a record.
+const BELIEVABLE: Duration = Duration::from_hours(25);
 
 pub(super) fn claim(
     conn: &Connection,
@@ -31,10 +36,11 @@ fn claim_one(
     claim: &Claim,
     now: UnixMs,
 ) -> Result<Claimed, StoreError> {
+    let floor = floor(conn, &claim.job_id, now)?;
     let mut runs = Vec::with_capacity(claim.runs.len());
     for planned in &claim.runs {
         let due_at = planned.run.scheduled_at.unwrap_or(claim.due_at);
-        if !has_run(conn, &claim.job_id, due_at)? {
+        if !floor.covers(due_at) && !has_run(conn, &claim.job_id, due_at)? {
             runs.push((due_at, planned));
         }
     }
@@ -43,7 +49,8 @@ fn claim_one(
     if !advance(conn, claim, opens, now)? {
         return Ok(Claimed::Lost);
     }
-    pass(conn, raised, &claim.job_id, &claim.passed, now)?;
+    floor.keep(conn, &claim.job_id)?;
+    pass(conn, raised, &claim.job_id, floor, &claim.passed, now)?;
     for (due_at, PlannedRun { run, start }) in &runs {
         overwrite(conn, &claim.job_id, *due_at, run.id, now)?;
         let begin = match start {
@@ -68,10 +75,11 @@ pub(super) fn pass(
     conn: &Connection,
     raised: &mut Raised,
     job: &JobId,
+    floor: Floor,
     passed: &[(UnixMs, OccurrenceOutcome)],
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    for (due_at, outcome) in passed {
+    for (due_at, outcome) in passed.iter().filter(|(due_at, _)| !floor.covers(*due_at)) {
         if record(conn, job, *due_at, outcome, now)? {
             tell_of_passed(conn, raised, job, *due_at, outcome, now)?;
         }
@@ -131,9 +139,11 @@ pub(super) fn backfill(
     now: UnixMs,
 ) -> Result<Backfilled, StoreError> {
     let Some((job, false)) = jobs::of_run(conn, &backfill.job_id)? else { return Ok(Backfilled::NotFound) };
+    let floor = floor(conn, &job.id, now)?;
     let (mut queued, mut already_ran) = (Vec::new(), Vec::new());
     for instant in &backfill.instants {
-        if has_run(conn, &job.id, instant.0)? { already_ran.push(instant.0) } else { queued.push(*instant) }
+        let is_over = floor.covers(instant.0) || has_run(conn, &job.id, instant.0)?;
+        if is_over { already_ran.push(instant.0) } else { queued.push(*instant) }
     }
     let open = job.state.open_runs;
     if open.all().saturating_add(number(queued.len())) > Overlap::MOST_OPEN {
@@ -153,6 +163,56 @@ pub(super) fn backfill(
     release_if_idle(conn, raised, &job.id, now)?;
     raised.raise(Topic::Schedule);
     Ok(done)
+}
+
+/// Up to where the records of a job are forgotten. What lies there has had its record, and none is ever made again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Floor {
+    at: Option<UnixMs>,
+    /// Whether the stored one was not to be believed.
+    is_mended: bool,
+}
+
+impl Floor {
+    /// Whether the record of an instant may be forgotten.
+    pub(super) fn covers(self, due_at: UnixMs) -> bool {
+        self.at.is_some_and(|floor| due_at <= floor)
+    }
+
+    /// Stores it, where the stored one was not to be believed.
+    fn keep(self, conn: &Connection, job: &JobId) -> Result<(), StoreError> {
+        if self.is_mended { set_floor(conn, job, self.at) } else { Ok(()) }
+    }
+
+    /// Raises it, as the records up to `upto` are forgotten.
+    pub(super) fn raise(self, conn: &Connection, job: &JobId, upto: UnixMs) -> Result<(), StoreError> {
+        set_floor(conn, job, self.at.max(Some(upto)))
+    }
+}
+
+/// Up to where a job's records are forgotten. A floor far ahead was raised under a wrong clock, and would keep the job from
+/// running for as long as that clock was ahead; then what came before the instant that the job waits for is over, and
+/// nothing else.
+pub(super) fn floor(conn: &Connection, job: &JobId, now: UnixMs) -> Result<Floor, StoreError> {
+    let stored: Option<(Option<At>, Option<At>)> = conn
+        .prepare_cached("SELECT ledger_floor, next_run_at FROM jobs WHERE id = ?1")
+        .and_then(|mut select| {
+            select.query_row([job.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(fault)?;
+    let Some((Some(At(floor)), next)) = stored else { return Ok(Floor { at: None, is_mended: false }) };
+    if floor.since(now) <= BELIEVABLE {
+        return Ok(Floor { at: Some(floor), is_mended: false });
+    }
+    let waits_from = next.map_or(now, |At(next)| next.plus_millis(-1).min(now));
+    Ok(Floor { at: Some(waits_from), is_mended: true })
+}
+
+fn set_floor(conn: &Connection, job: &JobId, floor: Option<UnixMs>) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE jobs SET ledger_floor = ?2 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![job.as_str(), floor.map(At)]))
+        .map_err(fault)?;
+    Ok(())
 }
 
 fn has_run(conn: &Connection, job: &JobId, due_at: UnixMs) -> Result<bool, StoreError> {

@@ -14,6 +14,7 @@ mod notices;
 mod outbox;
 mod readers;
 mod replays;
+mod retention;
 mod rows;
 mod runs;
 mod schema;
@@ -46,9 +47,10 @@ use crate::{
     DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
     GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, QueueNews, QueuedRun, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
-    ReplayWithOutcomes, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
-    SettleAttempt, Settled, StartRun, Store, StoreError, StoredEvent, SystemEvent, Topic,
+    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, Reclaimed, ReplayAdvanced,
+    ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter, RunFinished,
+    RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SystemEvent, Topic,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -56,7 +58,7 @@ const CHECKED_WHOLE_BELOW: u64 = 32 * 1024 * 1024;
 /// How long the lock is waited for before another gateway is taken to hold it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -151,6 +153,21 @@ impl SqliteStore {
     {
         self.writer.write(name, Durability::Synced, apply).await
     }
+
+    /// Whether everything that is done must come out the same each time.
+    fn is_simulated(&self) -> bool {
+        matches!(self.writer, Writer::Inline(_))
+    }
+}
+
+/// What was done, and how long that took; no time at all in a simulation.
+fn measured<T>(
+    is_simulated: bool,
+    work: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<(T, Duration), StoreError> {
+    let begun = Instant::now();
+    let done = work()?;
+    Ok((done, if is_simulated { Duration::ZERO } else { begun.elapsed() }))
 }
 
 #[async_trait]
@@ -310,6 +327,42 @@ impl Store for SqliteStore {
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError> {
         let job = job.cloned();
         self.readers.read(move |conn| spending::spent(conn, day, job.as_ref())).await
+    }
+
+    async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError> {
+        let (looked_by, is_simulated) = (rules.clone(), self.is_simulated());
+        let look = move |conn: &Connection| {
+            measured(is_simulated, || retention::find(conn, &looked_by, cursor, now))
+        };
+        let (found, looked_for) = self.readers.search(look).await?;
+        let retention::Found { work, then, held } = found;
+        let Some(work) = work else {
+            return Ok(Pruned { rows: PrunedRows::default(), then, took: looked_for, held });
+        };
+        let rules = rules.clone();
+        let forget = move |conn: &Connection, _: &mut writer::Raised| {
+            measured(is_simulated, || retention::remove(conn, &work, &rules, now))
+        };
+        let (rows, took) = self.writer.write("prune", Durability::Committed, forget).await?;
+        Ok(Pruned { rows, then, took: looked_for + took, held })
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        self.readers.read(retention::size).await
+    }
+
+    async fn reclaim(&self, bytes: u64) -> Result<Reclaimed, StoreError> {
+        let is_simulated = self.is_simulated();
+        let reclaim = move |conn: &Connection, _: &mut writer::Raised| {
+            let before = retention::size(conn)?;
+            measured(is_simulated, || Ok((before, retention::reclaim(conn, bytes)?)))
+        };
+        let ((before, after), took) = self.writer.write("reclaim", Durability::Committed, reclaim).await?;
+        Ok(Reclaimed { bytes: before.bytes.saturating_sub(after.bytes), free: after.free, took })
+    }
+
+    async fn fold_log(&self) -> Result<(), StoreError> {
+        self.readers.fold_log().await
     }
 
     async fn open_queues(&self, now: UnixMs) -> Result<OpenQueues, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{Connect, opening};
+use super::{Connect, fault, opening};
 use crate::error::StoreError;
 use crate::faults::{Fate, Faults};
 
@@ -70,6 +70,21 @@ impl Readers {
         work.await.map_err(|error| StoreError::Engine(format!("a read ended early: {error}")))?
     }
 
+    /// Folds the log into the file, as far as nobody reads what is older, without holding up the writer.
+    pub(super) async fn fold_log(&self) -> Result<(), StoreError> {
+        let fold = |conn: &Connection| {
+            // The row says how far it came, which is as far as it could.
+            conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(fault)
+        };
+        let pool = self.pool.clone();
+        if self.inline.is_some() {
+            return pool.with_connection(fold);
+        }
+        let _permit = self.pool.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let work = tokio::task::spawn_blocking(move || pool.with_connection(fold));
+        work.await.map_err(|error| StoreError::Engine(format!("a read ended early: {error}")))?
+    }
+
     async fn read_inline<T, F>(&self, faults: &dyn Faults, query: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> Result<T, StoreError>,
@@ -87,15 +102,22 @@ impl Readers {
 
 impl Pool {
     fn answer<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with_connection(|conn| {
+            let snapshot = conn.unchecked_transaction().map_err(fault)?;
+            query(&snapshot)
+        })
+    }
+
+    fn with_connection<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match idle {
             Some(conn) => conn,
             None => (self.connect)(&self.path).map_err(|error| opening(&self.path, error))?,
         };
-        let answer = {
-            let snapshot = conn.unchecked_transaction().map_err(super::fault)?;
-            query(&snapshot)?
-        };
+        let answer = work(&conn)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
         Ok(answer)
     }

@@ -12,5 +12,6 @@ mod ledger;
 mod outbox;
 mod overlap;
 mod replays;
+mod retention;
 mod subscriptions;
 mod world;

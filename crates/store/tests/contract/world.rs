@@ -27,26 +27,30 @@ pub(crate) fn t(ms: i64) -> UnixMs {
 /// A store that can be closed and opened again.
 pub(crate) struct World {
     folder: tempfile::TempDir,
+    file: &'static str,
     pub(crate) store: Arc<dyn Store>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&folder.path().join("clawhook.db")).expect("a store");
-        Self { folder, store }
+        Self::at(tempfile::tempdir().expect("a folder"), "clawhook.db")
+    }
+
+    /// The store of this name in a folder.
+    pub(crate) fn at(folder: tempfile::TempDir, file: &'static str) -> Self {
+        let store = open(&folder.path().join(file)).expect("a store");
+        Self { folder, file, store }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("clawhook.db")
+        self.folder.path().join(self.file)
     }
 
     /// Ends this life of the store and begins another, with another owner.
     pub(crate) fn reopen(self) -> Self {
-        let Self { folder, store } = self;
+        let Self { folder, file, store } = self;
         drop(store);
-        let store = open(&folder.path().join("clawhook.db")).expect("the store again");
-        Self { folder, store }
+        Self::at(folder, file)
     }
 
     /// Adds a job that is due every second from `t(1000)` on, and delivers to a webhook.
@@ -187,6 +191,7 @@ pub(crate) fn job(id: &str, change: &Value) -> Job {
         "name": id,
         "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": T0 },
         "payload": { "kind": "systemEvent", "text": "hello" },
+        "wakeMode": "next-heartbeat",
         "delivery": { "mode": "webhook", "to": "https://example.com/hook?token=s3cret" }
     });
     for (key, change) in change.as_object().cloned().unwrap_or_default() {
@@ -264,10 +269,10 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
         passed: None,
         failure: Arc::new(FailureRules::default()),
         retry: (RunId::new(now), SessionId::random()),
-                day: 0,
-                left: clawhook_store::LeftWithSessions::default(),
+        day: 0,
+        left: clawhook_store::LeftWithSessions::default(),
     }
 }
 
 /// The lane of the jobs above.
-pub(crate) const LANE: Lane = Lane::Instant;
+pub(crate) const LANE: Lane = Lane::Slot;

@@ -159,6 +159,8 @@ CREATE TABLE events (
     body       BLOB NOT NULL              -- the exact bytes
 ) STRICT;
 CREATE INDEX events_of_run ON events (run_id) WHERE run_id IS NOT NULL;
+-- For what goes with age; the event of a run goes with its run.
+CREATE INDEX events_of_no_run ON events (created_at) WHERE run_id IS NULL;
 
 -- Whom events are carried to. A row outlives its destination's removal, because its history names it.
 CREATE TABLE destinations (
@@ -212,6 +214,7 @@ CREATE TABLE deliveries (
     settled_at   INTEGER
 ) STRICT;
 CREATE INDEX deliveries_of_run ON deliveries (run_id);
+CREATE INDEX deliveries_of_no_run ON deliveries (event_seq) WHERE run_id IS NULL;
 CREATE INDEX deliveries_due ON deliveries (destination, state, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (cause) WHERE state = 'dead';
