@@ -115,6 +115,22 @@ fn work_that_could_never_run_is_known_before() {
 }
 
 #[test]
+fn a_tool_that_no_server_could_have_is_refused() {
+    let allowing = |tools: Value| {
+        let message = json!({ "kind": "agentTurn", "message": "hello", "toolsAllow": tools });
+        check(with_model(), &message, &json!({}))
+    };
+    assert_eq!(allowing(json!([])), Ok(()));
+    assert_eq!(allowing(json!(["*"])), Ok(()));
+    let refused = allowing(json!(["files__read"])).unwrap_err();
+    assert_eq!(
+        (refused.field(), refused.to_string().as_str()),
+        ("payload.toolsAllow", "no tool can fit `files__read`")
+    );
+    assert!(refused.hint().contains("mcp.servers"), "{}", refused.hint());
+}
+
+#[test]
 fn a_text_for_the_main_session_needs_a_model_only_where_it_is_told_at_once() {
     let event = json!({ "kind": "systemEvent", "text": "hello" });
     let later = json!({ "sessionTarget": "main", "wakeMode": "next-heartbeat" });

@@ -2,10 +2,13 @@
 
 mod scripted;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clawhook_agent::{ChatApi, LiveOutput, LivePiece, Message, ModelInfo, TurnLimits};
+use clawhook_agent::{
+    ChatApi, LiveOutput, LivePiece, McpOptions, McpTransport, Message, ModelInfo, TurnLimits,
+};
 use clawhook_model::{
     EntryDetail, ErrorReason, Price, Role, RunStatus, Severity, TranscriptEntry, UnixMs, Usage, Usd,
 };
@@ -13,8 +16,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::scripted::{
-    DONE, NOW, STOP, Script, Server, agents, answer, ask, chunked, error_of, hello, http, http_with, knowing,
-    provider, run, says, turn, using,
+    DONE, NOW, STOP, Script, Server, agents, agents_with, answer, ask, chunked, error_of, hello, http,
+    http_with, knowing, provider, run, says, turn, using,
 };
 
 const API: ChatApi = ChatApi::OpenAiCompletions;
@@ -361,4 +364,32 @@ async fn a_refusal_to_answer_is_a_class_of_its_own_and_another_model_may_answer(
     let (reason, message) = error_of(&result);
     assert_eq!(reason, ErrorReason::Refusal);
     assert!(message.contains("one/a declined to answer (finish reason: content_filter)"), "{message}");
+}
+
+#[tokio::test]
+async fn a_tool_server_that_does_not_come_up_leaves_the_run_unbegun() {
+    let mut server = Server::start([]).await;
+    let mut profile = using("one/a", &[]);
+    profile.tools.allow = vec!["files".into()];
+    let program =
+        McpTransport::Program { argv: vec!["/no/such/program".into()], cwd: None, env: BTreeMap::new() };
+    let tools = McpOptions {
+        servers: BTreeMap::from([("files".to_owned(), program.into())]),
+        ..McpOptions::default()
+    };
+    let agents = agents_with(profile, tools, [("one", server.provider(API, ""))]);
+    let result = ask(&agents).await;
+    assert_eq!(result.outcome.status, RunStatus::Skipped);
+    let error = result.outcome.error.expect("why");
+    assert_eq!(error.reason, ErrorReason::Unavailable);
+    assert!(error.message.contains("the tool server `files` could not be started"), "{}", error.message);
+    assert!(error.message.contains("mcp.servers.files"), "{}", error.message);
+    assert!(result.transcript.is_empty() && !server.was_asked());
+    // A job that wants none of its agent's tools does not need the server.
+    let other = Server::start([answer("fine")]).await;
+    let mut profile = using("one/a", &[]);
+    profile.tools.allow = vec!["files".into()];
+    let agents = agents_with(profile, McpOptions::default(), [("one", other.provider(API, ""))]);
+    let result = run(&agents, turn(Message { tools_allow: Some(Vec::new()), ..hello() })).await;
+    assert_eq!(result.outcome.summary.as_deref(), Some("fine"));
 }

@@ -128,10 +128,18 @@ pub(crate) fn agents(
     profile: AgentProfile,
     providers: impl IntoIterator<Item = (&'static str, Provider)>,
 ) -> Agents {
+    agents_with(profile, McpOptions::default(), providers)
+}
+
+pub(crate) fn agents_with(
+    profile: AgentProfile,
+    tools: McpOptions,
+    providers: impl IntoIterator<Item = (&'static str, Provider)>,
+) -> Agents {
     let options = AgentOptions {
         agents: BTreeMap::from([(AgentId::main(), profile)]),
         providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
-        tools: McpOptions::default(),
+        tools,
         commands: CommandOptions { cwd: "/".into(), environment: Environment::inherited() },
     };
     Agents::new(options, Arc::new(ManualClock::at(NOW)))
