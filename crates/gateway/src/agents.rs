@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clawhook_agent::{CheckError, Command, Message, Runtime, Runtimes, Turn, TurnResult, Work};
-use clawhook_model::{AgentId, Payload};
+use clawhook_model::{AgentId, JobDefinition, Payload, WakeMode};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -54,9 +54,10 @@ impl Agents {
         Err(AgentError::Unknown { agent: agent.clone(), known })
     }
 
-    /// Whether `agent` can do what `payload` asks, by the configuration alone.
-    pub(crate) fn check_work(&self, agent: &AgentId, payload: &Payload) -> Result<(), AgentError> {
-        let mut work = match payload {
+    /// Whether a job's agent can do what the job asks, by the configuration alone. A system event that is only left for the
+    /// next heartbeat asks nobody.
+    pub(crate) fn check_work(&self, job: &JobDefinition) -> Result<(), AgentError> {
+        let mut work = match &job.payload {
             Payload::AgentTurn(turn) => Work::Message(Box::new(Message {
                 text: turn.message.clone(),
                 model: turn.model.clone(),
@@ -70,9 +71,10 @@ impl Agents {
                 no_output_timeout: None,
                 output_max_bytes: None,
             }),
-            Payload::SystemEvent { .. } | Payload::Heartbeat => return Ok(()),
+            Payload::SystemEvent { .. } if job.wake_mode == WakeMode::NextHeartbeat => return Ok(()),
+            Payload::SystemEvent { .. } | Payload::Heartbeat => Work::Message(Box::default()),
         };
-        self.give_model(agent, &mut work);
+        self.give_model(&job.agent(), &mut work);
         Ok(self.inner.runtimes.check(&work)?)
     }
 

@@ -111,6 +111,9 @@ pub trait Store: Send + Sync + 'static {
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
+    /// The ids of jobs that begin with `prefix`, in order.
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
     /// A page of jobs.
     async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError>;
 

@@ -201,6 +201,11 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| jobs::get(conn, &id)).await
     }
 
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.readers.read(move |conn| jobs::ids(conn, &prefix, limit)).await
+    }
+
     async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError> {
         if job_pages::is_quick(&filter) {
             self.readers.read(move |conn| job_pages::page(conn, &filter)).await
