@@ -344,6 +344,11 @@ impl EngineHandle {
         self.core.under_way.follow(run)
     }
 
+    /// The heartbeat of an agent; none where it looks after its main session only when it is told to.
+    pub fn heartbeat_of(&self, agent: &AgentId) -> Option<&HeartbeatOptions> {
+        self.core.options.heartbeats.get(agent)
+    }
+
     /// What becomes of a job's instants at which nobody was there: what it says, over what the gateway says.
     pub fn misfire_of(&self, job: &JobDefinition) -> Misfire {
         job.misfire.over(self.core.options.misfire)

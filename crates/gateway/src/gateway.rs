@@ -243,6 +243,9 @@ impl Gateway {
             facts,
             stopping: stopping.clone(),
         });
+        if let Err(error) = verbs.keep_heartbeats(config.agents.entries.keys()).await {
+            tracing::error!(%error, "the heartbeats cannot be brought up to date; they stay as they were");
+        }
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
         Ok(Self {

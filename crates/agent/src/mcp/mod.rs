@@ -12,6 +12,7 @@
 //! the operator's choice, as commands are. What a tool answers is shown to the model and recorded as it is.
 
 mod answer;
+mod begin;
 mod connection;
 #[cfg(test)]
 mod document;
@@ -32,7 +33,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::begin::{Begin, Handshake};
 use self::connection::Connection;
+use self::failure::StartError;
 pub use self::failure::ToolsError;
 use self::listing::{Choice, Listing};
 use self::names::Names;
@@ -196,23 +199,39 @@ impl McpServers {
         Box::new(TurnTools::new(self.addresses(&allowed), profile.limits.tool_timeout))
     }
 
+    /// Connects as nearly every server wants it, and where one does not know that, in the newer way.
     async fn connect(
         &self,
         server: &Server,
         base: &Path,
         choice: Choice<'_>,
     ) -> Result<(Connection, Listing), ToolsError> {
+        let by = |handshake| Begin { handshake, limit: server.settings.startup_timeout, choice };
+        match self.try_to_connect(server, base, by(Handshake::Initialize)).await {
+            Err(failed) if failed.try_discovery => {
+                self.try_to_connect(server, base, by(Handshake::Discover)).await
+            }
+            tried => tried,
+        }
+        .map_err(|failed| failed.error)
+    }
+
+    async fn try_to_connect(
+        &self,
+        server: &Server,
+        base: &Path,
+        begin: Begin<'_>,
+    ) -> Result<(Connection, Listing), StartError> {
         let name = &server.configured;
-        let limit = server.settings.startup_timeout;
         match &server.settings.transport {
             McpTransport::Program { argv, cwd, env } => {
                 let cwd = cwd.as_ref().map_or_else(|| base.to_owned(), |cwd| base.join(cwd));
-                Box::pin(Connection::to_program(name, argv, &cwd, env, limit, choice)).await
+                Box::pin(Connection::to_program(name, argv, &cwd, env, begin)).await
             }
             McpTransport::Http { url, headers } => {
                 let client = self.client.get().await;
                 let client = client.map_err(|error| ToolsError::Client(error.to_string()))?.clone();
-                Box::pin(Connection::to_endpoint(name, url, headers, client, limit, choice)).await
+                Box::pin(Connection::to_endpoint(name, url, headers, client, begin)).await
             }
         }
     }

@@ -5,4 +5,5 @@ mod clock;
 mod failures;
 mod overlap;
 mod runs;
+mod sessions;
 mod world;

@@ -11,7 +11,7 @@ use super::auth::require_token;
 use super::error::ApiError;
 use super::{
     Door, deliveries, destination_keys, destinations, jobs, ledger, openapi, replays, runs, schemas,
-    signing_keys, status,
+    sessions, signing_keys, status,
 };
 
 /// The router of the whole door.
@@ -39,6 +39,9 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(runs::transcript))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::get, sessions::remove))
+        .routes(routes!(sessions::transcript))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))

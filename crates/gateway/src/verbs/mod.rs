@@ -11,10 +11,12 @@ mod deliveries;
 mod destination_ref;
 mod destination_secrets;
 mod destinations;
+mod heartbeats;
 mod jobs;
 mod ledger;
 mod replays;
 mod runs;
+mod sessions;
 mod status;
 
 use std::path::PathBuf;
@@ -42,6 +44,7 @@ pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
 pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
+pub(crate) use sessions::{RemovedSession, SessionVerbError};
 pub(crate) use status::Status;
 
 /// The verbs, with what they work on.

@@ -14,4 +14,5 @@ mod refusals;
 mod replays;
 mod runs;
 mod schemas;
+mod sessions;
 mod start;
