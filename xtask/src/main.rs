@@ -2,6 +2,7 @@
 
 mod bench;
 mod chance;
+mod coding_agents;
 mod crash;
 mod demo;
 mod house_rules;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 
+use crate::coding_agents;
 use crate::crash;
 use crate::demo;
 use crate::house_rules;
@@ -33,7 +34,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -52,6 +53,11 @@ const STEPS: [Step; 14] = [
         name: "receivers",
         headline: "The example receivers pass their tests and conformance",
         run: receivers,
+    },
+    Step {
+        name: "coding-agents",
+        headline: "Real coding agents do what they are permitted to, and nothing else",
+        run: coding_agents,
     },
     Step { name: "sim", headline: "Simulated days of faults break no promise", run: sim },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
@@ -106,10 +112,10 @@ fn summarise(passed: &[(&Step, Outcome, Duration)], failed: Option<&Step>) {
             Outcome::NotChecked(why) => format!("not checked: {why}"),
         };
         not_checked += usize::from(*outcome != Outcome::Passed);
-        say(format_args!("{} {:<11} {result}", seconds(*took), step.name));
+        say(format_args!("{} {:<13} {result}", seconds(*took), step.name));
     }
     if let Some(step) = failed {
-        say(format_args!("{:>8} {:<11} FAILED", "", step.name));
+        say(format_args!("{:>8} {:<13} FAILED", "", step.name));
     }
     let skipped = if not_checked == 0 { String::new() } else { format!(", {not_checked} skipped") };
     say(format_args!(
@@ -169,6 +175,14 @@ fn docs(_: Progress) -> Result<Outcome, Box<dyn Error>> {
 
 fn receivers(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
     receivers::check(progress)?;
+    Ok(Outcome::Passed)
+}
+
+fn coding_agents(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
+    if !cfg!(target_os = "linux") {
+        return Ok(Outcome::NotChecked("it looks for what is left of a turn in /proc"));
+    }
+    coding_agents::check(progress)?;
     Ok(Outcome::Passed)
 }
 

@@ -52,6 +52,9 @@ pub(super) enum AcpError {
     BrokenOff,
     #[error("ended its turn without a word")]
     Empty,
+    /// Some agents say nothing more once they were refused something.
+    #[error("ended its turn without a word, after this was not permitted: {0}")]
+    NotPermitted(String),
     /// More was said than is kept; what is kept is the answer.
     #[error("said more than is kept")]
     Full,
@@ -119,6 +122,10 @@ impl AcpError {
             Self::Refusal => (ErrorReason::Refusal, what),
             Self::BrokenOff | Self::Full => (ErrorReason::Unknown, what),
             Self::Empty => (ErrorReason::EmptyResponse, what),
+            Self::NotPermitted(_) => (
+                ErrorReason::EmptyResponse,
+                format!("{what}. Allow it in {settings}.permissions, or ask for something else"),
+            ),
             Self::Stopped => (ErrorReason::Interrupted, what),
         };
         let is_final = matches!(self, Self::ToolCalls(_) | Self::Permissions(_) | Self::Stopped);

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clawhook_clock::Clock;
+use clawhook_model::EntryDetail;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -140,10 +141,20 @@ impl Backend for AcpBackend {
 
     async fn answer(&self, ask: &Ask<'_>, said: &mut Said, stop: &CancellationToken) -> Result<(), TryError> {
         let end = Box::pin(self.turn(ask, said, stop)).await;
-        let end = end.and_then(|()| if said.text.is_empty() { Err(AcpError::Empty) } else { Ok(()) });
+        let end = end.and_then(|()| if said.text.is_empty() { Err(wordless(said)) } else { Ok(()) });
         let subject = format!("{}/{}", ask.provider, ask.model);
         end.map_err(|error| error.into_try_error(&subject, ask.provider, &self.options))
     }
+}
+
+/// Why an agent that ended its turn as it should said nothing.
+fn wordless(said: &Said) -> AcpError {
+    let refused = said
+        .transcript
+        .iter()
+        .rev()
+        .find(|entry| matches!(entry.detail, Some(EntryDetail::Permission { granted: false })));
+    refused.map_or(AcpError::Empty, |entry| AcpError::NotPermitted(entry.text.clone()))
 }
 
 #[cfg(test)]

@@ -170,6 +170,17 @@ async fn what_is_not_permitted_is_refused_and_recorded_and_not_done() {
 }
 
 #[tokio::test]
+async fn an_agent_that_says_nothing_once_it_was_refused_something_is_told_by_that() {
+    let error = Case::of("sulks").fail().await;
+    assert_eq!(error.reason, ErrorReason::EmptyResponse);
+    assert_eq!(
+        error.message,
+        "coder/default ended its turn without a word, after this was not permitted: Write made.txt (edit). Allow it in \
+         models.providers.coder.permissions, or ask for something else."
+    );
+}
+
+#[tokio::test]
 async fn what_is_permitted_is_done_by_the_narrowest_leave_there_is_and_recorded() {
     let mut by_kind = Case::of("asks");
     by_kind.options.permissions.allow = vec![AcpToolKind::Edit];

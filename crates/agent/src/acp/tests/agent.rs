@@ -142,7 +142,12 @@ async fn prompt(
     let mut stop_reason = StopReason::EndTurn;
     match script.as_str() {
         "good" => good(&client)?,
-        "asks" => asks(&client, ToolKind::Edit).await?,
+        "asks" => {
+            say(&client, "I am going to write.")?;
+            let chosen = asks(&client).await?;
+            say(&client, &chosen)?;
+        }
+        "sulks" => drop(asks(&client).await?),
         "auth" => say(&client, "Signed in.")?,
         "echo" => {
             let Some(ContentBlock::Text(prompt)) = request.prompt.first() else { panic!("{request:?}") };
@@ -233,9 +238,9 @@ fn good(client: &ConnectionTo<Client>) -> Result<(), Error> {
     tell(client, SessionUpdate::AgentMessageChunk(last))
 }
 
-async fn asks(client: &ConnectionTo<Client>, kind: ToolKind) -> Result<(), Error> {
-    say(client, "I am going to write.")?;
-    let fields = ToolCallUpdateFields::new().title("Write made.txt".to_owned()).kind(kind);
+/// Asks for leave to write a file, and writes it if it may; returns what was chosen.
+async fn asks(client: &ConnectionTo<Client>) -> Result<String, Error> {
+    let fields = ToolCallUpdateFields::new().title("Write made.txt".to_owned()).kind(ToolKind::Edit);
     let options = [
         ("always", PermissionOptionKind::AllowAlways),
         ("once", PermissionOptionKind::AllowOnce),
@@ -256,7 +261,7 @@ async fn asks(client: &ConnectionTo<Client>, kind: ToolKind) -> Result<(), Error
     };
     let fields = ToolCallUpdateFields::new().status(status);
     tell(client, SessionUpdate::ToolCallUpdate(ToolCallUpdate::new("c1", fields)))?;
-    say(client, &chosen)
+    Ok(chosen)
 }
 
 fn say(client: &ConnectionTo<Client>, words: &str) -> Result<(), Error> {
