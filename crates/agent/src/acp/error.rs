@@ -96,7 +96,7 @@ impl AcpError {
             Self::SignIn { .. } => (
                 ErrorReason::Auth,
                 format!(
-                    "{what}. Sign in once by hand, give its key in {settings}.env, or name a way in {settings}.auth"
+                    "{what}. Sign in once by hand, give its key in {settings}.env, or name a way in {settings}.authMethod"
                 ),
             ),
             Self::Refused { error, .. } => {

@@ -111,7 +111,7 @@ impl AcpBackend {
             cwd,
             servers: ask.tools.servers(),
             auth_method: options.auth_method.as_deref(),
-            model: Some(ask.model).filter(|model| *model != OWN_MODEL).or(options.model.as_deref()),
+            model: Some(ask.model).filter(|model| *model != OWN_MODEL),
             mode: options.mode.as_deref(),
             thinking: ask.thinking.map(clawhook_model::Thinking::as_str),
             prompt: briefing(ask.system, ask.history, ask.text),

@@ -20,8 +20,6 @@ pub struct AcpOptions {
     pub cwd: Option<PathBuf>,
     /// What it may do.
     pub permissions: AcpPermissions,
-    /// The model it is set to where a job names `default`; none leaves its own.
-    pub model: Option<String>,
     /// The mode it is set to. Where none is given, and not everything is allowed, it is one in which the agent asks before
     /// it acts, if it has one that is known for that.
     pub mode: Option<String>,
@@ -55,7 +53,6 @@ impl fmt::Debug for AcpOptions {
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("cwd", &self.cwd)
             .field("permissions", &self.permissions)
-            .field("model", &self.model)
             .field("mode", &self.mode)
             .field("auth_method", &self.auth_method)
             .finish_non_exhaustive()
@@ -225,6 +222,26 @@ mod tests {
         let allowed: Vec<_> = AcpToolKind::ALL.into_iter().filter(|kind| permissions.allows(*kind)).collect();
         assert_eq!(allowed, [AcpToolKind::Read, AcpToolKind::Edit, AcpToolKind::Think]);
         assert!(!AcpToolKind::ALL.into_iter().any(|kind| AcpPermissions::default().allows(kind)));
+    }
+
+    /// docs/coding-agents.md tells what each rule allows.
+    const DOCUMENT: &str = include_str!("../../../../docs/coding-agents.md");
+
+    #[test]
+    fn the_document_tells_what_each_rule_allows() {
+        for kind in AcpToolKind::ALL {
+            let allows = [AcpRule::Deny, AcpRule::AllowReads, AcpRule::AllowAll].map(|rule| {
+                let permissions = AcpPermissions { rule, ..AcpPermissions::default() };
+                if permissions.allows(kind) { "yes" } else { "no" }
+            });
+            let name = format!("| `{}` |", kind.as_str());
+            let row = DOCUMENT.lines().find(|line| line.starts_with(&name));
+            let end = format!("| {} |", allows.join(" | "));
+            assert!(
+                row.is_some_and(|row| row.ends_with(&end)),
+                "docs/coding-agents.md needs a row `{name} … {end}`"
+            );
+        }
     }
 
     #[test]

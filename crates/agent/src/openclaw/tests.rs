@@ -14,6 +14,9 @@ use crate::live::LiveOutput;
 use crate::profile::AgentProfile;
 use crate::toolbox::NoTools;
 
+/// docs/openclaw-gateway.md shows what is sent.
+const DOCUMENT: &str = include_str!("../../../../docs/openclaw-gateway.md");
+
 const TOKEN: &str = "hook-token-0123456789";
 
 /// What the gateway does with a request.
@@ -141,6 +144,8 @@ async fn a_message_goes_to_the_agent_it_names_and_the_end_of_its_turn_is_awaited
         "wakeMode": "next-heartbeat", "deliver": false, "waitForCompletion": true,
     });
     assert_eq!(body, expected);
+    let shown = format!("```json\n{expected:#}\n```");
+    assert!(DOCUMENT.contains(&shown), "docs/openclaw-gateway.md needs this:\n{shown}");
 }
 
 #[tokio::test]
