@@ -76,7 +76,6 @@ fn acp(config: &AcpConfig) -> AcpOptions {
         env: secrets(&config.env),
         cwd: config.cwd.clone(),
         permissions: permissions(&config.permissions),
-        model: None,
         mode: config.mode.clone(),
         auth_method: config.auth_method.clone(),
     }
