@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use clawhook_agent::{
     AcpOptions, AcpPermissions, AcpRule, AcpToolKind, AgentOptions, AgentProfile, Agents, CommandOptions,
-    Environment, LiveOutput, Message, Provider, ProviderApi, Runtime as _, Turn, TurnResult, Work,
+    Environment, LiveOutput, McpOptions, Message, Provider, ProviderApi, Runtime as _, Turn, TurnResult,
+    Work,
 };
 use clawhook_clock::SystemClock;
 use clawhook_model::{AgentId, EntryDetail, RunStatus, SessionRef};
@@ -242,6 +243,7 @@ impl Trial {
         let options = AgentOptions {
             agents: BTreeMap::from([(agent.clone(), profile)]),
             providers: BTreeMap::from([("coder".to_owned(), provider)]),
+            tools: McpOptions::default(),
             commands: CommandOptions { cwd: self.workspace.clone(), environment: Environment::inherited() },
         };
         let turn = Turn {

@@ -1,7 +1,7 @@
 //! A conversation with a model: it is asked, uses its tools, and is asked again, until it has said what it has to say.
 //!
 //! The cast: [`history`] tells what was said before; each round is one request to [`ChatModels`]; what tools answer comes
-//! back behind a [`fence`], because it is data and not orders; and [`silence`] is the tool by which an agent says that there
+//! back behind a [`mod@fence`], because it is data and not orders; and [`silence`] is the tool by which an agent says that there
 //! is nothing to report. Rounds and calls have limits, and one that is met is an error that says which.
 
 mod fence;
