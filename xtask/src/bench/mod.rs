@@ -15,6 +15,7 @@ mod latency;
 mod limits;
 mod receiver;
 mod report;
+mod retention;
 mod schedule;
 mod storm;
 mod throughput;
@@ -85,6 +86,8 @@ enum Part {
     Delivery,
     /// A million jobs: start, memory, lists, and how late they start
     Schedule,
+    /// The store's rate beside a busy reaper
+    Retention,
 }
 
 /// What else this program can be.
@@ -124,6 +127,8 @@ pub(crate) enum BenchError {
         "SQLite by itself can't be measured; if the gateway's tables have changed, the benchmark must follow"
     )]
     Sqlite(#[from] rusqlite::Error),
+    #[error("the store failed")]
+    Store(#[from] clawhook_store::StoreError),
 }
 
 /// Measures, or serves as the receiver.
@@ -224,6 +229,10 @@ async fn measure(options: &Options, folder: &Path) -> Result<Vec<Figure>, BenchE
         let sizes = schedule::Sizes::new(options.quick, options.jobs);
         let bench = schedule::Bench { folder, receiver: &receiver, progress, sizes };
         figures.extend(bench.measure().await?);
+    }
+    if wanted(Part::Retention) {
+        progress.step("The store beside a busy reaper");
+        figures.extend(retention::measure(folder).await?);
     }
     Ok(figures)
 }

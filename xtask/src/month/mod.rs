@@ -8,7 +8,7 @@
 //! Not shown: how fast it would be with syncs; the store works in one thread and leaves its changes with the operating
 //! system, because five million transactions are to be gone through.
 
-mod world;
+pub(crate) mod world;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::Reaper;
 use clawhook_model::{
-    Attempt, AttemptClass, AttemptReport, DeliveryId, EventId, FailureRules, Job, JobDefinition, JobState,
-    OpenRuns, PhaseTimings, Role, RunId, RunOutcome, SessionId, TranscriptEntry, Trigger, UnixMs,
-    plan_deliveries,
+    Attempt, AttemptClass, AttemptReport, DeliveryId, EventId, Job, JobDefinition, JobState, OpenRuns,
+    PhaseTimings, Role, RunId, RunOutcome, SessionId, TranscriptEntry, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, Fate, Faults, FinishRun, LeaseRequest, LeaseShare, LeftWithSessions,
-    NewDelivery, NewRun, PlannedRun, QueueNews, RunFilter, RunStart, SettleAttempt, Store, Verdict,
+    AfterRun, Claim, Claimed, Fate, Faults, FinishRun, LeaseRequest, LeaseShare, LeasedDelivery,
+    LeftWithSessions, NewDelivery, NewRun, PlannedRun, QueueNews, RunFilter, RunStart, SettleAttempt, Store,
+    Verdict,
 };
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -40,7 +40,6 @@ pub(super) struct World {
     quiet: Job,
     quiet_every: Duration,
     event: Bytes,
-    failure: Arc<FailureRules>,
     reaper: JoinHandle<()>,
 }
 
@@ -56,18 +55,7 @@ impl World {
         store.insert_job(quiet.clone()).await?;
         let (reaper, _) = Reaper::new(store.clone(), Arc::new(clock.clone()), stretch.reaper.clone());
         let reaper = tokio::spawn(reaper.run(CancellationToken::new()));
-        let body = json!({ "action": "finished", "jobId": "busy", "status": "ok", "summary": ANSWER, "output": ANSWER });
-        Ok(Self {
-            store,
-            clock,
-            path,
-            busy,
-            quiet,
-            quiet_every,
-            event: body.to_string().into(),
-            failure: Arc::default(),
-            reaper,
-        })
+        Ok(Self { store, clock, path, busy, quiet, quiet_every, event: event(), reaper })
     }
 
     /// Lives on, second by second.
@@ -101,31 +89,7 @@ impl World {
         if claimed != [Claimed::Won(vec![run.id])] {
             return Err(MonthError::NotRun(now));
         }
-        let outcome = RunOutcome::ok(ANSWER);
-        let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
-            .into_iter()
-            .map(|plan| NewDelivery { id: DeliveryId::new(now), plan })
-            .collect();
-        let said = |role, text: &str| TranscriptEntry { at: now, role, text: text.to_owned(), detail: None };
-        let finish = FinishRun {
-            run_id: run.id,
-            job_id: job.id.clone(),
-            session: run.session.clone(),
-            agent_id: run.agent_id.clone(),
-            ended_at: now,
-            outcome,
-            event_id: EventId::new(now),
-            event: self.event.clone(),
-            deliveries,
-            transcript: vec![said(Role::User, "Look after the services."), said(Role::Assistant, ANSWER)],
-            after: AfterRun::Keep,
-            trigger: Trigger::Schedule,
-            passed: None,
-            failure: self.failure.clone(),
-            retry: (RunId::new(now), SessionId::random()),
-            day: i32::try_from(now.as_millis() / (24 * 60 * 60 * 1000)).unwrap_or(i32::MAX),
-            left: LeftWithSessions::default(),
-        };
+        let finish = finish(job, &run, now, self.event.clone());
         self.store.finish_run(finish).await?;
         Ok(())
     }
@@ -142,25 +106,7 @@ impl World {
         let shares = self.store.take_queue_news().into_iter().map(share).collect();
         let batch = self.store.lease_deliveries(LeaseRequest { now, shares }).await?;
         for delivery in batch.leased {
-            let mut report =
-                AttemptReport::failed(AttemptClass::Delivered, "200 OK", PhaseTimings::default());
-            report.error = None;
-            let attempt = Attempt {
-                delivery_id: delivery.id,
-                number: delivery.attempt,
-                started_at: now,
-                report,
-                next_at: None,
-                decision: "delivered".to_owned(),
-            };
-            let settle = SettleAttempt {
-                delivery_id: delivery.id,
-                lease: delivery.lease,
-                attempt,
-                verdict: Verdict::Delivered,
-                reason: None,
-                now,
-            };
+            let settle = delivered(&delivery, now);
             self.store.settle_attempt(settle).await?;
         }
         Ok(())
@@ -194,8 +140,60 @@ impl World {
     }
 }
 
+/// The end of a run that ended well.
+pub(crate) fn finish(job: &Job, run: &NewRun, now: UnixMs, event: Bytes) -> FinishRun {
+    let outcome = RunOutcome::ok(ANSWER);
+    let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
+        .into_iter()
+        .map(|plan| NewDelivery { id: DeliveryId::new(now), plan })
+        .collect();
+    let said = |role, text: &str| TranscriptEntry { at: now, role, text: text.to_owned(), detail: None };
+    FinishRun {
+        run_id: run.id,
+        job_id: job.id.clone(),
+        session: run.session.clone(),
+        agent_id: run.agent_id.clone(),
+        ended_at: now,
+        outcome,
+        event_id: EventId::new(now),
+        event,
+        deliveries,
+        transcript: vec![said(Role::User, "Look after the services."), said(Role::Assistant, ANSWER)],
+        after: AfterRun::Keep,
+        trigger: run.trigger,
+        passed: None,
+        failure: Arc::default(),
+        retry: (RunId::new(now), SessionId::random()),
+        day: i32::try_from(now.as_millis() / (24 * 60 * 60 * 1000)).unwrap_or(i32::MAX),
+        left: LeftWithSessions::default(),
+    }
+}
+
+/// The attempt by which a delivery arrived.
+pub(crate) fn delivered(delivery: &LeasedDelivery, now: UnixMs) -> SettleAttempt {
+    let mut report = AttemptReport::failed(AttemptClass::Delivered, "200 OK", PhaseTimings::default());
+    report.error = None;
+    let attempt = Attempt {
+        delivery_id: delivery.id,
+        number: delivery.attempt,
+        started_at: now,
+        report,
+        next_at: None,
+        decision: "delivered".to_owned(),
+    };
+    let verdict = Verdict::Delivered;
+    SettleAttempt { delivery_id: delivery.id, lease: delivery.lease, attempt, verdict, reason: None, now }
+}
+
+/// The event of a run.
+pub(crate) fn event() -> Bytes {
+    let body =
+        json!({ "action": "finished", "jobId": "busy", "status": "ok", "summary": ANSWER, "output": ANSWER });
+    body.to_string().into()
+}
+
 /// A job that is due from the first `every` on.
-fn job(id: &str, every: Duration) -> Job {
+pub(crate) fn job(id: &str, every: Duration) -> Job {
     let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
     let definition = json!({
         "name": id,
