@@ -16,8 +16,8 @@ fn backfill(job: &Job, instants: &[UnixMs]) -> Backfill {
 }
 
 async fn set_back(world: &World, job: &Job, to: UnixMs) {
-    let job = world.store.job(&job.id).await.unwrap().expect("the job");
-    let after = job.definition.patched(json!({ "description": to.to_string() }), t(0)).unwrap();
+    let job = world.store.job(&job.id).await.expect("the store answers").expect("the job");
+    let after = job.definition.patched(json!({ "description": to.to_string() }), t(0)).expect("a good edit");
     world.edit(&job, after, NextRun::Set(Some(to)), to).await;
 }
 
@@ -192,7 +192,7 @@ async fn no_instant_is_run_twice(steps: &[Step]) {
             }
             Step::Backfill { seconds_ago } => {
                 let due = t((now / 1000 - seconds_ago) * 1000);
-                world.store.backfill(backfill(&job, &[due]), t(now)).await.unwrap();
+                world.store.backfill(backfill(&job, &[due]), t(now)).await.expect("it is answered");
                 for run in world.begin(t(now)).await {
                     assert!(ran.insert(due), "{due} is run for the second time");
                     world.end(&job, &begun(&run), RunOutcome::ok("done"), t(now)).await;
