@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigArgs;
 use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
@@ -29,6 +30,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the gateway in the foreground
     Gateway(GatewayArgs),
+    /// Look at the configuration
+    Config(ConfigArgs),
     /// Add, change, run and look at jobs
     Cron(CronArgs),
     /// Look at what is carried where, try it again, end it, or send it once more

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -69,6 +69,15 @@ fn start_logging() -> Result<(), Failure> {
 /// The flags go before the variables, and the variables before the file.
 fn options(args: GatewayArgs, state_dir: &StateDirArgs) -> Result<GatewayOptions, Failure> {
     let state_dir = state_dir.resolve()?;
+    let (config, _) = configuration(args.config, &state_dir)?;
+    Ok(GatewayOptions { config, state_dir, bind: args.bind, port: args.port })
+}
+
+/// The configuration that a gateway with this state directory starts with, and the file it is read from.
+pub(crate) fn configuration(
+    file: Option<PathBuf>,
+    state_dir: &Path,
+) -> Result<(Config, Option<PathBuf>), Failure> {
     let named = state_dir.to_str().map(str::to_owned).ok_or_else(|| {
         Failure::error(format!("the state directory `{}` has a name that is not UTF-8", state_dir.display()))
     })?;
@@ -76,13 +85,12 @@ fn options(args: GatewayArgs, state_dir: &StateDirArgs) -> Result<GatewayOptions
         "CLAWHOOK_STATE_DIR" => Some(named.clone()),
         _ => std::env::var(name).ok(),
     };
-    let path = args.config.or_else(|| default_config(&env));
+    let path = file.or_else(|| default_config(&env));
     let config = match &path {
         Some(path) => Config::load_with(path, &env),
         None => Config::without_file(&env),
     };
-    let config = config.map_err(|error| refused(&error))?;
-    Ok(GatewayOptions { config, state_dir, bind: args.bind, port: args.port })
+    Ok((config.map_err(|error| refused(&error))?, path))
 }
 
 /// The default file, where it exists; one that a variable names must.

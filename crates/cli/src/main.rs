@@ -7,6 +7,7 @@
 //! - `connection` finds the gateway; `client` calls it; `view` is what the commands read of its answers.
 //! - `output`, `table` and `moment` show things to people. Data goes to standard output and everything else to
 //!   standard error; `--json` shows the API's own JSON.
+//! - `config` checks a configuration without a gateway.
 //! - `gateway` runs the gateway in the foreground; `listen` is a receiver to try things out with, and
 //!   `conformance` tries a user's own.
 //!
@@ -17,6 +18,7 @@
 
 mod args;
 mod client;
+mod config;
 mod conformance;
 mod connection;
 mod cron;
@@ -57,6 +59,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
     let Cli { state_dir, command } = cli;
     match command {
         Command::Gateway(args) => gateway::run(args, &state_dir, clock),
+        Command::Config(args) => config::run(args, &state_dir),
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
         Command::Deliveries(args) => block_on(deliveries::run(*args, &state_dir, clock.as_ref())),
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),

@@ -100,6 +100,9 @@ pub struct EngineOptions {
     pub budget: Budget,
     /// How much of a session that is kept its next turn is told: entries, and bytes of text.
     pub history: (usize, usize),
+    /// How long a turn of an agent may take where the job does not say; none is no limit. Of an agent that is not here it is
+    /// as long as the payload says.
+    pub turn_limits: BTreeMap<AgentId, Option<Duration>>,
     /// The agents that look after their main sessions by themselves.
     pub heartbeats: BTreeMap<AgentId, HeartbeatOptions>,
 }
@@ -117,6 +120,7 @@ impl Default for EngineOptions {
             failure: FailureRules::default(),
             budget: Budget::default(),
             history: (200, 128 * 1024),
+            turn_limits: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
         }
     }

@@ -155,7 +155,7 @@ async fn agent_turn(
         unfenced: turn.allow_unsafe_external_content,
         output_schema: job.output_schema.clone(),
     };
-    Ok(take(begun, Work::Message(Box::new(message)), live, session))
+    Ok(take(core, begun, Work::Message(Box::new(message)), live, session))
 }
 
 async fn command_turn(
@@ -167,7 +167,7 @@ async fn command_turn(
 ) -> Result<Prepared, StoreError> {
     let Ok(session) = turn_of_kept(core, begun, slot).await else { return Ok(later(core)) };
     let work = Work::Command(command_of(command, begun.job.definition.output_schema.as_ref()));
-    Ok(take(begun, work, live, session))
+    Ok(take(core, begun, work, live, session))
 }
 
 /// A turn in the main session for one text, and for what else waits there. While the session is busy for too long the text
@@ -220,7 +220,7 @@ async fn main_turn(
     let events = events(core, begun).await?;
     let history = history(core, &begun.run.session).await?;
     let message = Message { history, text: message(&events, ask), model, ..Message::default() };
-    let mut prepared = take(begun, Work::Message(Box::new(message)), live, Some(session));
+    let mut prepared = take(core, begun, Work::Message(Box::new(message)), live, Some(session));
     if let Prepared::Turn(planned) = &mut prepared {
         planned.told = events.iter().map(|event| event.seq).collect();
     }
@@ -294,15 +294,24 @@ async fn over_budget(core: &Core, begun: &Begun) -> Result<Option<String>, Store
     Ok(None)
 }
 
-fn take(begun: &Begun, work: Work, live: LiveOutput, session: Option<SessionTurn>) -> Prepared {
+fn take(core: &Core, begun: &Begun, work: Work, live: LiveOutput, session: Option<SessionTurn>) -> Prepared {
     let turn = Turn {
         agent: begun.run.agent_id.clone(),
         session: begun.run.session.clone(),
         work,
-        timeout: begun.job.definition.payload.time_limit(),
+        timeout: time_limit(core, begun),
         live,
     };
     Prepared::Turn(Box::new(Planned { turn, told: Vec::new(), session }))
+}
+
+/// How long the turn may take: what the job says, else its agent, else what is usual for such work.
+fn time_limit(core: &Core, begun: &Begun) -> Option<Duration> {
+    let payload = &begun.job.definition.payload;
+    match (payload, core.options.turn_limits.get(&begun.run.agent_id)) {
+        (Payload::AgentTurn(turn), Some(agents_own)) if turn.timeout_ms.is_none() => *agents_own,
+        _ => payload.time_limit(),
+    }
 }
 
 /// A system event that is left for the session's next turn is done (contract §4.4).

@@ -41,12 +41,14 @@ fn provider(provider: &config::ProviderConfig) -> Provider {
             headers: secrets(headers),
         }),
         config::ProviderApi::Acp(config) => ProviderApi::Acp(acp(config)),
-        config::ProviderApi::OpenClawHooks { base_url, token } => ProviderApi::OpenClaw(OpenClawOptions {
-            base_url: base_url.clone(),
-            token: Some(token.as_secret_string().clone()),
-            token_reference: None,
-            session_key_prefix: None,
-        }),
+        config::ProviderApi::OpenClawHooks { base_url, token, session_key_prefix } => {
+            ProviderApi::OpenClaw(OpenClawOptions {
+                base_url: base_url.clone(),
+                token: Some(token.as_secret_string().clone()),
+                token_reference: None,
+                session_key_prefix: session_key_prefix.clone(),
+            })
+        }
     };
     let models = provider.models.iter().map(|(name, model)| {
         let info = ModelInfo {

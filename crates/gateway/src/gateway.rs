@@ -193,6 +193,12 @@ impl Gateway {
             failure: config.cron.failure.clone(),
             budget: config.cron.budget,
             history: (config.agents.history.entries, config.agents.history.bytes),
+            turn_limits: config
+                .agents
+                .entries
+                .iter()
+                .map(|(id, agent)| (id.clone(), agent.time_limit))
+                .collect(),
             heartbeats: heartbeats(&config.agents, &host_zone),
             ..EngineOptions::default()
         };

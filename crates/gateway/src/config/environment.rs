@@ -47,6 +47,11 @@ impl<'e> Environment<'e> {
         }
     }
 
+    /// A path that starts in an agent's workspace, as far as that can be said here: `~/` is the home directory.
+    pub(super) fn locate_within(&self, path: &Path) -> PathBuf {
+        if path.starts_with("~") { self.locate(path) } else { path.to_owned() }
+    }
+
     /// The directory of clawhook's own state.
     pub(super) fn state_dir(&self) -> PathBuf {
         match (self.setting(STATE_DIR), self.setting("HOME")) {

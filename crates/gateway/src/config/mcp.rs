@@ -41,7 +41,7 @@ pub enum McpTransport {
         argv: Vec<String>,
         /// Variables set over the gateway's environment.
         env: BTreeMap<String, SecretText>,
-        /// Where it works; none is the agent's workspace.
+        /// Where it works, seen from the agent's workspace; none is the workspace itself.
         cwd: Option<PathBuf>,
     },
     /// A streamable HTTP endpoint.
@@ -84,8 +84,8 @@ static ENV: Key<SecretMap<Variables>, Absent> = Key {
 static CWD: Key<PathBuf, Absent> = Key {
     path: "mcp.servers.*.cwd",
     form: (),
-    default: Absent("the agent's workspace"),
-    meaning: "Where it works.",
+    default: Absent("the workspace itself"),
+    meaning: "Where it works; a relative path starts in the agent's workspace.",
 };
 
 static URL: Key<BaseUrl, Absent> = Key {
@@ -207,7 +207,7 @@ impl Resolver<'_, '_> {
         let mut argv = vec![raw.command?.value];
         argv.extend(raw.args.into_iter().flat_map(|args| args.value).map(|argument| argument.0));
         let env = self.secrets(&format!("{path}.env"), raw.env);
-        let cwd = raw.cwd.map(|cwd| self.environment.locate(&cwd.value));
+        let cwd = raw.cwd.map(|cwd| self.environment.locate_within(&cwd.value));
         Some(McpTransport::Program { argv, env, cwd })
     }
 }

@@ -70,8 +70,8 @@ pub(super) static ENV: Key<SecretMap<Variables>, Absent> = Key {
 pub(super) static CWD: Key<PathBuf, Absent> = Key {
     path: "models.providers.*.cwd",
     form: (),
-    default: Absent("the agent's workspace"),
-    meaning: "Where it works.",
+    default: Absent("the workspace itself"),
+    meaning: "Where it works: a folder of the agent's workspace.",
 };
 
 pub(super) static PERMISSIONS: Key<PermissionRules, Absent> = Key {
@@ -102,6 +102,13 @@ pub(super) static TOKEN: Key<SecretSource, Absent> = Key {
     meaning: "The token of that gateway's hooks.",
 };
 
+pub(super) static SESSION_KEY_PREFIX: Key<String, Absent> = Key {
+    path: "models.providers.*.sessionKeyPrefix",
+    form: TextForm { most: 100 },
+    default: Absent("each message begins a session there"),
+    meaning: "What the keys of kept sessions begin with over there. That gateway must [allow it](openclaw-gateway.md).",
+};
+
 /// All of them, in the order of the documentation.
 pub(in crate::config) static ALL: &[&dyn Documented] = &[
     &API,
@@ -117,4 +124,5 @@ pub(in crate::config) static ALL: &[&dyn Documented] = &[
     &MODE,
     &AUTH_METHOD,
     &TOKEN,
+    &SESSION_KEY_PREFIX,
 ];

@@ -55,6 +55,8 @@ pub enum ProviderApi {
         base_url: Url,
         /// The token of its hooks.
         token: SecretText,
+        /// What the keys of kept sessions begin with over there; without one, each message begins a session there.
+        session_key_prefix: Option<String>,
     },
 }
 
@@ -80,7 +82,7 @@ pub struct AcpConfig {
     pub argv: Vec<String>,
     /// Variables set over the gateway's environment.
     pub env: BTreeMap<String, SecretText>,
-    /// Where it works; none is the agent's workspace.
+    /// Where it works, within the agent's workspace; none is the workspace itself.
     pub cwd: Option<PathBuf>,
     /// What it may do.
     pub permissions: PermissionRules,
@@ -210,7 +212,7 @@ impl Resolver<'_, '_> {
                 Some(ProviderApi::Acp(AcpConfig {
                     argv,
                     env: self.secrets(&format!("{path}.env"), raw.env),
-                    cwd: raw.cwd.map(|cwd| self.environment.locate(&cwd.value)),
+                    cwd: raw.cwd.map(|cwd| self.environment.locate_within(&cwd.value)),
                     permissions: raw.permissions.map(|rules| rules.value).unwrap_or_default(),
                     mode: raw.mode.map(|mode| mode.value),
                     auth_method: raw.auth_method.map(|method| method.value),
@@ -218,7 +220,12 @@ impl Resolver<'_, '_> {
             }
             setting::ApiName::OpenClawHooks => {
                 let token = self.secret(&format!("{path}.token"), raw.token)?;
-                Some(ProviderApi::OpenClawHooks { base_url: raw.base_url?.value.0, token })
+                let session_key_prefix = raw.session_key_prefix.map(|prefix| prefix.value);
+                Some(ProviderApi::OpenClawHooks {
+                    base_url: raw.base_url?.value.0,
+                    token,
+                    session_key_prefix,
+                })
             }
         }
     }

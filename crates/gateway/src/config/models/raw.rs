@@ -28,6 +28,7 @@ pub(in crate::config) struct RawProvider {
     pub(super) mode: Option<Written<String>>,
     pub(super) auth_method: Option<Written<String>>,
     pub(super) token: Option<Written<SecretSource>>,
+    pub(super) session_key_prefix: Option<Written<String>>,
 }
 
 /// Reads `models`.
@@ -57,6 +58,7 @@ impl RawProvider {
             mode: entry.key(&keys::MODE, findings),
             auth_method: entry.key(&keys::AUTH_METHOD, findings),
             token: entry.key_if_required(&keys::TOKEN, api == ApiName::OpenClawHooks, findings),
+            session_key_prefix: entry.key(&keys::SESSION_KEY_PREFIX, findings),
             name,
         };
         entry.finish(findings);
@@ -69,7 +71,7 @@ impl RawProvider {
         let useful: &[&str] = match self.api {
             ApiName::Chat(_) => &["baseUrl", "apiKey", "headers", "models"],
             ApiName::Acp => &["command", "args", "env", "cwd", "permissions", "mode", "authMethod", "models"],
-            ApiName::OpenClawHooks => &["baseUrl", "token", "models"],
+            ApiName::OpenClawHooks => &["baseUrl", "token", "sessionKeyPrefix", "models"],
         };
         for (key, at) in self.written().into_iter().filter(|(key, _)| !useful.contains(key)) {
             if let Some(at) = at {
@@ -85,7 +87,7 @@ impl RawProvider {
     }
 
     /// Its keys with the places where they are written.
-    fn written(&self) -> [(&'static str, Option<Range>); 12] {
+    fn written(&self) -> [(&'static str, Option<Range>); 13] {
         fn at<T>(written: Option<&Written<T>>) -> Option<Range> {
             written.map(|written| written.at)
         }
@@ -102,6 +104,7 @@ impl RawProvider {
             ("mode", at(self.mode.as_ref())),
             ("authMethod", at(self.auth_method.as_ref())),
             ("token", at(self.token.as_ref())),
+            ("sessionKeyPrefix", at(self.session_key_prefix.as_ref())),
         ]
     }
 }

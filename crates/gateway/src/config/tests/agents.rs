@@ -258,3 +258,25 @@ fn the_example_of_the_tools_document_is_read_as_it_says() {
     assert_eq!(tools.allow, ["files", "time__get_current_time"]);
     assert_eq!(tools.deny, ["files__write_*"]);
 }
+
+#[test]
+fn each_example_of_the_document_is_a_whole_configuration() {
+    let document = include_str!("../../../../../docs/agents.md");
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    for folder in ["reports", "project"] {
+        std::fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    let name = directory.path().join("clawhook.json5").display().to_string();
+    let env = |name: &str| match name {
+        "HOME" => Some(home.display().to_string()),
+        name => (name.ends_with("_KEY") || name.ends_with("_TOKEN")).then(|| "value".to_owned()),
+    };
+    let examples: Vec<&str> =
+        document.split("```json5\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 6);
+    for example in examples {
+        let config = Config::parse(example, &name, &env).unwrap_or_else(|error| panic!("{error}"));
+        assert!(config.agents.entries.values().any(|agent| agent.profile.model.is_some()), "{example}");
+    }
+}

@@ -94,9 +94,16 @@ fn a_coding_agent_is_a_program_with_rules() {
 
 #[test]
 fn another_gateway_is_an_address_and_a_token() {
-    let config = provider("{ api: 'openclaw-hooks', baseUrl: 'http://h:18789', token: 't0ken' }");
-    let ProviderApi::OpenClawHooks { base_url, token } = &config.models.providers["x"].api else { panic!() };
+    let config = provider(
+        "{ api: 'openclaw-hooks', baseUrl: 'http://h:18789', token: 't0ken', sessionKeyPrefix: 'hook:c:' }",
+    );
+    let ProviderApi::OpenClawHooks { base_url, token, session_key_prefix } =
+        &config.models.providers["x"].api
+    else {
+        panic!("{config:?}");
+    };
     assert_eq!((base_url.as_str(), token.expose()), ("http://h:18789/", "t0ken"));
+    assert_eq!(session_key_prefix.as_deref(), Some("hook:c:"));
 }
 
 #[test]
@@ -119,7 +126,7 @@ fn what_is_wrong_with_a_provider_is_told_with_what_to_do() {
         (
             "{ api: 'openclaw-hooks', baseUrl: 'http://h', token: 't', headers: {} }",
             "`models.providers.x.headers` is of no use",
-            "takes api, baseUrl, token, models",
+            "takes api, baseUrl, token, sessionKeyPrefix, models",
         ),
         (
             "{ api: 'acp', command: 'q', permissions: 'yes' }",
