@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clawhook_agent::{Runtime, Turn, TurnResult, Work};
 use clawhook_clock::Clock;
-use clawhook_model::{ErrorReason, RunOutcome, SessionId};
+use clawhook_model::{ErrorReason, RunOutcome, RunStatus, SessionId};
 use tokio_util::sync::CancellationToken;
 
 use super::climate::Climate;
@@ -37,6 +37,8 @@ struct State {
     turns: u64,
     under_way: Vec<UnderWay>,
     beside: BTreeSet<String>,
+    /// The texts that each turn of a main session was told of, by its reply.
+    told: HashMap<String, Vec<String>>,
 }
 
 /// What is known of the turns of one session.
@@ -52,19 +54,19 @@ pub(super) struct Begun {
 #[derive(Debug)]
 struct UnderWay {
     job: String,
-    session: SessionId,
+    number: u64,
     cancel: CancellationToken,
 }
 
 /// Notes the end of a turn, however it ends.
 struct Leaving<'a> {
     agents: &'a Agents,
-    session: SessionId,
+    number: u64,
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.agents.with(|state| state.under_way.retain(|turn| turn.session != self.session));
+        self.agents.with(|state| state.under_way.retain(|turn| turn.number != self.number));
     }
 }
 
@@ -88,6 +90,7 @@ impl Agents {
             turns: 0,
             under_way: Vec::new(),
             beside: BTreeSet::new(),
+            told: HashMap::new(),
         };
         Self { clock, trace, state: Mutex::new(state) }
     }
@@ -107,6 +110,11 @@ impl Agents {
         self.with(|state| state.beside.clone())
     }
 
+    /// The texts that each turn of a main session was told of, by its reply, which no other turn has.
+    pub(super) fn told(&self) -> HashMap<String, Vec<String>> {
+        self.with(|state| state.told.clone())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -117,15 +125,18 @@ impl Agents {
 }
 
 impl State {
-    fn begin(&mut self, job: &str, session: SessionId, cancel: CancellationToken) -> Deed {
+    /// Begins a turn, in a session of its own or in one that is kept. Gives its number, and what is done.
+    fn begin(&mut self, job: &str, own: Option<SessionId>, cancel: CancellationToken) -> (u64, Deed) {
         self.turns += 1;
-        let begun = self.begun.entry(session).or_default();
-        *begun = Begun { turns: begun.turns + 1, place: self.turns };
+        if let Some(session) = own {
+            let begun = self.begun.entry(session).or_default();
+            *begun = Begun { turns: begun.turns + 1, place: self.turns };
+        }
         if self.under_way.iter().any(|turn| turn.job == job && !turn.cancel.is_cancelled()) {
             self.beside.insert(job.to_owned());
         }
-        self.under_way.push(UnderWay { job: job.to_owned(), session, cancel });
-        self.deed()
+        self.under_way.push(UnderWay { job: job.to_owned(), number: self.turns, cancel });
+        (self.turns, self.deed())
     }
 
     fn deed(&mut self) -> Deed {
@@ -150,16 +161,25 @@ impl State {
 #[async_trait]
 impl Runtime for Agents {
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
-        let job = match &turn.work {
+        let text = match &turn.work {
             Work::Message(message) => message.text.as_str(),
             Work::Command(_) => "a command",
         };
+        // A turn of a main session is asked last what its job says, behind the texts that wait there.
+        let job = text.lines().last().unwrap_or_default();
         self.note(job, "begins");
-        let (session, token) = (turn.session.id, cancel.clone());
-        let deed = self.with(|state| state.begin(job, session, token));
-        let _leaving = Leaving { agents: self, session };
+        let is_main = turn.session.key.ends_with(":main");
+        let (own, token) = ((!is_main).then_some(turn.session.id), cancel.clone());
+        let (number, deed) = self.with(|state| state.begin(job, own, token));
+        let _leaving = Leaving { agents: self, number };
+        let reply = is_main.then(|| format!("turn-{number}"));
+        if let Some(reply) = &reply {
+            let told = text.lines().filter_map(|line| Some(line.strip_prefix("- ")?.split_once("] ")?.0));
+            let told = told.map(|label| format!("{label}]")).collect();
+            self.with(|state| state.told.insert(reply.clone(), told));
+        }
         let interrupted = || RunOutcome::error(ErrorReason::Interrupted, "the turn was cancelled");
-        let outcome = match deed {
+        let mut outcome = match deed {
             Deed::Answers(after, text) => tokio::select! {
                 biased;
                 () = cancel.cancelled() => interrupted(),
@@ -180,6 +200,9 @@ impl Runtime for Agents {
                 RunOutcome::ok("at last")
             }
         };
+        if let (RunStatus::Ok, Some(reply)) = (outcome.status, reply) {
+            outcome.summary = Some(reply);
+        }
         self.note(job, "ends");
         TurnResult::of(outcome)
     }

@@ -231,8 +231,9 @@ pub(super) fn definition(chance: &mut Chance, id: &JobId, now: UnixMs) -> (Value
             json!({ "mode": "webhook", "targets": targets, "lateResults": late })
         }
     };
+    let wake = chance.pick(&["now", "next-heartbeat"]).copied().unwrap_or("now");
     let payload = match chance.within(0..=4) {
-        0 => json!({ "kind": "systemEvent", "text": id, "wakeMode": "next-heartbeat" }),
+        0 => json!({ "kind": "systemEvent", "text": id }),
         1 => json!({ "kind": "agentTurn", "message": id, "timeoutSeconds": chance.within(5..=4_000) }),
         _ => json!({ "kind": "agentTurn", "message": id }),
     };
@@ -243,6 +244,7 @@ pub(super) fn definition(chance: &mut Chance, id: &JobId, now: UnixMs) -> (Value
         "name": id,
         "schedule": schedule(chance, now),
         "payload": payload,
+        "wakeMode": wake,
         "delivery": delivery,
         "deleteAfterRun": chance.within(0..=1) == 1,
     });

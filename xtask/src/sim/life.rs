@@ -267,7 +267,9 @@ pub(super) fn rest(
         if !broken.is_empty() {
             return Ok((broken, Tally::default()));
         }
-        let (found, tally) = promises::check(world, gateway.store.as_ref(), &people.jobs, calm_since).await?;
+        let forgotten_after = reaped(climate).retention.history_max_age;
+        let store = gateway.store.as_ref();
+        let (found, tally) = promises::check(world, store, &people.jobs, calm_since, forgotten_after).await?;
         broken.extend(found);
         broken.extend(gateway.alarms.raised().into_iter().map(|alarm| format!("an alarm: {}", alarm.detail)));
         gateway.stop().await;

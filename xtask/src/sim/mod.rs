@@ -25,6 +25,7 @@ mod life;
 mod network;
 mod people;
 mod promises;
+mod told;
 mod trace;
 
 use std::io;

@@ -1,6 +1,7 @@
 //! What must be so when everything has come to its end, whatever went wrong before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use clawhook_clock::Clock;
 use clawhook_model::{
@@ -17,6 +18,7 @@ use super::agents::Begun;
 use super::failures::{Streak, happenings};
 use super::jobs::{Span, Watched, off_since};
 use super::network::Received;
+use super::told::Texts;
 
 /// The most records that are read of one job.
 const ALL: usize = 1_000_000;
@@ -44,6 +46,9 @@ struct Evidence<'a> {
     received: BTreeMap<(String, String), Received>,
     /// The sessions of all runs.
     sessions: HashSet<SessionId>,
+    /// What was left for the main session, and what was told there.
+    texts: Texts,
+    told_by: HashMap<String, Vec<String>>,
     broken: Vec<String>,
     tally: Tally,
 }
@@ -54,6 +59,7 @@ pub(super) async fn check(
     store: &dyn Store,
     jobs: &[Watched],
     calm_since: UnixMs,
+    forgotten_after: Option<Duration>,
 ) -> Result<(Vec<String>, Tally), StoreError> {
     let mut evidence = Evidence {
         world,
@@ -62,6 +68,8 @@ pub(super) async fn check(
         begun: world.agents.begun(),
         received: world.network.received(),
         sessions: HashSet::new(),
+        texts: Texts::default(),
+        told_by: world.agents.told(),
         broken: world.network.broken(),
         tally: Tally::default(),
     };
@@ -69,6 +77,8 @@ pub(super) async fn check(
         evidence.look_at(job).await?;
     }
     evidence.nothing_came_from_nowhere();
+    let texts = evidence.texts.check(store, world.clock.now(), forgotten_after).await?;
+    evidence.broken.extend(texts);
     Ok((evidence.broken, evidence.tally))
 }
 
@@ -91,6 +101,7 @@ impl Evidence<'_> {
         self.failures_had_their_consequences(job, &runs).await?;
         self.sessions.extend(runs.iter().map(|record| record.run.session.id));
         for run in &runs {
+            self.texts.note(run, &self.told_by);
             self.i03_a_finished_run_has_its_event_and_deliveries(job, run).await?;
         }
         Ok(())
