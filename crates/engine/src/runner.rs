@@ -61,7 +61,10 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
 async fn live(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Option<Held>) {
     match prepared(core, begun, control, slot).await {
         Prepared::Turn(planned) => take_turn(core, begun, *planned, control).await,
-        Prepared::Over(result, left) => commit(core, begun, result, left, None).await,
+        Prepared::Over(over) => {
+            let (result, left) = *over;
+            commit(core, begun, result, left, None).await;
+        }
         Prepared::Later { until, why } => put_back(core, begun, until, why).await,
     }
 }
@@ -95,7 +98,7 @@ async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut
         match ready {
             Ok(ready) => return ready,
             Err(error) => {
-                tracing::error!(run = %begun.run.id, %error, "a run waits: the store cannot be read")
+                tracing::error!(run = %begun.run.id, %error, "a run waits: the store cannot be read");
             }
         }
         tokio::select! {
@@ -110,7 +113,7 @@ fn told_to_end(core: &Core, control: &Control) -> Prepared {
     match control.reason() {
         Some(reason) => {
             let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
-            Prepared::Over(TurnResult::of(outcome), LeftWithSessions::default())
+            Prepared::over(outcome, LeftWithSessions::default())
         }
         None => {
             let why = "the gateway stopped before the run's turn began".to_owned();

@@ -33,7 +33,7 @@ pub(crate) enum Prepared {
     /// It takes a turn.
     Turn(Box<Planned>),
     /// It is over without one.
-    Over(TurnResult, LeftWithSessions),
+    Over(Box<(TurnResult, LeftWithSessions)>),
     /// It is put back.
     Later {
         /// Until when.
@@ -41,6 +41,13 @@ pub(crate) enum Prepared {
         /// Why.
         why: String,
     },
+}
+
+impl Prepared {
+    /// It is over without a turn, in this way.
+    pub(crate) fn over(outcome: RunOutcome, left: LeftWithSessions) -> Self {
+        Self::Over(Box::new((TurnResult::of(outcome), left)))
+    }
 }
 
 /// A turn that is about to be taken.
@@ -203,7 +210,7 @@ async fn heartbeat(
     };
     if prompt.is_none() && events(core, begun).await?.is_empty() {
         let outcome = RunOutcome { silent: true, ..RunOutcome::ok(NOTHING_TO_DO) };
-        return Ok(Prepared::Over(TurnResult::of(outcome), LeftWithSessions::default()));
+        return Ok(Prepared::over(outcome, LeftWithSessions::default()));
     }
     let ask = prompt.as_deref().unwrap_or(ASK);
     main_turn(core, begun, ask, model.clone(), live, session).await
@@ -318,11 +325,11 @@ fn time_limit(core: &Core, begun: &Begun) -> Option<Duration> {
 fn left(text: &str) -> Prepared {
     let left =
         LeftWithSessions { is_kept: true, event: Some(text.to_owned()), ..LeftWithSessions::default() };
-    Prepared::Over(TurnResult::of(RunOutcome::ok(text)), left)
+    Prepared::over(RunOutcome::ok(text), left)
 }
 
 fn skipped(reason: ErrorReason, why: impl Into<String>) -> Prepared {
-    Prepared::Over(TurnResult::of(RunOutcome::skipped(reason, why)), LeftWithSessions::default())
+    Prepared::over(RunOutcome::skipped(reason, why), LeftWithSessions::default())
 }
 
 fn later(core: &Core) -> Prepared {

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::world::{Life, Script, T0, options, outcome, remains, t};
 
 /// A job that is never due, with this instead of what `Life::add` gives it.
-fn job(change: Value) -> Value {
+fn job(change: &Value) -> Value {
     let mut job = json!({
         "schedule": { "kind": "at", "at": t(9_000_000_000).to_rfc3339() },
         "deleteAfterRun": false,
@@ -31,15 +31,15 @@ fn job(change: Value) -> Value {
 }
 
 fn system_event(text: &str, wake: &str) -> Value {
-    job(json!({ "payload": { "kind": "systemEvent", "text": text }, "wakeMode": wake }))
+    job(&json!({ "payload": { "kind": "systemEvent", "text": text }, "wakeMode": wake }))
 }
 
 fn in_session(target: &str) -> Value {
-    job(json!({ "sessionTarget": target }))
+    job(&json!({ "sessionTarget": target }))
 }
 
 fn heartbeat() -> JobDefinition {
-    let url = "https://example.com/".parse::<WebhookUrl>().unwrap();
+    let url = "https://example.com/".parse::<WebhookUrl>().expect("an address");
     let mode = DeliveryMode::Webhook(vec![WebhookTarget::Url(url)]);
     let beat = JobDefinition::heartbeat(&AgentId::main(), Duration::from_mins(30), T0);
     JobDefinition { delivery: DeliverySettings { mode, ..DeliverySettings::default() }, ..beat }
@@ -53,14 +53,14 @@ fn beating(prompt: Option<&str>, active: Option<ActiveHours>) -> EngineOptions {
 }
 
 async fn run(life: &Life, job: &JobId) -> RunRecord {
-    let asked = life.handle.run_now(job).await.unwrap();
+    let asked = life.handle.run_now(job).await.expect("the store answers");
     let RunNow::Accepted(run) = asked else { panic!("{asked:?}") };
     over(life, run).await
 }
 
 async fn over(life: &Life, run: RunId) -> RunRecord {
     loop {
-        let record = life.store.run(run).await.unwrap().expect("the run");
+        let record = life.store.run(run).await.expect("the store answers").expect("the run");
         if matches!(record.run.progress, RunProgress::Finished { .. }) {
             return record;
         }
@@ -80,7 +80,7 @@ fn said(entries: &[TranscriptEntry]) -> Vec<String> {
 
 async fn waiting(life: &Life) -> Vec<String> {
     let main = SessionRef::main(&AgentId::main());
-    let events = life.store.system_events(main.id, 10).await.unwrap();
+    let events = life.store.system_events(main.id, 10).await.expect("the store answers");
     events.into_iter().map(|event| event.text).collect()
 }
 
@@ -196,7 +196,7 @@ async fn current_is_shown_its_conversation_and_adds_its_reply_and_nothing_else()
     let life = Life::begin(folder.path(), T0, options());
     let talk = life.add("talk", in_session("session:chat")).await;
     run(&life, &talk).await;
-    let current = job(json!({ "sessionTarget": "current", "sessionKey": "agent:main:chat" }));
+    let current = job(&json!({ "sessionTarget": "current", "sessionKey": "agent:main:chat" }));
     let current = life.add("current", current).await;
     life.runtime.next([Script::Use(2, "a reply"), Script::Answer("NO_REPLY"), Script::Answer(" ")]);
     let record = run(&life, &current).await;

@@ -22,11 +22,12 @@ fn filter(limit: usize) -> SessionFilter {
 
 /// Runs the job's occurrence at `due`, in which this was said, and leaves `left`.
 async fn say(world: &World, id: &str, due: UnixMs, texts: &[&str], left: LeftWithSessions) -> SessionRef {
-    let job = world.store.job(&id.parse().unwrap()).await.unwrap().unwrap();
+    let job =
+        world.store.job(&id.parse().expect("an id")).await.expect("the store answers").expect("the job");
     let (_, run) = world.claim(&job, due, Some(due.plus_millis(1000))).await;
     let finish = finish(&job, &run, RunOutcome::ok("done"), due);
     let finish = FinishRun { transcript: entries(texts), left, ..finish };
-    assert_eq!(world.store.finish_run(finish).await.unwrap(), RunFinished::Done);
+    assert_eq!(world.store.finish_run(finish).await.expect("the run is stored"), RunFinished::Done);
     run.session
 }
 
@@ -45,7 +46,7 @@ fn event(text: &str) -> LeftWithSessions {
 async fn add(world: &World, id: &str, target: &str) {
     let payload = json!({ "kind": "agentTurn", "message": "go" });
     let change = json!({ "sessionTarget": target, "payload": payload });
-    world.store.insert_job(job(id, &change)).await.unwrap();
+    world.store.insert_job(job(id, &change)).await.expect("the job is stored");
 }
 
 fn keys(sessions: &[SessionRecord]) -> Vec<&str> {
