@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(entry: Value, length: Length) -> String {
+    fn shown(entry: &Value, length: Length) -> String {
         let mut whole = json!({ "atMs": 0, "role": "assistant" });
         whole.as_object_mut().unwrap().extend(entry.as_object().unwrap().clone());
         lines(&[EntryView::deserialize(whole).unwrap()], length)
@@ -103,12 +103,12 @@ mod tests {
     fn it_is_told_who_said_what_and_when() {
         let entry = json!({ "role": "user", "text": "Sum up\nwhat \u{1b}[31mhappened\n" });
         assert_eq!(
-            shown(entry, Length::Cut),
+            shown(&entry, Length::Cut),
             "1970-01-01T00:00:00.000Z user: Sum up\n    what [31mhappened\n"
         );
         let try_again = json!({ "role": "user", "text": "hi", "remembered": false });
         assert_eq!(
-            shown(try_again, Length::Cut),
+            shown(&try_again, Length::Cut),
             "1970-01-01T00:00:00.000Z user: hi (not told to later turns)\n"
         );
     }
@@ -118,12 +118,12 @@ mod tests {
         let call =
             json!({ "kind": "toolCall", "callId": "c", "name": "search", "arguments": { "q": "a\nb" } });
         assert_eq!(
-            shown(json!({ "text": "", "detail": call }), Length::Cut),
+            shown(&json!({ "text": "", "detail": call }), Length::Cut),
             "1970-01-01T00:00:00.000Z assistant calls search {\"q\":\"a\\nb\"}\n"
         );
         let result = json!({ "kind": "toolResult", "callId": "c", "name": "search", "isError": true });
         assert_eq!(
-            shown(json!({ "role": "tool", "text": "not\nthere", "detail": result }), Length::Whole),
+            shown(&json!({ "role": "tool", "text": "not\nthere", "detail": result }), Length::Whole),
             "1970-01-01T00:00:00.000Z search failed: not there\n"
         );
     }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn long_texts_are_cut_unless_they_are_asked_for_whole() {
         let long = json!({ "text": "x".repeat(500) });
-        assert!(shown(long.clone(), Length::Cut).ends_with("x… (100 characters more; --full shows them)\n"));
-        assert!(shown(long, Length::Whole).ends_with("xxx\n"));
+        assert!(shown(&long, Length::Cut).ends_with("x… (100 characters more; --full shows them)\n"));
+        assert!(shown(&long, Length::Whole).ends_with("xxx\n"));
     }
 }
