@@ -99,11 +99,11 @@ fn turn(request: &Value) -> (Value, &'static str) {
             // The agents call the same things by different names.
             let content = "made by the agent\n";
             let write = json!({ "file_path": path, "filePath": path, "content": content });
-            tool(request, &["write_file", "write"], write)
+            tool(request, &["write_file", "write"], &write)
         })
         .or_else(|| {
             let run = json!({ "command": wanted(RUN)?, "description": "runs it", "is_background": false });
-            tool(request, &["run_shell_command", "bash"], run)
+            tool(request, &["run_shell_command", "bash"], &run)
         });
     match call {
         Some(call) => (json!({ "role": "assistant", "content": null, "tool_calls": [call] }), "tool_calls"),
@@ -112,7 +112,7 @@ fn turn(request: &Value) -> (Value, &'static str) {
 }
 
 /// A call of the first of these tools that the request offers, with those of the arguments that it knows.
-fn tool(request: &Value, names: &[&str], arguments: Value) -> Option<Value> {
+fn tool(request: &Value, names: &[&str], arguments: &Value) -> Option<Value> {
     let mut offered = request["tools"].as_array()?.iter().map(|tool| &tool["function"]);
     let tool = offered.find(|tool| names.iter().any(|name| tool["name"] == *name))?;
     let known = &tool["parameters"]["properties"];
