@@ -50,11 +50,11 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    AgentId, Budget, FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs,
+    AgentId, Budget, FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -271,11 +271,7 @@ impl EngineHandle {
         match core.store.start_run(start, now).await? {
             RunStarted::Begun(run, job) => {
                 let slot = held.into_iter().find(|slot| slot.lane == run.lane);
-                runner::begin(
-                    core,
-                    Begun { run: *run, job: *job, trigger: Trigger::Manual, started_at: now },
-                    slot,
-                );
+                runner::begin(core, Begun::at_once(*run, *job, now), slot);
                 Ok(RunNow::Accepted(run_id))
             }
             RunStarted::Queued(lane) => {
@@ -342,6 +338,11 @@ impl EngineHandle {
     /// Joins those who watch a run; none where no turn of it goes on.
     pub fn follow(&self, run: RunId) -> Option<Follow> {
         self.core.under_way.follow(run)
+    }
+
+    /// Tells whenever a run begins, so that whoever wants to follow one that waits can look again.
+    pub fn begins(&self) -> watch::Receiver<()> {
+        self.core.under_way.begins()
     }
 
     /// What becomes of a job's instants at which nobody was there: what it says, over what the gateway says.

@@ -41,6 +41,18 @@ pub(crate) struct Begun {
     pub(crate) trigger: Trigger,
     /// When it was claimed.
     pub(crate) started_at: UnixMs,
+    /// When it was accepted.
+    pub(crate) queued_at: UnixMs,
+    /// How often it was put back before.
+    pub(crate) deferrals: u32,
+}
+
+impl Begun {
+    /// A run that begins as soon as it is accepted.
+    pub(crate) fn at_once(run: NewRun, job: Job, now: UnixMs) -> Self {
+        let trigger = run.trigger;
+        Self { run, job, trigger, started_at: now, queued_at: now, deferrals: 0 }
+    }
 }
 
 /// Sets a run going; the slot is held until its result is committed.
@@ -52,6 +64,7 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
         if lived.is_err() {
             fell(&task_core, &begun).await;
         }
+        control.live.over();
         task_core.under_way.over(&begun.job.id, begun.run.id);
         drop(slot);
     });
@@ -61,6 +74,10 @@ async fn live(core: &Arc<Core>, begun: &Begun, control: &Control) {
     match prepared(core, begun, control).await {
         Prepared::Turn(planned) => take_turn(core, begun, *planned, control).await,
         Prepared::Over(result, left) => commit(core, begun, result, left, None).await,
+        Prepared::Cancelled(reason) => {
+            let (result, passed) = unbegun(reason);
+            commit(core, begun, result, LeftWithSessions::default(), Some(passed)).await;
+        }
         Prepared::Later { until, why } => put_back(core, begun, until, why).await,
     }
 }
@@ -106,10 +123,7 @@ async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control) -> Prepare
 
 fn told_to_end(core: &Core, control: &Control) -> Prepared {
     match control.reason() {
-        Some(reason) => {
-            let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
-            Prepared::Over(TurnResult::of(outcome), LeftWithSessions::default())
-        }
+        Some(reason) => Prepared::Cancelled(reason),
         None => {
             let why = "the gateway stopped before the run's turn began".to_owned();
             Prepared::Later { until: core.clock.now(), why }
@@ -126,9 +140,10 @@ fn asked_to_wait(
     control: &Control,
 ) -> Option<(UnixMs, String)> {
     let until = result.ask_again_at?;
-    let due = begun.run.scheduled_at.unwrap_or(begun.started_at);
+    let due = begun.run.scheduled_at.unwrap_or(begun.queued_at);
     let misfire = begun.job.definition.misfire.over(core.options.misfire);
-    let most = misfire.max_lateness.unwrap_or(LONGEST_DEFERRAL).min(LONGEST_DEFERRAL);
+    let bound = misfire.max_lateness.filter(|_| begun.trigger.is_bound_by_lateness());
+    let most = bound.unwrap_or(LONGEST_DEFERRAL).min(LONGEST_DEFERRAL);
     let waits = result.outcome.status == RunStatus::Error
         && control.reason().is_none()
         && until.since(due) <= most
@@ -168,7 +183,15 @@ pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, passed: OccurrenceO
 
 /// Ends a run that was cancelled before it began.
 pub(crate) fn end_cancelled(core: &Arc<Core>, begun: Begun, reason: &str) {
-    end_with(core, begun, RunOutcome::error(ErrorReason::Cancelled, reason), None);
+    let (result, passed) = unbegun(reason);
+    end_with(core, begun, result.outcome, Some(passed));
+}
+
+/// How a run ends that was cancelled before its turn began, and what its instant's record says then.
+fn unbegun(reason: &str) -> (TurnResult, OccurrenceOutcome) {
+    let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
+    let passed = format!("the run was cancelled before it began ({reason})");
+    (TurnResult::of(outcome), OccurrenceOutcome::Skipped(passed))
 }
 
 fn end_with(core: &Arc<Core>, begun: Begun, outcome: RunOutcome, passed: Option<OccurrenceOutcome>) {
@@ -291,12 +314,13 @@ fn finish(
     left: LeftWithSessions,
     passed: Option<OccurrenceOutcome>,
 ) -> FinishRun {
-    let Begun { run, job, trigger, started_at } = begun;
+    let Begun { run, job, trigger, started_at, deferrals, .. } = begun;
     let (trigger, started_at) = (*trigger, *started_at);
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);
     let event_id = EventId::new(ended_at);
-    let event = Bytes::from(finished(run, job, &outcome, event_id, (started_at, ended_at), false).to_bytes());
+    let told = finished(run, job, &outcome, event_id, (started_at, ended_at));
+    let event = Bytes::from(Finished { deferrals: *deferrals, ..told }.to_bytes());
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
@@ -329,7 +353,6 @@ pub(crate) fn finished<'a>(
     outcome: &'a RunOutcome,
     event_id: EventId,
     (started_at, ended_at): (UnixMs, UnixMs),
-    late: bool,
 ) -> Finished<'a> {
     Finished {
         event_id,
@@ -342,7 +365,8 @@ pub(crate) fn finished<'a>(
         session_id: run.session.id,
         session_key: &run.session.key,
         attempt: run.attempt,
-        late,
+        deferrals: 0,
+        late: false,
         outcome,
     }
 }

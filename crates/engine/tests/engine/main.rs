@@ -2,7 +2,10 @@
 
 mod catch_up;
 mod clock;
+mod control;
+mod deferral;
 mod failures;
 mod overlap;
 mod runs;
+mod spending;
 mod world;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawhook_agent::{Runtime, Turn, TurnResult};
+use clawhook_agent::{LivePiece, Runtime, Turn, TurnResult};
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::{Engine, EngineHandle, EngineOptions};
 use clawhook_model::{
     ErrorReason, Job, JobDefinition, JobId, JobState, RunId, RunOutcome, RunProgress, RunStatus, UnixMs,
+    Usage, Usd,
 };
 use clawhook_schedule::Timetable;
 use clawhook_store::sqlite::SqliteStore;
@@ -33,6 +34,14 @@ pub(crate) enum Script {
     Panic,
     /// Fails for this reason.
     Fail(ErrorReason),
+    /// Fails, and asks to be left alone until then.
+    AskAgain(UnixMs),
+    /// Is not begun, for this reason.
+    Skip(ErrorReason),
+    /// Answers, and used so many tokens at such a price.
+    Use(u64, Usd),
+    /// Says this, and works until it is cancelled.
+    Say(&'static str),
     /// Works until it is cancelled.
     Work,
     /// Works until it is let go, whatever it is told.
@@ -48,7 +57,7 @@ pub(crate) struct Told {
 
 #[async_trait]
 impl Runtime for Told {
-    async fn run_turn(&self, _turn: Turn, cancel: CancellationToken) -> TurnResult {
+    async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
         let _working = Working::begin(&self.working);
         self.began.add_permits(1);
         let script = self.scripts.lock().expect("no test panics with it").pop_front();
@@ -59,6 +68,20 @@ impl Runtime for Told {
             Script::Deaf(release) => {
                 release.acquire().await.expect("it is never closed").forget();
                 RunOutcome::ok("at last")
+            }
+            Script::AskAgain(at) => {
+                let outcome = RunOutcome::error(ErrorReason::RateLimit, "slow down");
+                return TurnResult { ask_again_at: Some(at), ..TurnResult::of(outcome) };
+            }
+            Script::Skip(reason) => RunOutcome::skipped(reason, "as told"),
+            Script::Use(tokens, cost) => {
+                let usage = Some(Usage::new(tokens, 0));
+                RunOutcome { usage, cost: Some(cost), ..RunOutcome::ok("done") }
+            }
+            Script::Say(text) => {
+                turn.live.tell(|| LivePiece::Text { text: text.to_owned() });
+                cancel.cancelled().await;
+                RunOutcome::error(ErrorReason::Interrupted, "the gateway is shutting down")
             }
             Script::Work => {
                 cancel.cancelled().await;

@@ -115,7 +115,7 @@ impl OccurrenceView {
         let Some(record) = &occurrence.run else { return self };
         let run = &record.run;
         let (started_at, status) = match &run.progress {
-            RunProgress::Queued => (None, None),
+            RunProgress::Queued(_) => (None, None),
             RunProgress::Running { started_at } => (Some(*started_at), None),
             RunProgress::Finished { started_at, outcome, .. } => (Some(*started_at), Some(outcome.status)),
         };
