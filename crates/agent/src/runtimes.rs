@@ -50,7 +50,7 @@ impl Runtime for Runtimes {
             Work::Message(message) => {
                 self.models.run(&message.text, message.model.as_deref(), turn.timeout, &cancel).await
             }
-            Work::Command(command) => self.commands.run(command, turn.timeout, &cancel).await,
+            Work::Command(command) => self.commands.run(command, turn.timeout, &turn.live, &cancel).await,
         }
     }
 }

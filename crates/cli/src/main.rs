@@ -23,6 +23,7 @@ mod cron;
 mod deliveries;
 mod destinations;
 mod document;
+mod events;
 mod failure;
 mod gateway;
 mod listen;
@@ -35,6 +36,7 @@ mod signals;
 mod state_dir;
 mod status;
 mod table;
+mod usage_view;
 mod view;
 
 use std::process::ExitCode;

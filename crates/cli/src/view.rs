@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output;
+use crate::usage_view::{TokensView, WaitsView};
 
 pub(crate) use job::JobView;
 pub(crate) use status::{DeadByCause, DeliveriesStatus, StatusView};
@@ -98,6 +99,12 @@ pub(crate) struct RunView {
     #[serde(default)]
     pub(crate) delivery_suppression_reason: Option<String>,
     #[serde(default)]
+    pub(crate) waits: Option<WaitsView>,
+    #[serde(default)]
+    pub(crate) usage: Option<TokensView>,
+    #[serde(default)]
+    pub(crate) cost_usd: Option<f64>,
+    #[serde(default)]
     pub(crate) deliveries: Vec<RunDelivery>,
 }
 
@@ -151,6 +158,7 @@ pub(crate) struct OccurrenceView {
     pub(crate) was_passed: Option<String>,
     pub(crate) run_id: Option<String>,
     pub(crate) trigger: Option<String>,
+    pub(crate) waits: Option<WaitsView>,
     pub(crate) attempt: Option<u32>,
     pub(crate) state: Option<String>,
     pub(crate) started_at_ms: Option<UnixMs>,

@@ -50,7 +50,8 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    AgentId, Budget, FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, UnixMs,
+    AgentId, Budget, FailureRules, JobDefinition, JobId, Lane, Misfire, Overlap, RunId, RunState, SessionId,
+    UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
@@ -75,6 +76,10 @@ use crate::slots::{LANES, Slots};
 
 /// Why a run was cancelled that a person ended.
 const BY_HAND: &str = "cron: job run was cancelled by hand";
+
+/// How often a run is looked for that is between two states, and how long after each look.
+const LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -327,12 +332,43 @@ impl EngineHandle {
             runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
             return Ok(RunCancelled::Done);
         }
-        // It may have begun in between.
-        if core.under_way.cancel_run(run, BY_HAND) {
-            return Ok(RunCancelled::Done);
+        self.cancel_in_between(run).await
+    }
+
+    /// Ends a run that is neither queued nor noted as under way: it is over, or just about to begin or to be over.
+    async fn cancel_in_between(&self, run: RunId) -> Result<RunCancelled, StoreError> {
+        let core = &self.core;
+        let mut begins = self.begins();
+        for _ in 0..LOOKS {
+            begins.mark_unchanged();
+            if core.under_way.cancel_run(run, BY_HAND) {
+                return Ok(RunCancelled::Done);
+            }
+            match core.store.run(run).await? {
+                None => return Ok(RunCancelled::NotFound),
+                Some(record) if record.run.progress.state() == RunState::Finished => {
+                    return Ok(RunCancelled::AlreadyOver);
+                }
+                // Its claim is written, and its task begins; or it is being ended.
+                Some(_) => drop(tokio::time::timeout(BETWEEN_LOOKS, begins.changed()).await),
+            }
         }
-        let known = core.store.run(run).await?.is_some();
-        Ok(if known { RunCancelled::AlreadyOver } else { RunCancelled::NotFound })
+        Ok(RunCancelled::Done)
+    }
+
+    /// The day that `at` belongs to in the gateway's zone, in days since 1970-01-01: what budgets and sums go by.
+    pub fn day(&self, at: UnixMs) -> i32 {
+        turns::day(&self.core, at)
+    }
+
+    /// How much all jobs together may spend in a day.
+    pub fn budget(&self) -> Budget {
+        self.core.options.budget
+    }
+
+    /// How many slots are free at the moment.
+    pub fn free_slots(&self) -> usize {
+        self.core.slots.free(Lane::Slot)
     }
 
     /// Joins those who watch a run; none where no turn of it goes on.

@@ -21,6 +21,7 @@ mod destinations;
 mod error;
 mod jobs;
 mod ledger;
+mod live;
 mod openapi;
 mod query;
 mod replays;

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, jobs, ledger, openapi, replays, runs, schemas,
+    Door, deliveries, destination_keys, destinations, jobs, ledger, live, openapi, replays, runs, schemas,
     signing_keys, status,
 };
 
@@ -39,6 +39,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(runs::transcript))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(live::live))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))

@@ -13,6 +13,7 @@ mod destination_secrets;
 mod destinations;
 mod jobs;
 mod ledger;
+mod live;
 mod replays;
 mod runs;
 mod status;
@@ -25,7 +26,10 @@ use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use self::live::MOST_FOLLOWERS;
 
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
@@ -40,6 +44,7 @@ pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
 pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
+pub(crate) use live::{Following, LiveNews};
 pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
 pub(crate) use status::Status;
@@ -48,6 +53,8 @@ pub(crate) use status::Status;
 #[derive(Clone)]
 pub(crate) struct Verbs {
     with: Arc<VerbOptions>,
+    /// Whoever follows a run holds one.
+    followers: Arc<Semaphore>,
 }
 
 /// What the verbs work on.
@@ -108,7 +115,7 @@ pub(crate) struct Facts {
 impl Verbs {
     /// The verbs on what is given.
     pub(crate) fn new(options: VerbOptions) -> Self {
-        Self { with: Arc::new(options) }
+        Self { with: Arc::new(options), followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)) }
     }
 }
 

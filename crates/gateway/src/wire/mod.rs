@@ -27,7 +27,7 @@ pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
 };
-pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript};
+pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript, WaitView};
 pub(crate) use status::StatusView;
 
 /// Where a page stands in the whole.

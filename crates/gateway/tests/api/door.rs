@@ -49,6 +49,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/replays/{id}",
     "GET /api/v1/runs",
     "GET /api/v1/runs/{runId}",
+    "GET /api/v1/runs/{runId}/live",
     "GET /api/v1/runs/{runId}/transcript",
     "GET /api/v1/schemas",
     "GET /api/v1/schemas/run.finished.v1.json",
@@ -73,6 +74,7 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/jobs/{id}/run",
     "POST /api/v1/replays",
     "POST /api/v1/replays/{id}/cancel",
+    "POST /api/v1/runs/{runId}/cancel",
     "POST /api/v1/runs/{runId}/replay",
 ];
 

@@ -47,7 +47,10 @@ use crate::{
     DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
     GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled, StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
+    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
+    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled,
+    StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -333,6 +336,7 @@ impl Store for SqliteStore {
     async fn recent_usage(&self, job: &JobId, most: usize) -> Result<RecentUsage, StoreError> {
         let job = job.clone();
         self.readers.read(move |conn| spending::recent(conn, &job, most)).await
+    }
 
     async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError> {
         let (looked_by, is_simulated) = (rules.clone(), self.is_simulated());
