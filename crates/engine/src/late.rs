@@ -61,6 +61,7 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
                 .collect(),
         }
     });
+    let used = outcome.clone();
     let late = LateResult {
         run_id: run.id,
         job_id: job.id.clone(),
@@ -72,6 +73,7 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
     };
     match core.store.record_late(late).await {
         Ok(_) => {
+            core.counted.used(&run.agent_id, &used);
             tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up");
         }
         Err(error) => {

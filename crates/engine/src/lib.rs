@@ -38,6 +38,7 @@ mod replayer;
 mod runner;
 mod sessions;
 mod slots;
+mod tally;
 mod timer;
 mod turns;
 mod watchdog;
@@ -66,6 +67,7 @@ pub use live::Follow;
 pub use presence::CatchUpPace;
 pub use reaper::{PassReport, Reaper, ReaperHandle, ReaperOptions, ReaperReport};
 pub use replayer::Replayer;
+pub use tally::Tally;
 pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
 
 use crate::control::UnderWay;
@@ -73,6 +75,7 @@ use crate::presence::Presence;
 use crate::runner::Begun;
 use crate::sessions::TurnLocks;
 use crate::slots::{LANES, Slots};
+use crate::tally::Counted;
 
 /// Why a run was cancelled that a person ended.
 const BY_HAND: &str = "cron: job run was cancelled by hand";
@@ -202,6 +205,8 @@ pub(crate) struct Core {
     /// Ends the listening to runs that were given up.
     pub(crate) end_listening: CancellationToken,
     pub(crate) runs: TaskTracker,
+    /// What came of runs, for whoever watches.
+    pub(crate) counted: Counted,
     /// How many runs fell over a fault of ours.
     pub(crate) fallen: AtomicUsize,
     /// How many results wait for the store to take them.
@@ -239,6 +244,7 @@ impl Engine {
             end_runs: CancellationToken::new(),
             end_listening: CancellationToken::new(),
             runs: TaskTracker::new(),
+            counted: Counted::default(),
             fallen: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
             last_look: AtomicI64::new(clock_now.as_millis()),
@@ -364,6 +370,11 @@ impl EngineHandle {
     /// How much all jobs together may spend in a day.
     pub fn budget(&self) -> Budget {
         self.core.options.budget
+    }
+
+    /// What came of runs since the process began.
+    pub fn tally(&self) -> Tally {
+        self.core.counted.now()
     }
 
     /// How many slots are free at the moment.

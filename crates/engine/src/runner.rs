@@ -265,20 +265,26 @@ async fn commit(
     passed: Option<OccurrenceOutcome>,
 ) {
     let finish = finish(core, begun, result, left, passed);
-    durably(core, begun, || core.store.finish_run(finish.clone())).await;
+    if durably(core, begun, || core.store.finish_run(finish.clone())).await == RunFinished::Done {
+        core.counted.run(&begun.run.agent_id, &finish.outcome);
+    }
 }
 
 /// Puts a run back into the queue.
 async fn put_back(core: &Arc<Core>, begun: &Begun, until: UnixMs, why: String) {
     tracing::info!(job = %begun.job.id, run = %begun.run.id, %until, %why, "a run is put back");
     let defer = DeferRun { run_id: begun.run.id, job_id: begun.job.id.clone(), until, why };
-    durably(core, begun, || core.store.defer_run(defer.clone(), core.clock.now())).await;
+    if durably(core, begun, || core.store.defer_run(defer.clone(), core.clock.now())).await
+        == RunFinished::Done
+    {
+        core.counted.deferral();
+    }
     core.slots.note_queue(begun.run.lane, true);
     core.slots.nudge();
 }
 
 /// Has what follows from a run written. While the store cannot be written it is tried again and again: a result exists once.
-async fn durably<F>(core: &Core, begun: &Begun, write: impl Fn() -> F)
+async fn durably<F>(core: &Core, begun: &Begun, write: impl Fn() -> F) -> RunFinished
 where
     F: Future<Output = Result<RunFinished, StoreError>>,
 {
@@ -305,6 +311,7 @@ where
     if written == RunFinished::Fenced {
         tracing::warn!(%job, %run, "a run ended that is no longer ours; its result is dropped");
     }
+    written
 }
 
 fn finish(

@@ -22,6 +22,7 @@ mod error;
 mod jobs;
 mod ledger;
 mod live;
+mod metrics;
 mod openapi;
 mod query;
 mod replays;
@@ -31,6 +32,7 @@ mod schemas;
 mod server;
 mod signing_keys;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 

@@ -14,8 +14,10 @@ mod destinations;
 mod jobs;
 mod ledger;
 mod live;
+mod metrics;
 mod replays;
 mod runs;
+mod spending;
 mod status;
 
 use std::path::PathBuf;
@@ -42,11 +44,13 @@ use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
-pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob, SchedulePreview};
+pub(crate) use jobs::{JobVerbError, ListedJobs, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
 pub(crate) use live::{Following, LiveNews};
+pub(crate) use metrics::Metrics;
 pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
+pub(crate) use spending::{BudgetToday, Forecast, JobSpending, UsageAnswer, UsageQuestion, date_of};
 pub(crate) use status::Status;
 
 /// The verbs, with what they work on.

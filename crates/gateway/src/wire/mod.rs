@@ -11,6 +11,7 @@ mod ledger;
 mod policies;
 mod replays;
 mod runs;
+mod spending;
 mod status;
 mod words;
 mod work;
@@ -28,6 +29,7 @@ pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
 };
 pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript, WaitView};
+pub(crate) use spending::UsageView;
 pub(crate) use status::StatusView;
 
 /// Where a page stands in the whole.
