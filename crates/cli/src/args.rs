@@ -12,6 +12,7 @@ use crate::replays::ReplaysArgs;
 use crate::schema::SchemaArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
+use crate::usage::UsageArgs;
 
 /// Runs agent jobs on a schedule and guarantees that each result reaches its webhook.
 #[derive(Parser)]
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Destinations(DestinationsArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
+    /// Show what runs cost
+    Usage(UsageArgs),
     /// Print the schemas of what webhooks are sent
     Schema(SchemaArgs),
     /// Receive webhooks on this machine, verify them and show them

@@ -36,7 +36,7 @@ mod signals;
 mod state_dir;
 mod status;
 mod table;
-mod usage_view;
+mod usage;
 mod view;
 
 use std::process::ExitCode;
@@ -63,6 +63,9 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
+        Command::Usage(args) => {
+            block_on(async move { usage::run(args, &state_dir).await.map(|()| ExitCode::SUCCESS) })
+        }
         Command::Schema(args) => schema::run(&args),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),
         Command::Conformance(args) => block_on(conformance::run(args, &state_dir, clock.as_ref())),

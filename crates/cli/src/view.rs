@@ -2,6 +2,7 @@
 //! may be of different versions.
 
 mod job;
+mod spending;
 mod status;
 
 use clawhook_model::UnixMs;
@@ -11,9 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output;
-use crate::usage_view::{TokensView, WaitsView};
 
 pub(crate) use job::JobView;
+pub(crate) use spending::{
+    BudgetTodayView, ForecastView, NO_HISTORY, TokensView, UsageView, UsedView, WaitsView, dollars,
+};
 pub(crate) use status::{DeadByCause, DeliveriesStatus, StatusView};
 
 /// Reads a view of an answer.

@@ -8,7 +8,7 @@ use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::table::{Column, NONE};
 use crate::view::{self, RunView, RunsPage};
-use crate::{moment, output, table, usage_view};
+use crate::{moment, output, table};
 
 /// The flags of `clawhook cron runs`.
 #[derive(Args)]
@@ -79,7 +79,7 @@ fn row(run: &RunView, now: UnixMs) -> Vec<String> {
         run.completion_status.clone().unwrap_or_else(none),
         run.delivery_status.clone().unwrap_or_else(none),
         run.usage.as_ref().map_or_else(none, |usage| usage.total_tokens.to_string()),
-        run.cost_usd.map_or_else(none, usage_view::dollars),
+        run.cost_usd.map_or_else(none, view::dollars),
         run.error.as_deref().or(run.summary.as_deref()).map_or_else(none, excerpt),
     ]
 }

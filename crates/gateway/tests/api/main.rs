@@ -15,4 +15,5 @@ mod refusals;
 mod replays;
 mod runs;
 mod schemas;
+mod spending;
 mod start;
