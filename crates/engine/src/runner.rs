@@ -110,7 +110,7 @@ async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control) -> Prepare
         match ready {
             Ok(ready) => return ready,
             Err(error) => {
-                tracing::error!(run = %begun.run.id, %error, "a run waits: the store cannot be read")
+                tracing::error!(run = %begun.run.id, %error, "a run waits: the store cannot be read");
             }
         }
         tokio::select! {

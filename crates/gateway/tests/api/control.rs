@@ -95,7 +95,7 @@ impl Live {
     }
 
     /// What the run put out until its end, and the end.
-    async fn to_the_end(mut self) -> (String, Value) {
+    async fn into_end(mut self) -> (String, Value) {
         let mut told = String::new();
         loop {
             match self.next().await {
@@ -173,10 +173,10 @@ async fn whoever_follows_a_run_is_told_what_came_what_comes_and_how_it_ends() {
     }
     let late = Live::follow(&gateway, &run).await;
     std::fs::write(&go, "").unwrap();
-    let (told, end) = late.to_the_end().await;
+    let (told, end) = late.into_end().await;
     assert_eq!((told.as_str(), &end["summary"]), ("first\nsecond\n", &json!("first\nsecond")));
-    assert_eq!(early.to_the_end().await.1, end);
-    let (told, after) = Live::follow(&gateway, &run).await.to_the_end().await;
+    assert_eq!(early.into_end().await.1, end);
+    let (told, after) = Live::follow(&gateway, &run).await.into_end().await;
     assert_eq!((told.as_str(), &after), ("", &end), "what is over is told at once");
     gateway.get("/api/v1/runs/x/live").await.refused(404, "not_found");
     gateway.stop().await;
@@ -203,7 +203,7 @@ async fn a_run_that_waits_says_why_and_is_followed_once_it_begins() {
         told.push_str(live.next().await.1["text"].as_str().unwrap_or_default());
     }
     std::fs::write(&go, "").unwrap();
-    assert_eq!(live.to_the_end().await.1["status"], "ok");
+    assert_eq!(live.into_end().await.1["status"], "ok");
     gateway.stop().await;
 }
 
