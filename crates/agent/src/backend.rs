@@ -21,6 +21,11 @@ pub(crate) trait Backend: Send + Sync {
     /// sentence says what is missing and what to do. Whoever calls caches the answer.
     async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String>;
 
+    /// Whether it calls tools itself, so that it is told where their servers are and none is started for it.
+    fn calls_tools_itself(&self) -> bool {
+        false
+    }
+
     /// Answers `ask` into `said`. What was said before a failure stays there. It ends what it started when `stop` is
     /// cancelled, and then its error does not matter.
     async fn answer(&self, ask: &Ask<'_>, said: &mut Said, stop: &CancellationToken) -> Result<(), TryError>;
@@ -46,6 +51,10 @@ pub(crate) struct Ask<'a> {
     pub(crate) thinking: Option<Thinking>,
     /// The tools that may be used.
     pub(crate) tools: &'a dyn Toolbox,
+    /// What the job narrows the tools to; an empty list is none at all.
+    pub(crate) tools_allow: Option<&'a [String]>,
+    /// Whether the agent may end the turn by saying, with a tool, that there is nothing to report.
+    pub(crate) may_be_silent: bool,
     /// What the result must be: a JSON Schema, for those who can be held to one while they speak.
     pub(crate) output_schema: Option<&'a Value>,
     /// What comes from outside is given without a fence.

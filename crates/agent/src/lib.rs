@@ -5,22 +5,34 @@
 //! the transcript. A runtime stores nothing and delivers nothing; it must end what it started when it is cancelled or
 //! out of time, whole process trees included, and it never panics on what a provider or a command sends.
 //!
-//! [`Runtimes`] is the one the gateway wires in: it hands messages to [`ModelRuntime`] and commands to
-//! [`CommandRuntime`], and can say before a job is saved that its work could never run.
+//! [`Agents`] is the one the gateway wires in. It knows which agents there are, hands commands to [`CommandRuntime`] and has
+//! messages answered by a chain of candidates: each is a model of a [`Provider`], behind one trait for all kinds of them. It can
+//! say before a job is saved that its work could never run.
 //!
 //! Not guaranteed: that a provider stops charging when a turn is cancelled, or that a command which left its process
 //! group on purpose is found again.
 
+mod acp;
+mod agent_error;
+mod agents;
 mod backend;
+mod briefing;
+mod chain;
 mod child;
 mod command;
+mod conversation;
 mod live;
 mod mcp;
-mod model_runtime;
+mod model_ref;
+mod openclaw;
+mod output_schema;
 mod profile;
-mod runtimes;
+mod providers;
+mod quote;
 mod secrets;
+mod system_prompt;
 mod toolbox;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,13 +43,18 @@ use clawhook_model::{AgentId, RunOutcome, SessionRef, Thinking, TranscriptEntry,
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use acp::{AcpOptions, AcpPermissions, AcpRule, AcpRuleError, AcpToolKind, AcpToolKindError};
+pub use agent_error::AgentError;
+pub use agents::{AgentOptions, Agents};
 pub use child::Environment;
 pub use command::{CommandOptions, CommandRuntime};
 pub use live::{LiveOutput, LivePiece};
 pub use mcp::{McpOptions, McpServer, McpServers, McpTransport, ToolsError};
-pub use model_runtime::{ModelOptions, ModelRef, ModelRefError, ModelRuntime, NoSuchModel, Provider};
+pub use model_ref::{ModelRef, ModelRefError, NoSuchModel};
+pub use openclaw::OpenClawOptions;
+pub use output_schema::SchemaError;
 pub use profile::{AgentProfile, ToolPolicy, TurnLimits};
-pub use runtimes::{CheckError, Runtimes};
+pub use providers::{ChatApi, ChatEndpoint, ModelInfo, Provider, ProviderApi, UnknownApi};
 pub use toolbox::{ServerAddress, ToolAnswer, ToolSpec, Toolbox};
 
 /// What one turn is asked to do.
@@ -102,6 +119,8 @@ pub struct Command {
     pub no_output_timeout: Option<Duration>,
     /// How many bytes of each output stream are kept; the rest is dropped and said to be.
     pub output_max_bytes: Option<usize>,
+    /// What it must print: a JSON Schema.
+    pub output_schema: Option<Value>,
 }
 
 /// What a turn brought.
@@ -111,8 +130,8 @@ pub struct TurnResult {
     pub outcome: RunOutcome,
     /// What was said, in order.
     pub transcript: Vec<TranscriptEntry>,
-    /// When to try again, where nobody could be asked because each of them wants to be left alone until then. The turn has
-    /// done nothing that a later one would do twice.
+    /// When to try again, where nobody answered and at least one of those who were asked said when to ask again: the earliest
+    /// such instant. The turn has done nothing that a later one would do twice.
     pub ask_again_at: Option<UnixMs>,
 }
 

@@ -20,6 +20,8 @@ pub struct AgentProfile {
     pub system_prompt_file: Option<PathBuf>,
     /// Its folder: where its commands, its ACP agent and its tool servers start.
     pub workspace: Option<PathBuf>,
+    /// Whether its commands must start in that folder; a folder that nobody chose is no fence.
+    pub is_confined: bool,
     /// Which tools it may use.
     pub tools: ToolPolicy,
     /// How hard it thinks where a job does not say.

@@ -34,6 +34,7 @@ fn argv<const N: usize>(argv: [&str; N]) -> Command {
         input: None,
         no_output_timeout: None,
         output_max_bytes: None,
+        output_schema: None,
     }
 }
 

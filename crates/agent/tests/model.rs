@@ -1,136 +1,31 @@
 //! Models behind a scripted server that speaks, or garbles, OpenAI's chat completions on loopback.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod scripted;
+
 use std::time::Duration;
 
-use clawhook_agent::{ModelOptions, ModelRuntime, Provider, TurnResult};
-use clawhook_clock::ManualClock;
+use clawhook_agent::{AgentProfile, Agents, ChatApi, Message, Runtime, TurnResult};
 use clawhook_model::{ErrorReason, Role, RunStatus, Severity, UnixMs, Usage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const KEY: &str = "sk-do-not-show-this";
-const STREAM: &str = "text/event-stream; charset=utf-8";
+use self::scripted::{
+    DONE, KEY, STOP, STREAM, Script, Server, USAGE, agents, ask, chunked, error_of, hello, http, provider,
+    run, says, turn, using,
+};
 
-/// What the server does once it has read the request.
-enum Script {
-    /// Sends this and closes the connection.
-    Send(Vec<u8>),
-    /// Sends nothing and holds the connection until the client lets go of it.
-    Hang,
+fn runtime(base_url: &str) -> Agents {
+    agents(using("fake/fake-1", &[]), [("fake", provider(ChatApi::OpenAiCompletions, base_url))])
 }
 
-/// A server for one request, which it hands over.
-struct Server {
-    base_url: String,
-    request: oneshot::Receiver<String>,
-}
-
-impl Server {
-    async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
-        let address = listener.local_addr().expect("the port");
-        let (seen, request) = oneshot::channel();
-        tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.expect("a connection");
-            seen.send(read_request(&mut connection).await).ok();
-            match script {
-                Script::Send(bytes) => {
-                    connection.write_all(&bytes).await.ok();
-                    connection.shutdown().await.ok();
-                }
-                Script::Hang => {}
-            }
-            connection.read_to_end(&mut Vec::new()).await.ok();
-        });
-        Self { base_url: format!("http://{address}/v1"), request }
-    }
-
-    fn runtime(&self) -> ModelRuntime {
-        runtime(&self.base_url)
-    }
-}
-
-async fn read_request(connection: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .to_lowercase()
-                .lines()
-                .find_map(|line| Some(line.strip_prefix("content-length: ")?.parse()));
-            let length: usize = length.expect("a content-length").expect("a number");
-            if body.len() >= length {
-                return text.into_owned();
-            }
-        }
-        assert!(connection.read_buf(&mut bytes).await.expect("a readable connection") > 0, "half a request");
-    }
-}
-
-fn runtime(base_url: &str) -> ModelRuntime {
-    let provider = Provider { base_url: base_url.parse().expect("a URL"), api_key: Some(KEY.into()) };
-    let options = ModelOptions {
-        providers: BTreeMap::from([("fake".to_owned(), provider)]),
-        default_model: Some("fake/fake-1".parse().expect("a model")),
-    };
-    ModelRuntime::new(options, Arc::new(ManualClock::at(UnixMs::from_millis(1_000))))
-}
-
-async fn ask(runtime: &ModelRuntime) -> TurnResult {
-    runtime.run("hello", None, Some(Duration::from_secs(60)), &CancellationToken::new()).await
+fn runtime_of(server: &Server) -> Agents {
+    runtime(&format!("{}/v1", server.address))
 }
 
 /// The result of a turn that the server answers with `answer`; no part of it holds the key.
 async fn answered(answer: impl Into<Vec<u8>>) -> TurnResult {
-    let server = Server::start(Script::Send(answer.into())).await;
-    let runtime = server.runtime();
-    let result = ask(&runtime).await;
-    assert!(!format!("{result:?} {runtime:?}").contains(KEY), "the key is shown: {result:?}");
-    result
-}
-
-fn http(status: u16, content_type: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// A streamed answer in chunks that end where the given pieces end; without the last chunk it is cut.
-fn chunked(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>, complete: bool) -> Vec<u8> {
-    let mut bytes =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: {STREAM}\r\nTransfer-Encoding: chunked\r\n\r\n")
-            .into_bytes();
-    for piece in pieces {
-        let piece = piece.as_ref();
-        bytes.extend(format!("{:x}\r\n", piece.len()).into_bytes());
-        bytes.extend(piece);
-        bytes.extend(b"\r\n");
-    }
-    if complete {
-        bytes.extend(b"0\r\n\r\n");
-    }
-    bytes
-}
-
-fn says(text: &str) -> String {
-    format!("data: {}\n\n", serde_json::json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }))
-}
-
-const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const USAGE: &str =
-    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18}}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
-
-fn error_of(result: &TurnResult) -> (ErrorReason, &str) {
-    assert_eq!(result.outcome.status, RunStatus::Error);
-    let error = result.outcome.error.as_ref().expect("an error");
-    (error.reason, &error.message)
+    let server = Server::start([Script::send(answer)]).await;
+    ask(&runtime_of(&server)).await
 }
 
 async fn refusal(status: u16, body: &str) -> (ErrorReason, String) {
@@ -161,20 +56,21 @@ async fn a_streamed_answer_is_put_together_even_where_a_character_is_cut_in_two(
 }
 
 #[tokio::test]
-async fn the_request_holds_the_message_the_model_and_the_key_and_nothing_more() {
-    let server = Server::start(Script::Send(http(200, STREAM, DONE).into())).await;
-    server.runtime().run("hello", Some("fake/org/model"), None, &CancellationToken::new()).await;
-    let request = server.request.await.unwrap();
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+async fn the_request_holds_the_message_the_model_and_the_key() {
+    let mut server = Server::start([Script::send(http(200, STREAM, DONE))]).await;
+    run(&runtime_of(&server), turn(Message { model: Some("fake/org/model".into()), ..hello() })).await;
+    let (head, body) = server.request().await;
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("authorization: Bearer {KEY}")), "{head}");
-    let expected = serde_json::json!({
-        "model": "org/model",
-        "messages": [{ "role": "user", "content": "hello" }],
-        "stream": true,
-        "stream_options": { "include_usage": true },
-    });
-    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
+    assert_eq!(body["model"], "org/model");
+    assert_eq!(body["stream"], true);
+    assert_eq!(body["stream_options"], serde_json::json!({ "include_usage": true }));
+    assert_eq!(body["messages"][0]["role"], "system");
+    assert_eq!(body["messages"][1], serde_json::json!({ "role": "user", "content": "hello" }));
+    assert_eq!(body["messages"].as_array().unwrap().len(), 2);
+    assert_eq!(body["tools"][0]["function"]["name"], "nothing_to_report");
+    let names: Vec<&String> = body.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["model", "messages", "stream", "stream_options", "tools"]);
 }
 
 #[tokio::test]
@@ -276,14 +172,17 @@ async fn an_error_inside_the_stream_is_an_error_and_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_a_network_error_that_names_its_address() {
+async fn a_provider_that_is_not_there_is_not_asked_and_its_address_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let result = ask(&runtime(&format!("http://user:{KEY}@{address}/v1?key={KEY}"))).await;
-    let (reason, message) = error_of(&result);
-    assert_eq!(reason, ErrorReason::Network);
+    assert_eq!(result.outcome.status, RunStatus::Skipped);
+    let error = result.outcome.error.as_ref().unwrap();
+    assert_eq!(error.reason, ErrorReason::Unavailable);
+    let message = &error.message;
     assert!(message.contains(&format!("could not be reached at {address}: Connection refused")), "{message}");
+    assert!(result.transcript.is_empty());
     assert!(!format!("{result:?}").contains(KEY));
 }
 
@@ -294,9 +193,10 @@ async fn a_connection_that_is_closed_without_an_answer_is_a_network_error() {
 
 #[tokio::test]
 async fn an_answer_that_never_comes_ends_with_the_timeout() {
-    let server = Server::start(Script::Hang).await;
-    let limit = Some(Duration::from_millis(100));
-    let result = server.runtime().run("hello", None, limit, &CancellationToken::new()).await;
+    let server = Server::start([Script::Hang(Vec::new())]).await;
+    let mut turn = turn(hello());
+    turn.timeout = Some(Duration::from_millis(100));
+    let result = run(&runtime_of(&server), turn).await;
     let (reason, message) = error_of(&result);
     assert_eq!(reason, ErrorReason::Timeout);
     assert_eq!(message, "cron: job execution timed out after 100ms, while fake/fake-1 was answering");
@@ -304,16 +204,16 @@ async fn an_answer_that_never_comes_ends_with_the_timeout() {
 
 #[tokio::test]
 async fn a_cancelled_turn_ends_at_once() {
-    let server = Server::start(Script::Hang).await;
-    let runtime = server.runtime();
+    let mut server = Server::start([Script::Hang(Vec::new())]).await;
+    let runtime = runtime_of(&server);
     let cancel = CancellationToken::new();
-    let turn = tokio::spawn({
+    let running = tokio::spawn({
         let cancel = cancel.clone();
-        async move { runtime.run("hello", None, None, &cancel).await }
+        async move { runtime.run_turn(turn(hello()), cancel).await }
     });
-    server.request.await.unwrap();
+    server.request().await;
     cancel.cancel();
-    assert_eq!(error_of(&turn.await.unwrap()).0, ErrorReason::Interrupted);
+    assert_eq!(error_of(&running.await.unwrap()).0, ErrorReason::Interrupted);
 }
 
 #[tokio::test]
@@ -353,13 +253,12 @@ async fn an_answer_of_many_megabytes_is_cut_and_says_so() {
 
 #[tokio::test]
 async fn without_a_model_or_a_provider_the_error_says_what_to_configure() {
-    let clock = Arc::new(ManualClock::at(UnixMs::EPOCH));
-    let runtime = ModelRuntime::new(ModelOptions::default(), clock);
+    let runtime = agents(AgentProfile::default(), []);
     let result = ask(&runtime).await;
     let expected = "no model is configured: set agents.defaults.model and models.providers in the configuration, \
                     or give the job a model";
     assert_eq!(error_of(&result), (ErrorReason::ModelNotFound, expected));
-    let result = runtime.run("hello", Some("openai/gpt"), None, &CancellationToken::new()).await;
+    let result = run(&runtime, turn(Message { model: Some("openai/gpt".into()), ..hello() })).await;
     let (reason, message) = error_of(&result);
     assert_eq!(reason, ErrorReason::ModelNotFound);
     assert!(message.contains("no provider `openai`"), "{message}");

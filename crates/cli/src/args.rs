@@ -10,6 +10,7 @@ use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
 use crate::replays::ReplaysArgs;
 use crate::schema::SchemaArgs;
+use crate::sessions::SessionsArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
 use crate::usage::UsageArgs;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Replays(ReplaysArgs),
     /// Say where events are carried to, and whether anything is sent there
     Destinations(DestinationsArgs),
+    /// Look at sessions and what was said in them, and remove them
+    Sessions(SessionsArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
     /// Show what runs cost

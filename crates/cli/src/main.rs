@@ -32,6 +32,7 @@ mod output;
 mod replays;
 mod runtime;
 mod schema;
+mod sessions;
 mod signals;
 mod state_dir;
 mod status;
@@ -61,6 +62,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
         Command::Deliveries(args) => block_on(deliveries::run(*args, &state_dir, clock.as_ref())),
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
+        Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Usage(args) => {

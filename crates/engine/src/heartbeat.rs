@@ -9,6 +9,21 @@ use jiff::{Timestamp, civil};
 /// The reply by which an agent says that there was nothing to do (OpenClaw's word).
 pub(crate) const NOTHING_TO_DO: &str = "HEARTBEAT_OK";
 
+/// How much else a reply may say that says so, in characters (OpenClaw's rule).
+const ASIDE: usize = 300;
+
+/// Whether a reply says that there was nothing to do: it begins or ends with the word, and says little else.
+pub(crate) fn is_nothing_to_do(reply: &str) -> bool {
+    let reply = reply.trim();
+    let bounded = |rest: &str, next: Option<char>| {
+        let stands_alone = next.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        stands_alone && rest.trim().chars().count() <= ASIDE
+    };
+    let begins = reply.strip_prefix(NOTHING_TO_DO).is_some_and(|rest| bounded(rest, rest.chars().next()));
+    let ends = reply.strip_suffix(NOTHING_TO_DO).is_some_and(|rest| bounded(rest, rest.chars().next_back()));
+    begins || ends
+}
+
 /// What an agent is asked where its configuration does not say.
 pub(crate) const ASK: &str =
     "Look after what has come since your last turn. If nothing needs attention, reply HEARTBEAT_OK.";
@@ -54,6 +69,28 @@ impl ActiveHours {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_says_that_there_was_nothing_to_do_where_it_says_little_else() {
+        let (little, much) = ("x".repeat(300), "x".repeat(301));
+        for reply in [
+            "HEARTBEAT_OK".to_owned(),
+            " HEARTBEAT_OK.\n".to_owned(),
+            format!("HEARTBEAT_OK {little}"),
+            format!("{little}\nHEARTBEAT_OK"),
+        ] {
+            assert!(is_nothing_to_do(&reply), "{reply}");
+        }
+        for reply in [
+            String::new(),
+            "HEARTBEAT_OKAY".to_owned(),
+            "Not HEARTBEAT_OK at all".to_owned(),
+            format!("HEARTBEAT_OK {much}"),
+            format!("{much} HEARTBEAT_OK"),
+        ] {
+            assert!(!is_nothing_to_do(&reply), "{reply}");
+        }
+    }
 
     #[test]
     fn active_hours_may_go_over_midnight_and_leave_their_end_out() {

@@ -331,23 +331,14 @@ impl EngineHandle {
     /// Ends a run: one that is under way is told to, and given up where it does not; one that waits never begins.
     pub async fn cancel_run(&self, run: RunId) -> Result<RunCancelled, StoreError> {
         let core = &self.core;
-        if core.under_way.cancel_run(run, BY_HAND) {
-            return Ok(RunCancelled::Done);
-        }
-        if let Some(queued) = core.store.take_queued(run, core.clock.now()).await? {
-            runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
-            return Ok(RunCancelled::Done);
-        }
-        self.cancel_in_between(run).await
-    }
-
-    /// Ends a run that is neither queued nor noted as under way: it is over, or just about to begin or to be over.
-    async fn cancel_in_between(&self, run: RunId) -> Result<RunCancelled, StoreError> {
-        let core = &self.core;
         let mut begins = self.begins();
         for _ in 0..LOOKS {
             begins.mark_unchanged();
             if core.under_way.cancel_run(run, BY_HAND) {
+                return Ok(RunCancelled::Done);
+            }
+            if let Some(queued) = core.store.take_queued(run, core.clock.now()).await? {
+                runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
                 return Ok(RunCancelled::Done);
             }
             match core.store.run(run).await? {
@@ -355,7 +346,7 @@ impl EngineHandle {
                 Some(record) if record.run.progress.state() == RunState::Finished => {
                     return Ok(RunCancelled::AlreadyOver);
                 }
-                // Its claim is written, and its task begins; or it is being ended.
+                // Its claim is written, and its task begins; or its turn is over, and what came of it is being written.
                 Some(_) => drop(tokio::time::timeout(BETWEEN_LOOKS, begins.changed()).await),
             }
         }
@@ -390,6 +381,11 @@ impl EngineHandle {
     /// Tells whenever a run begins, so that whoever wants to follow one that waits can look again.
     pub fn begins(&self) -> watch::Receiver<()> {
         self.core.under_way.begins()
+    }
+
+    /// The heartbeat of an agent; none where it looks after its main session only when it is told to.
+    pub fn heartbeat_of(&self, agent: &AgentId) -> Option<&HeartbeatOptions> {
+        self.core.options.heartbeats.get(agent)
     }
 
     /// What becomes of a job's instants at which nobody was there: what it says, over what the gateway says.

@@ -60,7 +60,8 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     let task_core = core.clone();
     let control = core.under_way.begin(&begun.job.id, begun.run.id, &core.end_runs);
     core.runs.spawn(async move {
-        let lived = AssertUnwindSafe(live(&task_core, &begun, &control)).catch_unwind().await;
+        let mut slot = slot;
+        let lived = AssertUnwindSafe(live(&task_core, &begun, &control, &mut slot)).catch_unwind().await;
         if lived.is_err() {
             fell(&task_core, &begun).await;
         }
@@ -70,8 +71,8 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     });
 }
 
-async fn live(core: &Arc<Core>, begun: &Begun, control: &Control) {
-    match prepared(core, begun, control).await {
+async fn live(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Option<Held>) {
+    match prepared(core, begun, control, slot).await {
         Prepared::Turn(planned) => take_turn(core, begun, *planned, control).await,
         Prepared::Over(result, left) => commit(core, begun, result, left, None).await,
         Prepared::Cancelled(reason) => {
@@ -85,12 +86,15 @@ async fn live(core: &Arc<Core>, begun: &Begun, control: &Control) {
 /// Takes a turn and makes its result durable. The turn of the session is ours until then.
 async fn take_turn(core: &Arc<Core>, begun: &Begun, planned: Planned, control: &Control) {
     let Planned { turn, told, session } = planned;
-    let result = run_turn(core, begun, turn, control).await;
+    let mut result = run_turn(core, begun, turn, control).await;
+    // From here on there is nothing left to cancel.
+    core.under_way.over(&begun.job.id, begun.run.id);
     control.live.over();
+    turns::hear(begun, &mut result.outcome);
     match asked_to_wait(core, begun, &result, control) {
         Some((until, why)) => put_back(core, begun, until, why).await,
         None => {
-            let left = turns::leave(core, begun, told, &result.outcome);
+            let left = turns::leave(core, begun, told, &result);
             commit(core, begun, result, left, None).await;
         }
     }
@@ -99,13 +103,13 @@ async fn take_turn(core: &Arc<Core>, begun: &Begun, planned: Planned, control: &
 
 /// Prepares a run for its turn. It may be told to end while it waits: one that nobody cancelled has done nothing, and goes
 /// back to the queue.
-async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control) -> Prepared {
+async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Option<Held>) -> Prepared {
     let mut wait = RETRY_FIRST;
     loop {
         let ready = tokio::select! {
             biased;
             () = control.end.cancelled() => return told_to_end(core, control),
-            ready = turns::prepare(core, begun, control.live.output()) => ready,
+            ready = turns::prepare(core, begun, control.live.output(), slot) => ready,
         };
         match ready {
             Ok(ready) => return ready,

@@ -78,6 +78,13 @@ impl Slots {
         std::iter::from_fn(|| self.try_hold_one(lane)).take(most).collect()
     }
 
+    /// Waits for a slot of `lane`; whoever waits here goes before those that wait in the store.
+    pub(crate) async fn hold(&self, lane: Lane) -> Option<Held> {
+        let slots = self.lane(lane);
+        let permit = slots.free.clone().acquire_owned().await.ok()?;
+        Some(self.held(lane, permit))
+    }
+
     /// Takes a slot of each lane that has one free and nobody waiting for it.
     pub(crate) fn try_hold_each(&self) -> Vec<Held> {
         let unclaimed = |lane: &Lane| !self.has_queue(*lane);
@@ -85,9 +92,13 @@ impl Slots {
     }
 
     fn try_hold_one(&self, lane: Lane) -> Option<Held> {
-        let slots = self.lane(lane);
-        let permit = slots.free.clone().try_acquire_owned().ok()?;
-        Some(Held { lane, permit: Some(permit), wanted: slots.wanted.clone(), freed: self.freed.clone() })
+        let permit = self.lane(lane).free.clone().try_acquire_owned().ok()?;
+        Some(self.held(lane, permit))
+    }
+
+    fn held(&self, lane: Lane, permit: OwnedSemaphorePermit) -> Held {
+        let wanted = self.lane(lane).wanted.clone();
+        Held { lane, permit: Some(permit), wanted, freed: self.freed.clone() }
     }
 
     /// Whether runs may wait in the store for a slot of `lane`.

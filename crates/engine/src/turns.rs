@@ -6,24 +6,27 @@ use std::time::Duration;
 
 use clawhook_agent::{Command, LiveOutput, Message, Turn, TurnResult, Work};
 use clawhook_model::{
-    AgentTurn, CommandSpec, ErrorReason, Payload, Role, RunOutcome, RunStatus, SessionRef, SessionTarget,
-    TranscriptEntry, UnixMs, WakeMode,
+    AgentTurn, CommandSpec, ErrorReason, JobDefinition, Payload, Role, RunOutcome, RunStatus, SessionRef,
+    SessionTarget, SuppressionReason, TranscriptEntry, UnixMs, WakeMode,
 };
 use clawhook_store::{LeftWithSessions, StoreError, SystemEvent};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde_json::Value;
 
 use crate::Core;
-use crate::heartbeat::{ASK, HeartbeatOptions, NOTHING_TO_DO};
+use crate::heartbeat::{ASK, HeartbeatOptions, NOTHING_TO_DO, is_nothing_to_do};
 use crate::runner::Begun;
-use crate::sessions::{SessionTurn, message};
+use crate::sessions::{SessionTurn, matched, message, told_at_once};
+use crate::slots::Held;
 
 /// How long a run waits for the turn of a session that another has (contract §4.4).
 const TURN_PATIENCE: Duration = Duration::from_mins(2);
 /// When a run that waited in vain tries again.
 const TURN_LATER: Duration = Duration::from_secs(30);
-/// How many system events one turn is told of.
+/// How many system events one turn is told of, and how many bytes of their text; the others wait for the next one.
 const EVENTS_AT_ONCE: usize = 100;
+const EVENT_BYTES_AT_ONCE: usize = 64 * 1024;
 
 /// What a run is to do now.
 pub(crate) enum Prepared {
@@ -52,11 +55,13 @@ pub(crate) struct Planned {
     pub(crate) session: Option<SessionTurn>,
 }
 
-/// Prepares a run. Only the store is asked, and other turns of its session are waited for.
+/// Prepares a run. Only the store is asked, and other turns of its session are waited for; meanwhile its slot is free for
+/// others.
 pub(crate) async fn prepare(
     core: &Arc<Core>,
     begun: &Begun,
     live: LiveOutput,
+    slot: &mut Option<Held>,
 ) -> Result<Prepared, StoreError> {
     let job = &begun.job.definition;
     match &job.payload {
@@ -64,38 +69,60 @@ pub(crate) async fn prepare(
             return Ok(skipped(ErrorReason::Format, "main job requires non-empty systemEvent text"));
         }
         Payload::SystemEvent { text } if job.wake_mode == WakeMode::NextHeartbeat => return Ok(left(text)),
-        Payload::Command(command) => return command_turn(core, begun, command, live).await,
+        Payload::Command(command) => return command_turn(core, begun, command, live, slot).await,
         Payload::AgentTurn(_) | Payload::SystemEvent { .. } | Payload::Heartbeat => {}
     }
     if let Some(why) = over_budget(core, begun).await? {
         return Ok(skipped(ErrorReason::Budget, why));
     }
     match &job.payload {
-        Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live).await,
-        Payload::SystemEvent { text } => system_event(core, begun, text, live).await,
-        Payload::Heartbeat => heartbeat(core, begun, live).await,
-        Payload::Command(command) => command_turn(core, begun, command, live).await,
+        Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live, slot).await,
+        Payload::SystemEvent { text } => system_event(core, begun, text, live, slot).await,
+        Payload::Heartbeat => heartbeat(core, begun, live, slot).await,
+        Payload::Command(command) => command_turn(core, begun, command, live, slot).await,
+    }
+}
+
+/// Takes a reply for what it says: an agent that looked after its main session and had nothing to do is silent.
+pub(crate) fn hear(begun: &Begun, outcome: &mut RunOutcome) {
+    let looked_after = begun.job.definition.session_target == SessionTarget::Main;
+    let reply = outcome.summary.as_deref().unwrap_or_default();
+    if looked_after && outcome.status == RunStatus::Ok && is_nothing_to_do(reply) {
+        outcome.silent = true;
     }
 }
 
 /// What the run leaves with sessions, now that its turn has ended.
-pub(crate) fn leave(core: &Core, begun: &Begun, told: Vec<u64>, outcome: &RunOutcome) -> LeftWithSessions {
+pub(crate) fn leave(core: &Core, begun: &Begun, told: Vec<u64>, result: &TurnResult) -> LeftWithSessions {
     let job = &begun.job.definition;
+    let outcome = &result.outcome;
+    let is_ok = outcome.status == RunStatus::Ok;
+    let speaks = is_ok && SuppressionReason::of(outcome).is_none();
     let reply = match (&job.session_target, &outcome.summary) {
-        (SessionTarget::Current, Some(text)) if outcome.status == RunStatus::Ok && !outcome.silent => {
+        (SessionTarget::Current, Some(text)) if speaks => {
             let entry = TranscriptEntry::said(core.clock.now(), Role::Assistant, text.clone());
             job.continues().map(|session| (session, entry))
         }
         _ => None,
     };
-    // What a turn was told of and did not come to waits for the next one.
-    let told = if outcome.status == RunStatus::Ok { told } else { Vec::new() };
     LeftWithSessions {
         is_kept: !job.session_target.is_fresh(),
         cleanup: job.cleanup,
+        forgotten: is_forgotten(job, &told, result),
         reply,
-        told,
+        // What a turn was told of and did not come to waits for the next one.
+        told: if is_ok { told } else { Vec::new() },
         event: None,
+    }
+}
+
+/// Whether later turns of the session need not know of this one: a heartbeat at which nothing had come and nothing was to
+/// be done, or a try to which the agent has answered nothing, and which is made again.
+fn is_forgotten(job: &JobDefinition, told: &[u64], result: &TurnResult) -> bool {
+    let answered = |entry: &TranscriptEntry| matches!(entry.role, Role::Assistant | Role::Tool);
+    match result.outcome.status {
+        RunStatus::Ok => result.outcome.silent && told.is_empty() && job.payload == Payload::Heartbeat,
+        RunStatus::Error | RunStatus::Skipped => !result.transcript.iter().any(answered),
     }
 }
 
@@ -111,9 +138,10 @@ async fn agent_turn(
     begun: &Begun,
     turn: &AgentTurn,
     live: LiveOutput,
+    slot: &mut Option<Held>,
 ) -> Result<Prepared, StoreError> {
     let job = &begun.job.definition;
-    let Ok(session) = turn_of_kept(core, begun).await else { return Ok(later(core)) };
+    let Ok(session) = turn_of_kept(core, begun, slot).await else { return Ok(later(core)) };
     let history = match job.continues() {
         Some(session) => history(core, &session).await?,
         None => Vec::new(),
@@ -137,9 +165,11 @@ async fn command_turn(
     begun: &Begun,
     command: &CommandSpec,
     live: LiveOutput,
+    slot: &mut Option<Held>,
 ) -> Result<Prepared, StoreError> {
-    let Ok(session) = turn_of_kept(core, begun).await else { return Ok(later(core)) };
-    Ok(take(begun, Work::Command(command_of(command)), live, session))
+    let Ok(session) = turn_of_kept(core, begun, slot).await else { return Ok(later(core)) };
+    let work = Work::Command(command_of(command, begun.job.definition.output_schema.as_ref()));
+    Ok(take(begun, work, live, session))
 }
 
 /// A turn in the main session for one text, and for what else waits there. While the session is busy for too long the text
@@ -149,13 +179,19 @@ async fn system_event(
     begun: &Begun,
     text: &str,
     live: LiveOutput,
+    slot: &mut Option<Held>,
 ) -> Result<Prepared, StoreError> {
-    let Some(session) = own_turn(core, begun).await else { return Ok(left(text)) };
+    let Some(session) = own_turn(core, begun, slot).await else { return Ok(left(text)) };
     main_turn(core, begun, text, None, live, session).await
 }
 
 /// A turn in the main session for what waits there.
-async fn heartbeat(core: &Arc<Core>, begun: &Begun, live: LiveOutput) -> Result<Prepared, StoreError> {
+async fn heartbeat(
+    core: &Arc<Core>,
+    begun: &Begun,
+    live: LiveOutput,
+    slot: &mut Option<Held>,
+) -> Result<Prepared, StoreError> {
     let Some(options) = core.options.heartbeats.get(&begun.run.agent_id) else {
         return Ok(skipped(ErrorReason::Unavailable, "the agent has no heartbeat any more"));
     };
@@ -164,7 +200,7 @@ async fn heartbeat(core: &Arc<Core>, begun: &Begun, live: LiveOutput) -> Result<
     if active.as_ref().is_some_and(|hours| !hours.contains(now)) {
         return Ok(skipped(ErrorReason::QuietHours, "it is not within the agent's active hours"));
     }
-    let Some(session) = own_turn(core, begun).await else {
+    let Some(session) = own_turn(core, begun, slot).await else {
         return Ok(skipped(ErrorReason::Unavailable, "the agent's main session is busy"));
     };
     if prompt.is_none() && events(core, begun).await?.is_empty() {
@@ -194,9 +230,13 @@ async fn main_turn(
 }
 
 /// The turn of the run's session, where that is kept under a name.
-async fn turn_of_kept(core: &Arc<Core>, begun: &Begun) -> Result<Option<SessionTurn>, Busy> {
+async fn turn_of_kept(
+    core: &Arc<Core>,
+    begun: &Begun,
+    slot: &mut Option<Held>,
+) -> Result<Option<SessionTurn>, Busy> {
     match begun.job.definition.session_target {
-        SessionTarget::Named(_) => own_turn(core, begun).await.map(Some).ok_or(Busy),
+        SessionTarget::Named(_) => own_turn(core, begun, slot).await.map(Some).ok_or(Busy),
         _ => Ok(None),
     }
 }
@@ -204,19 +244,36 @@ async fn turn_of_kept(core: &Arc<Core>, begun: &Begun) -> Result<Option<SessionT
 /// Another run has the turn of the session, and does not let go of it.
 struct Busy;
 
-/// Waits for the turn of the run's own session; none where that takes too long.
-async fn own_turn(core: &Arc<Core>, begun: &Begun) -> Option<SessionTurn> {
-    let turn = core.turns.take(begun.run.session.id);
-    tokio::time::timeout(TURN_PATIENCE, turn).await.ok()
+/// Waits for the turn of the run's own session; none where that takes too long. Whoever waits has no slot: a turn that
+/// hangs must not keep others waiting than those of its session.
+async fn own_turn(core: &Arc<Core>, begun: &Begun, slot: &mut Option<Held>) -> Option<SessionTurn> {
+    let session = begun.run.session.id;
+    if let Some(turn) = core.turns.try_take(session) {
+        return Some(turn);
+    }
+    let lane = slot.take().map(|held| held.lane);
+    let waited = async {
+        let turn = core.turns.take(session).await;
+        if let Some(lane) = lane {
+            *slot = core.slots.hold(lane).await;
+        }
+        turn
+    };
+    tokio::select! {
+        biased;
+        turn = waited => Some(turn),
+        () = core.clock.sleep(TURN_PATIENCE) => None,
+    }
 }
 
 async fn history(core: &Core, session: &SessionRef) -> Result<Vec<TranscriptEntry>, StoreError> {
     let (entries, bytes) = core.options.history;
-    core.store.history(session.id, entries, bytes).await
+    Ok(matched(core.store.history(session.id, entries, bytes).await?))
 }
 
 async fn events(core: &Core, begun: &Begun) -> Result<Vec<SystemEvent>, StoreError> {
-    core.store.system_events(begun.run.session.id, EVENTS_AT_ONCE).await
+    let events = core.store.system_events(begun.run.session.id, EVENTS_AT_ONCE).await?;
+    Ok(told_at_once(events, EVENT_BYTES_AT_ONCE))
 }
 
 /// Why the run may not begin: the day's budget of its job, or of all jobs, is used up. Runs that go on at that moment are
@@ -266,7 +323,7 @@ fn later(core: &Core) -> Prepared {
     Prepared::Later { until: core.clock.now().plus(TURN_LATER), why }
 }
 
-fn command_of(command: &CommandSpec) -> Command {
+fn command_of(command: &CommandSpec, output_schema: Option<&Value>) -> Command {
     Command {
         argv: command.argv.clone(),
         cwd: command.cwd.as_ref().map(PathBuf::from),
@@ -274,5 +331,6 @@ fn command_of(command: &CommandSpec) -> Command {
         input: command.input.clone(),
         no_output_timeout: command.no_output_timeout_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
         output_max_bytes: command.output_max_bytes.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        output_schema: output_schema.cloned(),
     }
 }

@@ -1,122 +1,110 @@
-//! Which agents there are, and with which model each of them works.
+//! The agents as the configuration has them, in the agent crate's words.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
 
-use async_trait::async_trait;
-use clawhook_agent::{CheckError, Command, Message, Runtime, Runtimes, Turn, TurnResult, Work};
-use clawhook_model::{AgentId, Payload};
-use thiserror::Error;
-use tokio_util::sync::CancellationToken;
+use clawhook_agent::{
+    AcpOptions, AcpPermissions, AcpRule, AgentOptions, AgentProfile, ChatApi, ChatEndpoint, CommandOptions,
+    Environment, McpOptions, McpServer, McpTransport, ModelInfo, OpenClawOptions, Provider, ProviderApi,
+};
+use clawhook_model::SecretText;
+use secrecy::SecretString;
 
-/// The agents of the configuration before the runtimes: a turn whose job names no model gets its agent's.
-#[derive(Debug, Clone)]
-pub(crate) struct Agents {
-    inner: Arc<Inner>,
-}
+use crate::config::{self, AcpConfig, AgentConfig, Config, PermissionRule, PermissionRules};
 
-#[derive(Debug)]
-struct Inner {
-    runtimes: Runtimes,
-    /// Each agent with its own model, where it has one.
-    models: BTreeMap<AgentId, Option<String>>,
-}
-
-/// Why a job's work could never run as the gateway is configured.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum AgentError {
-    /// The configuration has no such agent.
-    #[error("there is no agent `{agent}`")]
-    Unknown {
-        /// The agent that was asked for.
-        agent: AgentId,
-        /// The agents there are.
-        known: Vec<AgentId>,
-    },
-    /// The agent has nothing to do the work with.
-    #[error(transparent)]
-    Work(#[from] CheckError),
-}
-
-impl Agents {
-    /// The agents in `models`, and `main`, which is always there.
-    pub(crate) fn new(runtimes: Runtimes, mut models: BTreeMap<AgentId, Option<String>>) -> Self {
-        models.entry(AgentId::main()).or_default();
-        Self { inner: Arc::new(Inner { runtimes, models }) }
+/// What the agents of `config` are made of. What has no folder of its own works in `state_dir`.
+pub(crate) fn agent_options(config: &Config, state_dir: &Path) -> AgentOptions {
+    let agents = config.agents.entries.iter().map(|(id, agent)| (id.clone(), profile(agent)));
+    let providers =
+        config.models.providers.iter().map(|(name, provided)| (name.clone(), provider(provided))).collect();
+    let servers = config.mcp.servers.iter().map(|(name, server)| (name.clone(), tool_server(server)));
+    AgentOptions {
+        agents: agents.collect(),
+        providers,
+        tools: McpOptions { servers: servers.collect(), cwd: state_dir.to_owned() },
+        commands: CommandOptions { cwd: state_dir.to_owned(), environment: Environment::inherited() },
     }
+}
 
-    /// Whether `agent` is known. An unknown one is an error and never the default agent in its stead.
-    pub(crate) fn check_known(&self, agent: &AgentId) -> Result<(), AgentError> {
-        if self.inner.models.contains_key(agent) {
-            return Ok(());
-        }
-        let known = self.inner.models.keys().cloned().collect();
-        Err(AgentError::Unknown { agent: agent.clone(), known })
-    }
+/// An agent whose folder the operator did not name has one in the state directory, and its commands are not held to it.
+fn profile(agent: &AgentConfig) -> AgentProfile {
+    AgentProfile { workspace: Some(agent.workspace.clone()), ..agent.profile.clone() }
+}
 
-    /// Whether `agent` can do what `payload` asks, by the configuration alone.
-    pub(crate) fn check_work(&self, agent: &AgentId, payload: &Payload) -> Result<(), AgentError> {
-        let mut work = match payload {
-            Payload::AgentTurn(turn) => Work::Message(Box::new(Message {
-                text: turn.message.clone(),
-                model: turn.model.clone(),
-                ..Message::default()
-            })),
-            Payload::Command(command) => Work::Command(Command {
-                argv: command.argv.clone(),
-                cwd: None,
-                env: BTreeMap::new(),
-                input: None,
-                no_output_timeout: None,
-                output_max_bytes: None,
-            }),
-            Payload::SystemEvent { .. } | Payload::Heartbeat => return Ok(()),
+fn provider(provider: &config::ProviderConfig) -> Provider {
+    let api = match &provider.api {
+        config::ProviderApi::Chat { api, base_url, api_key, headers } => ProviderApi::Chat(ChatEndpoint {
+            api: chat_api(*api),
+            base_url: base_url.clone(),
+            api_key: api_key.as_ref().map(|key| key.as_secret_string().clone()),
+            key_reference: None,
+            headers: secrets(headers),
+        }),
+        config::ProviderApi::Acp(config) => ProviderApi::Acp(acp(config)),
+        config::ProviderApi::OpenClawHooks { base_url, token } => ProviderApi::OpenClaw(OpenClawOptions {
+            base_url: base_url.clone(),
+            token: Some(token.as_secret_string().clone()),
+            token_reference: None,
+            session_key_prefix: None,
+        }),
+    };
+    let models = provider.models.iter().map(|(name, model)| {
+        let info = ModelInfo {
+            price: model.price,
+            context_tokens: model.context_window.map(u64::from),
+            max_tokens: model.max_tokens,
+            tools: model.calls_tools,
         };
-        self.give_model(agent, &mut work);
-        Ok(self.inner.runtimes.check(&work)?)
-    }
+        (name.clone(), info)
+    });
+    Provider { api, models: models.collect() }
+}
 
-    /// Gives work that names no model its agent's own.
-    fn give_model(&self, agent: &AgentId, work: &mut Work) {
-        if let Work::Message(message) = work
-            && message.model.is_none()
-        {
-            message.model = self.inner.models.get(agent).cloned().flatten();
-        }
+fn chat_api(api: config::ChatApi) -> ChatApi {
+    match api {
+        config::ChatApi::OpenAiCompletions => ChatApi::OpenAiCompletions,
+        config::ChatApi::OpenAiResponses => ChatApi::OpenAiResponses,
+        config::ChatApi::AnthropicMessages => ChatApi::AnthropicMessages,
+        config::ChatApi::GoogleGenerativeAi => ChatApi::GoogleGenerativeAi,
+        config::ChatApi::Ollama => ChatApi::Ollama,
     }
 }
 
-impl AgentError {
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> String {
-        match self {
-            Self::Unknown { agent, known } => {
-                let known: Vec<&str> = known.iter().map(AgentId::as_str).collect();
-                format!("use one of {}, or add `agents.entries.{agent}` to the configuration", known.join(", "))
-            }
-            Self::Work(CheckError::Model(_)) => {
-                "set `agents.defaults.model` (as `provider/model`) and that provider under `models.providers`, \
-                 and start the gateway again"
-                    .to_owned()
-            }
-            Self::Work(CheckError::NoProgram) => "begin `payload.argv` with a program".to_owned(),
-        }
-    }
-
-    /// The field of the job that it is about.
-    pub(crate) fn field(&self) -> &'static str {
-        match self {
-            Self::Unknown { .. } => "agentId",
-            Self::Work(CheckError::Model(_)) => "payload.model",
-            Self::Work(CheckError::NoProgram) => "payload.argv",
-        }
+fn acp(config: &AcpConfig) -> AcpOptions {
+    AcpOptions {
+        argv: config.argv.clone(),
+        env: secrets(&config.env),
+        cwd: config.cwd.clone(),
+        permissions: permissions(&config.permissions),
+        model: None,
+        mode: config.mode.clone(),
+        auth_method: config.auth_method.clone(),
     }
 }
 
-#[async_trait]
-impl Runtime for Agents {
-    async fn run_turn(&self, mut turn: Turn, cancel: CancellationToken) -> TurnResult {
-        self.give_model(&turn.agent, &mut turn.work);
-        self.inner.runtimes.run_turn(turn, cancel).await
-    }
+/// The configuration knows the kinds by the protocol's names, and has refused all others.
+fn permissions(rules: &PermissionRules) -> AcpPermissions {
+    let kinds = |names: &[&'static str]| names.iter().filter_map(|name| name.parse().ok()).collect();
+    let rule = match rules.rule {
+        PermissionRule::Deny => AcpRule::Deny,
+        PermissionRule::AllowReads => AcpRule::AllowReads,
+        PermissionRule::AllowAll => AcpRule::AllowAll,
+    };
+    AcpPermissions { rule, allow: kinds(&rules.allow), deny: kinds(&rules.deny) }
+}
+
+fn tool_server(server: &config::McpServerConfig) -> McpServer {
+    let transport = match &server.transport {
+        config::McpTransport::Program { argv, env, cwd } => {
+            McpTransport::Program { argv: argv.clone(), cwd: cwd.clone(), env: secrets(env) }
+        }
+        config::McpTransport::Http { url, headers } => {
+            McpTransport::Http { url: url.clone(), headers: secrets(headers) }
+        }
+    };
+    McpServer { transport, startup_timeout: server.startup_timeout }
+}
+
+fn secrets(texts: &BTreeMap<String, SecretText>) -> BTreeMap<String, SecretString> {
+    texts.iter().map(|(name, text)| (name.clone(), text.as_secret_string().clone())).collect()
 }

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use clawhook_agent::{
-    CommandOptions, CommandRuntime, Environment, ModelOptions, ModelRef, ModelRuntime, Provider, Runtimes,
-};
+use clawhook_agent::{Agents, ModelRef};
 use clawhook_clock::Clock;
 use clawhook_delivery::{
     DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
@@ -27,8 +25,8 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::Agents;
-use crate::config::{AgentsConfig, Config, DeliveryConfig, HeartbeatConfig, ModelsConfig, ProviderApi};
+use crate::agents::agent_options;
+use crate::config::{AgentsConfig, Config, DeliveryConfig, HeartbeatConfig};
 use crate::declarations::{NotDeclared, declare};
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::pinger::{PingReport, Pinger};
@@ -183,7 +181,7 @@ impl Gateway {
         let reaper_options =
             ReaperOptions { retention: config.cron.retention.into(), ..ReaperOptions::default() };
         let (reaper, reaper_handle) = Reaper::new(Arc::clone(&store), Arc::clone(&clock), reaper_options);
-        let agents = agents(&config, &state, &clock);
+        let agents = Agents::new(agent_options(&config, state.path()), Arc::clone(&clock));
         let host_zone = host_zone();
         let engine_options = EngineOptions {
             max_concurrent_runs: config.cron.max_concurrent_runs,
@@ -245,6 +243,9 @@ impl Gateway {
             facts,
             stopping: stopping.clone(),
         });
+        if let Err(error) = verbs.keep_heartbeats(config.agents.entries.keys()).await {
+            tracing::error!(%error, "the heartbeats cannot be brought up to date; they stay as they were");
+        }
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });
         Ok(Self {
@@ -407,31 +408,6 @@ fn delivery(
     };
     let transport = Transport::new(transport_options, guard.clone());
     DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, secrets, options)
-}
-
-fn agents(config: &Config, state: &StateDir, clock: &Arc<dyn Clock>) -> Agents {
-    let models = ModelRuntime::new(model_options(&config.models, &config.agents), Arc::clone(clock));
-    let command_options =
-        CommandOptions { cwd: state.path().to_owned(), environment: Environment::inherited() };
-    let commands = CommandRuntime::new(command_options, Arc::clone(clock));
-    let own_models = config
-        .agents
-        .entries
-        .iter()
-        .map(|(agent, entry)| (agent.clone(), entry.profile.model.as_ref().map(ModelRef::to_string)));
-    Agents::new(Runtimes::new(models, commands), own_models.collect())
-}
-
-fn model_options(models: &ModelsConfig, agents: &AgentsConfig) -> ModelOptions {
-    let providers = models.providers.iter().filter_map(|(name, provider)| match &provider.api {
-        ProviderApi::Chat { base_url: Some(base_url), api_key, .. } => {
-            let api_key = api_key.as_ref().map(|key| key.as_secret_string().clone());
-            Some((name.clone(), Provider { base_url: base_url.clone(), api_key }))
-        }
-        _ => None,
-    });
-    let default_model = agents.entries.get(&AgentId::main()).and_then(|main| main.profile.model.clone());
-    ModelOptions { providers: providers.collect(), default_model }
 }
 
 /// The heartbeats of the agents that have one.

@@ -7,7 +7,6 @@
 //!   the engine, the delivery service and the doors, and ends them in the order that loses nothing.
 //! - `verbs` are what can be asked of a gateway. Every door calls the same ones, so that what one refuses, all refuse.
 //! - `wire` is how answers look; `http` is the door for them: a REST API with a bearer token.
-//! - `agents` stands before the runtimes: it knows which agents there are, and gives each turn its agent's model.
 //! - [`secrets`] seals what users wrote, and follows what they referred to.
 //! - `supervisor` begins the gateway's tasks again when they fall; `pinger` tells somebody else that all is well.
 //! - `state_dir` keeps the token and the keys, and tells clients where the gateway is.

@@ -71,10 +71,8 @@ impl JobDefinition {
     pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let value = hoist_legacy(unwrap_envelope(value))?;
         let mut definition = Self::read(value, now)?;
-        if definition.payload == Payload::Heartbeat {
-            let why =
-                "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
-            return Err(DefinitionError::invalid("payload.kind", why));
+        if definition.is_system_owned() {
+            return Err(DefinitionError::heartbeat());
         }
         // There is no conversation to continue (contract §1.7).
         if definition.session_target == SessionTarget::Current && definition.session_key.is_none() {

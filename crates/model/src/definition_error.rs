@@ -85,6 +85,12 @@ impl DefinitionError {
         }
     }
 
+    /// A heartbeat is nobody's to make.
+    pub(crate) fn heartbeat() -> Self {
+        let why = "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
+        Self::invalid("payload.kind", why)
+    }
+
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), why: why.into() }
     }

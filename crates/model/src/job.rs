@@ -3,6 +3,7 @@
 //! The two are apart because the gateway writes only its own state, never a user's field (invariant 13).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use crate::completion::{CompletionStatus, DeliveryStatus};
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::failure::AutoDisabled;
 use crate::id::{AgentId, JobId, RunId};
-use crate::misfire::MisfireSettings;
+use crate::misfire::{MisfirePolicy, MisfireSettings};
 use crate::money::Budget;
 use crate::outbox::SuppressionReason;
 use crate::overlap::{OpenRuns, Overlap};
@@ -180,6 +181,35 @@ pub struct LastRun {
 }
 
 impl JobDefinition {
+    /// The heartbeat of an agent: the gateway's own job, which nobody but the configuration makes, changes or removes.
+    pub fn heartbeat(agent: &AgentId, every: Duration, anchor: UnixMs) -> Self {
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self {
+            name: format!("heartbeat-{agent}"),
+            display_name: None,
+            description: Some(format!("Has the agent `{agent}` look after its main session.")),
+            enabled: true,
+            delete_after_run: false,
+            agent_id: Some(agent.clone()),
+            schedule: Schedule::Every { every_ms, anchor_ms: anchor },
+            misfire: MisfireSettings { policy: Some(MisfirePolicy::Once), max_lateness: None },
+            overlap: Some(Overlap::Skip),
+            session_target: SessionTarget::Main,
+            wake_mode: WakeMode::Now,
+            payload: Payload::Heartbeat,
+            session_key: None,
+            output_schema: None,
+            budget: Budget::default(),
+            cleanup: Cleanup::Keep,
+            delivery: DeliverySettings::default(),
+        }
+    }
+
+    /// Whether it is the gateway's own, and not a user's.
+    pub fn is_system_owned(&self) -> bool {
+        self.payload == Payload::Heartbeat
+    }
+
     /// The agent it runs as.
     pub fn agent(&self) -> AgentId {
         self.agent_id.clone().unwrap_or_else(AgentId::main)

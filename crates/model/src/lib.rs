@@ -80,7 +80,9 @@ pub use run::{
 };
 pub use schedule::{DstRule, DstRuleError, Schedule};
 pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};
-pub use session::{EntryDetail, Role, SessionId, SessionName, SessionNameError, SessionRef, TranscriptEntry};
+pub use session::{
+    EntryDetail, Role, SessionId, SessionIdError, SessionName, SessionNameError, SessionRef, TranscriptEntry,
+};
 pub use thinking::{Thinking, ThinkingError};
 pub use time::{MAX_DATE_MS, UnixMs};
 pub use webhook_url::{MASK, WebhookUrl, WebhookUrlError};

@@ -40,7 +40,11 @@ impl JobDefinition {
             };
             merged.insert(key, new);
         }
-        Self::read(Value::Object(merged), now)
+        let after = Self::read(Value::Object(merged), now)?;
+        if after.is_system_owned() && !self.is_system_owned() {
+            return Err(DefinitionError::heartbeat());
+        }
+        Ok(after)
     }
 
     /// A cron expression that replaces another keeps its stagger and its rule for changes of clocks.

@@ -34,6 +34,19 @@ impl SessionId {
     }
 }
 
+/// A text is no session's id.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not a session's id: expected a UUID")]
+pub struct SessionIdError(String);
+
+impl FromStr for SessionId {
+    type Err = SessionIdError;
+
+    fn from_str(text: &str) -> Result<Self, SessionIdError> {
+        Uuid::parse_str(text).map(Self).map_err(|_| SessionIdError(text.chars().take(100).collect()))
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -74,6 +87,16 @@ impl SessionRef {
             return Self::keyed(name.to_owned());
         }
         Self::keyed(format!("agent:{agent}:{name}"))
+    }
+
+    /// The session that a key means: one run's own, whose id is the end of its key, or one that is kept.
+    pub fn of_key(key: &str) -> Self {
+        let key = key.trim().to_lowercase();
+        let own = key.split_once(":cron:").and_then(|(_, rest)| rest.split_once(":run:"));
+        match own.map(|(_, id)| id.parse()) {
+            Some(Ok(id)) => Self { key, id },
+            _ => Self::keyed(key),
+        }
     }
 
     /// The session with this key; its id follows from the key.
@@ -229,6 +252,16 @@ mod tests {
         let id = SessionId::from_bytes([7; 16]);
         let session = SessionRef::isolated(&AgentId::main(), &"job-1".parse().unwrap(), id);
         assert_eq!(session.key, format!("agent:main:cron:job-1:run:{id}"));
+    }
+
+    #[test]
+    fn a_key_leads_back_to_its_session() {
+        let agent = AgentId::main();
+        let own = SessionRef::isolated(&agent, &"Job-1".parse().unwrap(), SessionId::from_bytes([7; 16]));
+        let named = SessionRef::named(&agent, &"Daily:run:notes".parse().unwrap());
+        for session in [own, named, SessionRef::main(&agent)] {
+            assert_eq!(SessionRef::of_key(&session.key.to_uppercase()), session);
+        }
     }
 
     #[test]

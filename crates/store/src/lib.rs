@@ -28,6 +28,7 @@ mod outbox;
 mod replays;
 mod retention;
 mod runs;
+mod sessions;
 mod spending;
 pub mod sqlite;
 
@@ -68,6 +69,10 @@ pub use runs::{
     NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted, StartRun, StoredEvent,
     SystemEvent,
 };
+pub use sessions::{
+    NoSessionCursor, SessionCursor, SessionFilter, SessionPage, SessionRecord, SessionRemoved, Spoken,
+    SpokenFilter, SpokenPage,
+};
 pub use spending::{RecentUsage, UsageBy, UsageFilter, UsageKey, UsageReport, Used};
 
 /// What a commit can give others to do.
@@ -107,6 +112,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+
+    /// The ids of jobs that begin with `prefix`, in order.
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// A page of jobs.
     async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError>;
@@ -187,7 +195,9 @@ pub trait Store: Send + Sync + 'static {
 
     // Sessions and money.
 
-    /// The end of what was said in a session that is kept: its last entries, the oldest first, `bytes` of text at most.
+    /// What the next turn of a session that is kept is told: the end of what was said in it, the oldest first, in so many
+    /// entries and bytes of text at most. A run's part is told whole or not at all; where the last one alone is more than
+    /// that, what was spoken in it without tools, as far as it goes. What was only thought is left out.
     async fn history(
         &self,
         session: SessionId,
@@ -197,6 +207,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// The texts that wait for a turn of a session, the oldest first.
     async fn system_events(&self, session: SessionId, limit: usize) -> Result<Vec<SystemEvent>, StoreError>;
+
+    /// A page of sessions, the newest first.
+    async fn sessions(&self, filter: SessionFilter) -> Result<SessionPage, StoreError>;
+
+    /// One session.
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// A part of what was said in a session; empty where there is none.
+    async fn session_transcript(&self, filter: SpokenFilter) -> Result<SpokenPage, StoreError>;
+
+    /// Removes a session in which no run is under way, with what was said and what waits in it. One that is kept begins
+    /// anew with its next run.
+    async fn remove_session(&self, id: SessionId) -> Result<SessionRemoved, StoreError>;
 
     /// What was spent on a day: by one job, or in all.
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError>;

@@ -168,6 +168,8 @@ pub struct LeftWithSessions {
     pub is_kept: bool,
     /// What becomes of it where it is not.
     pub cleanup: Cleanup,
+    /// Whether later turns of a session that is kept are told nothing of this one.
+    pub forgotten: bool,
     /// The conversation that its reply is added to, and the reply.
     pub reply: Option<(SessionRef, TranscriptEntry)>,
     /// The system events that its turn was told of; they wait no more.

@@ -232,7 +232,7 @@ pub(super) fn definition(chance: &mut Chance, id: &JobId, now: UnixMs) -> (Value
         }
     };
     let payload = match chance.within(0..=4) {
-        0 => json!({ "kind": "systemEvent", "text": id }),
+        0 => json!({ "kind": "systemEvent", "text": id, "wakeMode": "next-heartbeat" }),
         1 => json!({ "kind": "agentTurn", "message": id, "timeoutSeconds": chance.within(5..=4_000) }),
         _ => json!({ "kind": "agentTurn", "message": id }),
     };

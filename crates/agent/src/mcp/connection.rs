@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
-use rmcp::service::{RoleClient, RunningService};
+use rmcp::ServiceError;
+use rmcp::model::CallToolRequestParams;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::{ServiceError, ServiceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, Notify};
@@ -19,9 +18,10 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::answer;
-use super::failure::{self, ToolsError};
+use super::begin::{Begin, Session};
+use super::failure::{self, StartError, ToolsError};
 use super::line_watch::LineWatch;
-use super::listing::{Choice, Listing};
+use super::listing::Listing;
 use crate::ToolAnswer;
 use crate::child::{Child, Launch};
 use crate::secrets::Secrets;
@@ -31,8 +31,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How many bytes one message of a server may have.
 pub(super) const MESSAGE_LIMIT: usize = 16 * 1024 * 1024;
-
-type Session = RunningService<RoleClient, ClientConfig>;
 
 /// A server that has told its tools.
 pub(super) struct Connection {
@@ -54,9 +52,8 @@ impl Connection {
         argv: &[String],
         cwd: &Path,
         env: &BTreeMap<String, SecretString>,
-        limit: Duration,
-        choice: Choice<'_>,
-    ) -> Result<(Self, Listing), ToolsError> {
+        begin: Begin<'_>,
+    ) -> Result<(Self, Listing), StartError> {
         let secrets = Secrets::of(env.values().map(ExposeSecret::expose_secret));
         let env = env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
         let (mut child, pipes) = Child::start(&Launch { argv, cwd, env: &env })
@@ -64,21 +61,15 @@ impl Connection {
         let too_long = Arc::new(Notify::new());
         let output = LineWatch::new(pipes.stdout, MESSAGE_LIMIT, Arc::clone(&too_long));
         let transport = AsyncRwTransport::new_client(output, pipes.stdin).with_max_line_length(MESSAGE_LIMIT);
-        match timeout(limit, begin(transport, choice)).await {
-            Ok(Ok((session, listing))) => {
+        match begin.over(transport).await {
+            Ok((session, listing)) => {
                 let child = Some(Mutex::new(child));
                 Ok((Self { server: server.to_owned(), session, child, too_long, secrets }, listing))
             }
-            Ok(Err(problem)) => Err(ToolsError::Broken {
-                server: server.to_owned(),
-                problem: secrets.mask(&problem),
-                last_words: format!("; it {}", child.last_words().await),
-            }),
-            Err(_) => Err(ToolsError::Silent {
-                server: server.to_owned(),
-                limit,
-                last_words: format!("; it {}", child.last_words().await),
-            }),
+            Err(failure) => {
+                let last_words = format!("; it {}", child.last_words().await);
+                Err(failure.of_server(server, &secrets, last_words))
+            }
         }
     }
 
@@ -88,9 +79,8 @@ impl Connection {
         url: &Url,
         headers: &BTreeMap<String, SecretString>,
         client: reqwest::Client,
-        limit: Duration,
-        choice: Choice<'_>,
-    ) -> Result<(Self, Listing), ToolsError> {
+        begin: Begin<'_>,
+    ) -> Result<(Self, Listing), StartError> {
         let in_url = url.query().into_iter().flat_map(|query| query.split(['&', '='])).chain(url.password());
         let secrets = Secrets::of(headers.values().map(ExposeSecret::expose_secret).chain(in_url));
         let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
@@ -100,17 +90,12 @@ impl Connection {
             // A session that is gone took its state with it; to go on in another would hide that.
             .reinit_on_expired_session(false);
         let transport = StreamableHttpClientTransport::with_client(client, config);
-        match timeout(limit, begin(transport, choice)).await {
-            Ok(Ok((session, listing))) => {
+        match begin.over(transport).await {
+            Ok((session, listing)) => {
                 let too_long = Arc::default();
                 Ok((Self { server: server.to_owned(), session, child: None, too_long, secrets }, listing))
             }
-            Ok(Err(problem)) => Err(ToolsError::Broken {
-                server: server.to_owned(),
-                problem: secrets.mask(&problem),
-                last_words: String::new(),
-            }),
-            Err(_) => Err(ToolsError::Silent { server: server.to_owned(), limit, last_words: String::new() }),
+            Err(failure) => Err(failure.of_server(server, &secrets, String::new())),
         }
     }
 
@@ -159,19 +144,6 @@ impl Connection {
             child.into_inner().stop(GRACE / 2).await;
         }
     }
-}
-
-/// Begins a session and lists its tools.
-async fn begin<T>(transport: T, choice: Choice<'_>) -> Result<(Session, Listing), String>
-where
-    T: rmcp::transport::Transport<RoleClient> + 'static,
-{
-    let ourselves = Implementation::new("clawhook", env!("CARGO_PKG_VERSION"));
-    // No capabilities: nobody is there to be asked, and the gateway lends a server no model.
-    let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
-    let session = Box::pin(config.serve(transport)).await.map_err(|error| failure::of_start(&error))?;
-    let listing = Listing::read(&session, choice).await.map_err(|error| failure::of_request(&error))?;
-    Ok((session, listing))
 }
 
 fn header_map(

@@ -89,6 +89,19 @@ impl ToolsError {
     }
 }
 
+/// Why one way to reach a server failed, and whether the other one is worth a try.
+#[derive(Debug)]
+pub(super) struct StartError {
+    pub(super) error: ToolsError,
+    pub(super) try_discovery: bool,
+}
+
+impl From<ToolsError> for StartError {
+    fn from(error: ToolsError) -> Self {
+        Self { error, try_discovery: false }
+    }
+}
+
 /// Why a connection did not come about, in words.
 pub(super) fn of_start(error: &ClientInitializeError) -> String {
     match error {

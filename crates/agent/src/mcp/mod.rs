@@ -12,6 +12,7 @@
 //! the operator's choice, as commands are. What a tool answers is shown to the model and recorded as it is.
 
 mod answer;
+mod begin;
 mod connection;
 #[cfg(test)]
 mod document;
@@ -29,17 +30,18 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::begin::{Begin, Handshake};
 use self::connection::Connection;
+use self::failure::StartError;
 pub use self::failure::ToolsError;
 use self::listing::{Choice, Listing};
 use self::names::Names;
 use self::policy::{Allowed, ServerNames};
 use self::turn_tools::TurnTools;
-use crate::model_runtime::client;
+use crate::providers::SharedClient;
 use crate::toolbox::NoTools;
 use crate::{AgentProfile, ServerAddress, Toolbox};
 
@@ -121,7 +123,7 @@ impl fmt::Debug for McpTransport {
 pub struct McpServers {
     servers: Vec<Server>,
     cwd: PathBuf,
-    client: OnceCell<reqwest::Client>,
+    client: SharedClient,
 }
 
 struct Server {
@@ -146,7 +148,7 @@ impl McpServers {
             let tools = names.add(&names::of_server(&configured));
             Server { configured, tools, settings }
         });
-        Self { servers: servers.collect(), cwd: options.cwd, client: OnceCell::new() }
+        Self { servers: servers.collect(), cwd: options.cwd, client: SharedClient::default() }
     }
 
     /// Whether a pattern of a tool policy can ever fit a tool of these servers.
@@ -197,23 +199,39 @@ impl McpServers {
         Box::new(TurnTools::new(self.addresses(&allowed), profile.limits.tool_timeout))
     }
 
+    /// Connects as nearly every server wants it, and where one does not know that, in the newer way.
     async fn connect(
         &self,
         server: &Server,
         base: &Path,
         choice: Choice<'_>,
     ) -> Result<(Connection, Listing), ToolsError> {
+        let by = |handshake| Begin { handshake, limit: server.settings.startup_timeout, choice };
+        match self.try_to_connect(server, base, by(Handshake::Initialize)).await {
+            Err(failed) if failed.try_discovery => {
+                self.try_to_connect(server, base, by(Handshake::Discover)).await
+            }
+            tried => tried,
+        }
+        .map_err(|failed| failed.error)
+    }
+
+    async fn try_to_connect(
+        &self,
+        server: &Server,
+        base: &Path,
+        begin: Begin<'_>,
+    ) -> Result<(Connection, Listing), StartError> {
         let name = &server.configured;
-        let limit = server.settings.startup_timeout;
         match &server.settings.transport {
             McpTransport::Program { argv, cwd, env } => {
                 let cwd = cwd.as_ref().map_or_else(|| base.to_owned(), |cwd| base.join(cwd));
-                Box::pin(Connection::to_program(name, argv, &cwd, env, limit, choice)).await
+                Box::pin(Connection::to_program(name, argv, &cwd, env, begin)).await
             }
             McpTransport::Http { url, headers } => {
-                let client = self.client.get_or_try_init(client::connectable).await;
+                let client = self.client.get().await;
                 let client = client.map_err(|error| ToolsError::Client(error.to_string()))?.clone();
-                Box::pin(Connection::to_endpoint(name, url, headers, client, limit, choice)).await
+                Box::pin(Connection::to_endpoint(name, url, headers, client, begin)).await
             }
         }
     }

@@ -32,9 +32,9 @@ fn at(url: &str) -> McpTransport {
 }
 
 /// The scripted server, which loses its sessions once `gone` is cancelled.
-async fn scripted_endpoint(log: &Log, gone: CancellationToken) -> McpTransport {
+async fn scripted_endpoint(script: &'static str, log: &Log, gone: CancellationToken) -> McpTransport {
     let service: StreamableHttpService<Scripted, LocalSessionManager> = StreamableHttpService::new(
-        || Ok(Scripted::new("good")),
+        move || Ok(Scripted::new(script)),
         Arc::default(),
         StreamableHttpServerConfig::default(),
     );
@@ -59,7 +59,7 @@ async fn endpoint(answer: impl Fn() -> Response + Clone + Send + Sync + 'static)
 #[tokio::test]
 async fn a_session_is_opened_for_the_turn_and_ended_with_it() {
     let log = Log::default();
-    let servers = servers([("s", scripted_endpoint(&log, CancellationToken::new()).await)], LONG);
+    let servers = servers([("s", scripted_endpoint("good", &log, CancellationToken::new()).await)], LONG);
     for _ in 0..2 {
         let tools = open(&servers, &agent(&["s__times", "s__fail"])).await.unwrap();
         assert_eq!(names(&*tools), ["s__fail", "s__times"]);
@@ -80,9 +80,17 @@ async fn a_session_is_opened_for_the_turn_and_ended_with_it() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_knows_only_the_newest_protocol_is_understood() {
+    let endpoint = scripted_endpoint("newest", &Log::default(), CancellationToken::new()).await;
+    let tools = toolbox(endpoint, &["*"]).await;
+    assert_eq!(said(&*tools, "sum", json!({"a": 1})).await, r#"{"sum":1}"#);
+    tools.close().await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_loses_its_session_makes_its_tools_fail_and_is_not_asked_for_another() {
     let (log, gone) = (Log::default(), CancellationToken::new());
-    let servers = servers([("s", scripted_endpoint(&log, gone.clone()).await)], LONG);
+    let servers = servers([("s", scripted_endpoint("good", &log, gone.clone()).await)], LONG);
     let tools = open(&servers, &agent(&["*"])).await.unwrap();
     assert_eq!(said(&*tools, "times", json!({})).await, "1");
     gone.cancel();
@@ -123,7 +131,8 @@ async fn an_endpoint_that_cannot_be_used_says_why_and_shows_no_secret() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let log = Log::default();
-    let McpTransport::Http { url, .. } = scripted_endpoint(&log, CancellationToken::new()).await else {
+    let McpTransport::Http { url, .. } = scripted_endpoint("good", &log, CancellationToken::new()).await
+    else {
         unreachable!()
     };
     let redirecting = endpoint(move || Redirect::temporary(url.as_str()).into_response()).await;

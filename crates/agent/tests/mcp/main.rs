@@ -163,6 +163,13 @@ async fn a_job_narrows_what_its_agent_may_use() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_only_the_newest_protocol_is_understood() {
+    let tools = toolbox(scripted("newest"), &["*"]).await;
+    assert_eq!(said(&*tools, "times", json!({})).await, "1");
+    assert_eq!(said(&*tools, "times", json!({})).await, "2");
+}
+
+#[tokio::test]
 async fn each_turn_has_servers_of_its_own_which_end_with_it() {
     let servers = servers([("s", scripted("good"))], LONG);
     let first = open(&servers, &agent(&["s"])).await.unwrap();

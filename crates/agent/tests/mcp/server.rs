@@ -1,5 +1,6 @@
 //! A scripted MCP server: the same one as a program and behind HTTP.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
@@ -20,6 +21,7 @@ pub(super) const SCRIPT: &str = "MCP_SCRIPT";
 const PAGE: usize = 100;
 
 pub(super) struct Scripted {
+    versions: &'static [ProtocolVersion],
     tools: Vec<Tool>,
     calls: AtomicU32,
 }
@@ -39,7 +41,11 @@ impl Scripted {
                 names.map(tool).to_vec()
             }
         };
-        Self { tools, calls: AtomicU32::new(0) }
+        let versions = match script {
+            "newest" => &[ProtocolVersion::V_2026_07_28][..],
+            _ => ProtocolVersion::KNOWN_VERSIONS,
+        };
+        Self { versions, tools, calls: AtomicU32::new(0) }
     }
 }
 
@@ -58,6 +64,10 @@ fn text(text: impl Into<String>) -> CallToolResult {
 impl ServerHandler for Scripted {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(self.versions)
     }
 
     async fn list_tools(

@@ -119,7 +119,7 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
     };
     vec![
         job.id.clone(),
-        job.title().to_owned(),
+        name(job),
         job.schedule_text(),
         at(job.next_run_at_ms.filter(|_| job.enabled)),
         at(job.last_run_at_ms),
@@ -132,6 +132,12 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
             |today| format!("{} / {}", view::dollars(today.spent_usd), today.spent_tokens),
         ),
     ]
+}
+
+/// The job's name; one of the gateway's own says so.
+fn name(job: &JobView) -> String {
+    let is_the_gateways = job.payload["kind"] == "heartbeat";
+    if is_the_gateways { format!("{} (system)", job.title()) } else { job.title().to_owned() }
 }
 
 /// Says why some jobs are not run that their owners want run, and how to go on.

@@ -21,6 +21,7 @@ mod show;
 mod simulate;
 mod status;
 mod switch;
+mod transcript;
 mod turn_flags;
 
 use std::process::ExitCode;
@@ -77,6 +78,8 @@ enum CronCommand {
     Follow(follow::FollowArgs),
     /// List runs, the newest first
     Runs(runs::RunsArgs),
+    /// Show what was said in a run
+    Transcript(transcript::TranscriptArgs),
     /// Show how the scheduler is doing
     Status(status::StatusArgs),
     /// Show what became of each due instant of a job: ran, skipped or missed
@@ -157,6 +160,7 @@ pub(crate) async fn run(
         CronCommand::Cancel(args) => cancel::run(&client()?, &args).await?,
         CronCommand::Follow(args) => return follow::run(&client()?, &args, clock).await,
         CronCommand::Runs(args) => runs::run(&client()?, args, now).await?,
+        CronCommand::Transcript(args) => transcript::run(&client()?, &args).await?,
         CronCommand::Status(args) => status::run(&client()?, &args, now).await?,
         CronCommand::Ledger(args) => ledger::run(&client()?, &args, now).await?,
         CronCommand::Backfill(args) => backfill::run(&client()?, &args, now).await?,

@@ -173,6 +173,7 @@ fn work(payload: &Value) -> String {
     let content = match kind {
         "agentTurn" => payload["message"].as_str().unwrap_or_default().to_owned(),
         "systemEvent" => payload["text"].as_str().unwrap_or_default().to_owned(),
+        "heartbeat" => return "heartbeat: looks after the agent's main session".to_owned(),
         _ => payload["argv"].to_string(),
     };
     format!("{kind}: {content}")

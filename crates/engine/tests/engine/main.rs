@@ -7,5 +7,6 @@ mod deferral;
 mod failures;
 mod overlap;
 mod runs;
+mod sessions;
 mod spending;
 mod world;

@@ -124,21 +124,6 @@ async fn a_shutdown_ends_what_still_runs_after_the_grace_and_keeps_its_result() 
 }
 
 #[tokio::test]
-async fn a_system_event_goes_into_the_main_session_without_a_slot() {
-    let folder = tempfile::tempdir().unwrap();
-    let life = Life::begin(folder.path(), T0, options());
-    let payload = json!({ "kind": "systemEvent", "text": "the backup is done" });
-    let job = life.add("event", json!({ "payload": payload })).await;
-    life.clock.set(t(1000));
-    let runs = life.finished(&job, 1).await;
-    assert_eq!(outcome(&runs[0]).2, Some("the backup is done"));
-    assert_eq!(runs[0].run.session.key, "agent:main:main");
-    let said = life.store.transcript(runs[0].run.id).await.unwrap();
-    assert_eq!(said[0].text, "the backup is done");
-    assert!(life.runtime.none_began());
-}
-
-#[tokio::test]
 async fn a_one_shot_without_delivery_goes_after_its_run_and_not_after_a_run_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, options());

@@ -14,7 +14,7 @@ fn hourly(budget: &Value) -> Value {
 }
 
 async fn skipped_for_its_budget(life: &Life, job: &JobId) {
-    life.runtime.next([Script::Use(900, Usd::from_micros(500)), Script::Use(200, Usd::from_micros(500))]);
+    life.runtime.next([Script::Spend(900, Usd::from_micros(500)), Script::Spend(200, Usd::from_micros(500))]);
     for hour in 1..=2 {
         life.go_on(t(hour * HOUR)).await;
         life.runtime.began(1).await;
@@ -76,7 +76,7 @@ async fn what_runs_use_is_told_by_job_agent_model_and_day_with_those_that_have_n
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, options());
     let (one, other) = (life.add("one", json!({})).await, life.add("other", json!({})).await);
-    life.runtime.next([Script::Use(10, Usd::from_micros(30)), Script::Use(7, Usd::from_micros(50))]);
+    life.runtime.next([Script::Spend(10, Usd::from_micros(30)), Script::Spend(7, Usd::from_micros(50))]);
     for job in [&one, &other] {
         life.handle.run_now(job).await.unwrap();
         life.finished(job, 1).await;

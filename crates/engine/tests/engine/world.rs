@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawhook_agent::{LivePiece, Runtime, Turn, TurnResult};
+use clawhook_agent::{LivePiece, Message, Runtime, Turn, TurnResult, Work};
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::{Engine, EngineHandle, EngineOptions};
 use clawhook_model::{
-    ErrorReason, Job, JobDefinition, JobId, JobState, RunId, RunOutcome, RunProgress, RunStatus, UnixMs,
-    Usage, Usd,
+    EntryDetail, ErrorReason, Job, JobDefinition, JobId, JobState, Role, RunId, RunOutcome, RunProgress,
+    RunStatus, SessionRef, TranscriptEntry, UnixMs, Usage, Usd,
 };
 use clawhook_schedule::Timetable;
 use clawhook_store::sqlite::SqliteStore;
@@ -31,6 +31,8 @@ pub(crate) fn t(ms: i64) -> UnixMs {
 /// What the runtime is told to do with the next turn.
 pub(crate) enum Script {
     Answer(&'static str),
+    /// Calls a tool so many times, then answers.
+    Use(usize, &'static str),
     Panic,
     /// Fails for this reason.
     Fail(ErrorReason),
@@ -39,7 +41,7 @@ pub(crate) enum Script {
     /// Is not begun, for this reason.
     Skip(ErrorReason),
     /// Answers, and used so many tokens at such a price.
-    Use(u64, Usd),
+    Spend(u64, Usd),
     /// Says this, and works until it is cancelled.
     Say(&'static str),
     /// Works until it is cancelled.
@@ -51,6 +53,7 @@ pub(crate) enum Script {
 /// A runtime that does as it is told, and counts the turns that began.
 pub(crate) struct Told {
     scripts: Mutex<VecDeque<Script>>,
+    turns: Mutex<Vec<(SessionRef, Message)>>,
     began: Semaphore,
     working: AtomicU64,
 }
@@ -59,10 +62,19 @@ pub(crate) struct Told {
 impl Runtime for Told {
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
         let _working = Working::begin(&self.working);
+        let mut transcript = Vec::new();
+        if let Work::Message(message) = turn.work {
+            transcript.push(TranscriptEntry::said(T0, Role::User, message.text.clone()));
+            self.turns.lock().expect("no test panics with it").push((turn.session, *message));
+        }
         self.began.add_permits(1);
         let script = self.scripts.lock().expect("no test panics with it").pop_front();
         let outcome = match script.unwrap_or(Script::Answer("done")) {
             Script::Answer(text) => RunOutcome::ok(text),
+            Script::Use(calls, text) => {
+                transcript.extend((0..calls).flat_map(tool_use));
+                RunOutcome::ok(text)
+            }
             Script::Panic => panic!("as told"),
             Script::Fail(reason) => RunOutcome::error(reason, "as told"),
             Script::Deaf(release) => {
@@ -74,7 +86,7 @@ impl Runtime for Told {
                 return TurnResult { ask_again_at: Some(at), ..TurnResult::of(outcome) };
             }
             Script::Skip(reason) => RunOutcome::skipped(reason, "as told"),
-            Script::Use(tokens, cost) => {
+            Script::Spend(tokens, cost) => {
                 let usage = Some(Usage::new(tokens, 0));
                 RunOutcome { usage, cost: Some(cost), ..RunOutcome::ok("done") }
             }
@@ -88,8 +100,22 @@ impl Runtime for Told {
                 RunOutcome::error(ErrorReason::Interrupted, "the gateway is shutting down")
             }
         };
-        TurnResult::of(outcome)
+        if let (RunStatus::Ok, Some(text)) = (outcome.status, &outcome.summary) {
+            transcript.push(TranscriptEntry::said(T0, Role::Assistant, text.clone()));
+        }
+        TurnResult { transcript, ..TurnResult::of(outcome) }
     }
+}
+
+/// A call of a tool, and its result.
+fn tool_use(number: usize) -> [TranscriptEntry; 2] {
+    let (call_id, name) = (format!("call-{number}"), "look".to_owned());
+    let call = EntryDetail::ToolCall { call_id: call_id.clone(), name: name.clone(), arguments: json!({}) };
+    let result = EntryDetail::ToolResult { call_id, name, is_error: false };
+    [
+        TranscriptEntry::with(T0, Role::Assistant, "", call),
+        TranscriptEntry::with(T0, Role::Tool, "seen", result),
+    ]
 }
 
 /// Counts a turn for as long as it goes on.
@@ -116,6 +142,11 @@ impl Told {
     /// Returns once so many more turns began.
     pub(crate) async fn began(&self, turns: u32) {
         self.began.acquire_many(turns).await.expect("it is never closed").forget();
+    }
+
+    /// The sessions and the messages of the turns so far.
+    pub(crate) fn turns(&self) -> Vec<(SessionRef, Message)> {
+        self.turns.lock().expect("no test panics with it").clone()
     }
 
     pub(crate) fn none_began(&self) -> bool {
@@ -153,6 +184,7 @@ impl Life {
         let clock = ManualClock::at(now);
         let runtime = Arc::new(Told {
             scripts: Mutex::default(),
+            turns: Mutex::default(),
             began: Semaphore::new(0),
             working: AtomicU64::new(0),
         });
@@ -187,7 +219,12 @@ impl Life {
             value[key] = change;
         }
         let now = self.clock.now();
-        let definition = JobDefinition::parse(value, now).expect("a good job");
+        self.insert(id, JobDefinition::parse(value, now).expect("a good job")).await
+    }
+
+    /// Adds a job by its definition.
+    pub(crate) async fn insert(&self, id: &str, definition: JobDefinition) -> JobId {
+        let now = self.clock.now();
         let id: JobId = id.parse().expect("a job id");
         let next_run_at = timetable(&definition, &id).next_after(now);
         let state = JobState { next_run_at, ..JobState::default() };

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::verbs::{
     DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, JobVerbError, LedgerVerbError,
-    ReplayVerbError, RunVerbError, store_code,
+    ReplayVerbError, RunVerbError, SessionVerbError, store_code,
 };
 
 /// A refusal.
@@ -87,7 +87,9 @@ impl From<JobVerbError> for ApiError {
             | JobVerbError::NoDestination(_)
             | JobVerbError::Webhook(_)
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            JobVerbError::Changed { .. } | JobVerbError::Contended(_) => StatusCode::CONFLICT,
+            JobVerbError::Changed { .. } | JobVerbError::Contended(_) | JobVerbError::SystemOwned(_) => {
+                StatusCode::CONFLICT
+            }
             JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             JobVerbError::Store(fault) => store_status(fault),
         };
@@ -118,6 +120,17 @@ impl From<RunVerbError> for ApiError {
             RunVerbError::Over { .. } => StatusCode::CONFLICT,
             RunVerbError::TooManyFollowers => StatusCode::TOO_MANY_REQUESTS,
             RunVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<SessionVerbError> for ApiError {
+    fn from(error: SessionVerbError) -> Self {
+        let status = match &error {
+            SessionVerbError::NotFound(_) => StatusCode::NOT_FOUND,
+            SessionVerbError::Busy { .. } => StatusCode::CONFLICT,
+            SessionVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint())
     }

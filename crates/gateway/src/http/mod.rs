@@ -30,6 +30,7 @@ mod router;
 mod runs;
 mod schemas;
 mod server;
+mod sessions;
 mod signing_keys;
 mod status;
 mod usage;

@@ -11,7 +11,7 @@ use super::auth::require_token;
 use super::error::ApiError;
 use super::{
     Door, deliveries, destination_keys, destinations, jobs, ledger, live, metrics, openapi, replays, runs,
-    schemas, signing_keys, status, usage,
+    schemas, sessions, signing_keys, status, usage,
 };
 
 /// The router of the whole door.
@@ -41,6 +41,9 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::transcript))
         .routes(routes!(runs::cancel))
         .routes(routes!(live::live))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::get, sessions::remove))
+        .routes(routes!(sessions::transcript))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::retry))

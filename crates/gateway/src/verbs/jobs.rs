@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use clawhook_agent::AgentError;
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{
     DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
-    RunId, Schedule, UnixMs, WebhookTarget,
+    Payload, RunId, Schedule, SessionRef, UnixMs, WakeMode, WebhookTarget,
 };
 use clawhook_schedule::{
     Passed, ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, passed,
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{BudgetToday, JobSpending, Verbs, shown, store_code};
-use crate::agents::AgentError;
 
 /// How many of a job's next instants are told.
 const UPCOMING: usize = 5;
@@ -45,6 +45,8 @@ pub(crate) struct SavedJob {
     pub(crate) schedule: SchedulePreview,
     /// What it costs; told where it is read, not where it is saved.
     pub(crate) spending: JobSpending,
+    /// What a person should know about it where it was just saved.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A page of jobs.
@@ -112,6 +114,9 @@ pub(crate) enum JobVerbError {
         /// The revision it has.
         actual: String,
     },
+    /// The job is the gateway's own.
+    #[error("`{0}` is the gateway's own: it can be run, enabled and disabled, and nothing else")]
+    SystemOwned(JobId),
     /// Others edit the job too fast.
     #[error("others are editing `{0}` at this moment, and the edit found no gap")]
     Contended(JobId),
@@ -135,8 +140,9 @@ impl JobVerbError {
             Self::Webhook(_) => "webhook_refused",
             Self::NoDestination(_) => "unknown_destination",
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
-            Self::Agent(AgentError::Work(_)) => "cannot_run",
+            Self::Agent(_) => "cannot_run",
             Self::Changed { .. } => "job_changed",
+            Self::SystemOwned(_) => "system_owned",
             Self::Contended(_) => "busy",
             Self::Stopping => "stopping",
             Self::Store(error) => store_code(error),
@@ -160,6 +166,10 @@ impl JobVerbError {
             Self::Changed { .. } => {
                 Some("read the job again and repeat the edit on what it is now".to_owned())
             }
+            Self::SystemOwned(_) => Some(
+                "heartbeats come from `agents.defaults.heartbeat` and `agents.entries.<id>.heartbeat` of the configuration"
+                    .to_owned(),
+            ),
             Self::Contended(_) => Some("try again".to_owned()),
             Self::Stopping => Some("try again when the gateway is back".to_owned()),
             Self::Store(error) => Some(error.hint().to_owned()),
@@ -214,8 +224,7 @@ impl Verbs {
         let definition = JobDefinition::parse(given, now)?;
         let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
         self.check_receivers(&definition).await?;
-        self.with.agents.check_known(&definition.agent())?;
-        self.with.agents.check_work(&definition.agent(), &definition.payload)?;
+        self.with.agents.check(&definition.agent(), &definition)?;
         let next_run_at =
             if definition.enabled { first_due(&definition.schedule, &timetable, now) } else { None };
         let state = JobState { next_run_at, ..JobState::default() };
@@ -224,8 +233,22 @@ impl Verbs {
         Ok(self.with_upcoming(job))
     }
 
-    /// Edits a job. Where the caller says which revision it has read, a job of another revision stays as it is.
+    /// Edits a job. Where the caller says which revision it has read, a job of another revision stays as it is. One of the
+    /// gateway's own can only be switched on and off.
     pub(crate) async fn edit_job(
+        &self,
+        id: &str,
+        patch: Value,
+        expected_revision: Option<&str>,
+    ) -> Result<SavedJob, JobVerbError> {
+        if !is_only_a_switch(&patch) {
+            refuse_system_owned(&self.find_job(id).await?)?;
+        }
+        self.edit_any_job(id, patch, expected_revision).await
+    }
+
+    /// Edits a job, whosever it is.
+    pub(super) async fn edit_any_job(
         &self,
         id: &str,
         patch: Value,
@@ -248,6 +271,12 @@ impl Verbs {
 
     /// Removes a job. Its history stays, and what waits in the outbox is still delivered.
     pub(crate) async fn remove_job(&self, id: &str) -> Result<(), JobVerbError> {
+        refuse_system_owned(&self.find_job(id).await?)?;
+        self.remove_any_job(id).await
+    }
+
+    /// Removes a job, whosever it is.
+    pub(super) async fn remove_any_job(&self, id: &str) -> Result<(), JobVerbError> {
         for _ in 0..EDIT_ATTEMPTS {
             let now = self.with.clock.now();
             let job = self.find_job(id).await?;
@@ -352,11 +381,12 @@ impl Verbs {
         if switched_on || after.delivery != before.delivery {
             self.check_receivers(after).await?;
         }
-        if switched_on || after.agent_id != before.agent_id {
-            self.with.agents.check_known(&after.agent())?;
-        }
-        if switched_on || after.agent_id != before.agent_id || after.payload != before.payload {
-            self.with.agents.check_work(&after.agent(), &after.payload)?;
+        let asks_the_same = after.agent_id == before.agent_id
+            && after.payload == before.payload
+            && after.output_schema == before.output_schema
+            && after.wake_mode == before.wake_mode;
+        if switched_on || !asks_the_same {
+            self.with.agents.check(&after.agent(), after)?;
         }
         Ok(())
     }
@@ -437,8 +467,24 @@ impl Verbs {
             overlap: self.with.engine.overlap_of(&job.definition),
             schedule: self.schedule_preview(&job, timetable.as_ref()),
             spending: JobSpending::default(),
+            notes: self.notes(&job),
             job,
         }
+    }
+
+    /// What a person should know about a job that was just saved.
+    fn notes(&self, job: &Job) -> Vec<String> {
+        let mut notes = job.notes();
+        let agent = job.definition.agent();
+        let is_left = matches!(job.definition.payload, Payload::SystemEvent { .. })
+            && job.definition.wake_mode == WakeMode::NextHeartbeat;
+        if is_left && self.with.engine.heartbeat_of(&agent).is_none() {
+            let session = SessionRef::main(&agent).key;
+            notes.push(format!(
+                "the text waits for the next turn of {session}; no heartbeat is configured for the agent `{agent}`"
+            ));
+        }
+        notes
     }
 
     fn schedule_preview(&self, job: &Job, timetable: Option<&Timetable>) -> SchedulePreview {
@@ -471,6 +517,15 @@ impl Verbs {
     }
 }
 
+/// The gateway's own jobs are the configuration's to change.
+fn refuse_system_owned(job: &Job) -> Result<(), JobVerbError> {
+    if job.definition.is_system_owned() { Err(JobVerbError::SystemOwned(job.id.clone())) } else { Ok(()) }
+}
+
+fn is_only_a_switch(patch: &Value) -> bool {
+    patch.as_object().is_some_and(|patch| patch.keys().all(|key| key == "enabled"))
+}
+
 /// Whether a patch asks for the job to be run when due.
 fn asks_to_switch_on(patch: &Value) -> bool {
     matches!(patch.get("enabled"), Some(Value::Bool(true))) || patch["enabled"] == "true"
@@ -486,7 +541,7 @@ fn why_left(job: &Job, after: &JobDefinition) -> &'static str {
 }
 
 /// The instant a job waits for first. A one-shot's may be over by a moment: it is due at once.
-fn first_due(schedule: &Schedule, timetable: &Timetable, after: UnixMs) -> Option<UnixMs> {
+pub(super) fn first_due(schedule: &Schedule, timetable: &Timetable, after: UnixMs) -> Option<UnixMs> {
     match schedule {
         Schedule::At { at } => Some(*at),
         Schedule::Every { .. } | Schedule::Cron { .. } => timetable.next_after(after),

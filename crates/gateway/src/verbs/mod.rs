@@ -11,18 +11,21 @@ mod deliveries;
 mod destination_ref;
 mod destination_secrets;
 mod destinations;
+mod heartbeats;
 mod jobs;
 mod ledger;
 mod live;
 mod metrics;
 mod replays;
 mod runs;
+mod sessions;
 mod spending;
 mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clawhook_agent::Agents;
 use clawhook_clock::Clock;
 use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
@@ -35,7 +38,6 @@ use self::live::MOST_FOLLOWERS;
 
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
-use crate::agents::Agents;
 use crate::declarations::Declarations;
 use crate::pinger::PingReport;
 use crate::secrets::Sealer;
@@ -50,6 +52,7 @@ pub(crate) use live::{Following, LiveNews};
 pub(crate) use metrics::Metrics;
 pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
+pub(crate) use sessions::{RemovedSession, SessionVerbError};
 pub(crate) use spending::{BudgetToday, Forecast, JobSpending, UsageAnswer, UsageQuestion, date_of};
 pub(crate) use status::Status;
 

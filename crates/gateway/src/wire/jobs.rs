@@ -23,7 +23,7 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
         other => Map::from_iter([("job".to_owned(), other)]),
     };
     if with_notes {
-        shown.insert("notes".to_owned(), json!(saved.job.notes()));
+        shown.insert("notes".to_owned(), json!(saved.notes));
     }
     shown.insert("effective".to_owned(), json!(EffectiveView::from(saved)));
     shown.insert("schedulePreview".to_owned(), json!(SchedulePreviewView::from(&saved.schedule)));

@@ -11,6 +11,7 @@ mod ledger;
 mod policies;
 mod replays;
 mod runs;
+mod sessions;
 mod spending;
 mod status;
 mod words;
@@ -29,6 +30,7 @@ pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
 };
 pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript, WaitView};
+pub(crate) use sessions::{RemovedSessionView, SessionList, SessionTranscript, SessionView};
 pub(crate) use spending::UsageView;
 pub(crate) use status::StatusView;
 

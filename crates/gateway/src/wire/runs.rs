@@ -468,14 +468,19 @@ pub(crate) struct TranscriptEntryView {
     detail: Option<Value>,
 }
 
-impl From<Vec<TranscriptEntry>> for Transcript {
-    fn from(entries: Vec<TranscriptEntry>) -> Self {
-        let view = |entry: TranscriptEntry| TranscriptEntryView {
+impl From<TranscriptEntry> for TranscriptEntryView {
+    fn from(entry: TranscriptEntry) -> Self {
+        Self {
             at_ms: entry.at.as_millis(),
             role: entry.role.into(),
             text: entry.text,
             detail: entry.detail.map(|detail| json!(detail)),
-        };
-        Self { entries: entries.into_iter().map(view).collect() }
+        }
+    }
+}
+
+impl From<Vec<TranscriptEntry>> for Transcript {
+    fn from(entries: Vec<TranscriptEntry>) -> Self {
+        Self { entries: entries.into_iter().map(TranscriptEntryView::from).collect() }
     }
 }

@@ -51,6 +51,10 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/runs/{runId}",
     "GET /api/v1/runs/{runId}/live",
     "GET /api/v1/runs/{runId}/transcript",
+    "GET /api/v1/sessions",
+    "GET /api/v1/sessions/{session}",
+    "DELETE /api/v1/sessions/{session}",
+    "GET /api/v1/sessions/{session}/transcript",
     "GET /api/v1/schemas",
     "GET /api/v1/schemas/run.finished.v1.json",
     "GET /api/v1/signing-keys",
@@ -109,7 +113,7 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
     assert_eq!(ids.len(), operations.len(), "{ids:?}");
 
     for (method, path, operation) in &operations {
-        let concrete = path.replace("{id}", "x").replace("{runId}", "x");
+        let concrete = path.replace("{id}", "x").replace("{runId}", "x").replace("{session}", "x");
         let stranger = gateway.request(method.clone(), &concrete, None, "").await;
         if operation["security"] == json!([{}]) {
             assert_eq!(stranger.status, 200, "{method} {path}");
@@ -150,7 +154,7 @@ async fn the_documented_query_parameters_are_the_ones_that_are_taken() {
         if !path.starts_with("/api/") {
             continue;
         }
-        let concrete = path.replace("{id}", "x").replace("{runId}", "x");
+        let concrete = path.replace("{id}", "x").replace("{runId}", "x").replace("{session}", "x");
         let answer = gateway.send(method.clone(), &format!("{concrete}?zzzzzzzzzzzz=1"), "{}").await;
         let hint = answer.refused(400, "invalid_query")["hint"].as_str().unwrap().to_owned();
         let taken: BTreeSet<&str> = hint

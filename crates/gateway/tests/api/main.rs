@@ -15,5 +15,6 @@ mod refusals;
 mod replays;
 mod runs;
 mod schemas;
+mod sessions;
 mod spending;
 mod start;

@@ -277,6 +277,22 @@ pub(super) fn get(conn: &Connection, id: &JobId) -> Result<Option<Job>, StoreErr
     found.map(|(job, last_run)| with_last_run(conn, job, last_run)).transpose()
 }
 
+/// The ids of jobs that begin with a text.
+pub(super) fn ids(conn: &Connection, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT id AS job_id FROM jobs WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 AND removed = 0 \
+             AND id < ?1 || char(1114111) ORDER BY id LIMIT ?2",
+        )
+        .map_err(fault)?;
+    let mut found = select.query(params![prefix, rows::int(limit)]).map_err(fault)?;
+    let mut ids = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        ids.push(rows::job_id(row)?);
+    }
+    Ok(ids)
+}
+
 /// The job of a run, without the facts of its last run, and whether it was removed in the meantime.
 pub(super) fn of_run(conn: &Connection, id: &JobId) -> Result<Option<(Job, bool)>, StoreError> {
     conn.prepare_cached(&format!("SELECT {COLUMNS}, removed FROM jobs WHERE id = ?1"))

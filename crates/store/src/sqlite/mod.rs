@@ -18,6 +18,7 @@ mod retention;
 mod rows;
 mod runs;
 mod schema;
+mod session_pages;
 mod sessions;
 mod spending;
 mod writer;
@@ -49,8 +50,9 @@ use crate::{
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
     OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
     ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
-    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SettleAttempt, Settled,
-    StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
+    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -199,6 +201,11 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| jobs::get(conn, &id)).await
     }
 
+    async fn job_ids(&self, prefix: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.readers.read(move |conn| jobs::ids(conn, &prefix, limit)).await
+    }
+
     async fn jobs(&self, filter: JobFilter) -> Result<JobPage, StoreError> {
         if job_pages::is_quick(&filter) {
             self.readers.read(move |conn| job_pages::page(conn, &filter)).await
@@ -322,6 +329,22 @@ impl Store for SqliteStore {
 
     async fn system_events(&self, session: SessionId, limit: usize) -> Result<Vec<SystemEvent>, StoreError> {
         self.readers.read(move |conn| sessions::waiting(conn, session, limit)).await
+    }
+
+    async fn sessions(&self, filter: SessionFilter) -> Result<SessionPage, StoreError> {
+        self.readers.search(move |conn| session_pages::page(conn, &filter)).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.readers.read(move |conn| session_pages::get(conn, id)).await
+    }
+
+    async fn session_transcript(&self, filter: SpokenFilter) -> Result<SpokenPage, StoreError> {
+        self.readers.read(move |conn| session_pages::spoken(conn, &filter)).await
+    }
+
+    async fn remove_session(&self, id: SessionId) -> Result<SessionRemoved, StoreError> {
+        self.write("remove_session", move |conn, _| sessions::remove(conn, id)).await
     }
 
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError> {

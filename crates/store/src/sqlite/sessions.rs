@@ -1,24 +1,30 @@
 //! Sessions in rows: what was said in them, and what waits for their next turn.
 
-use clawhook_model::{AgentId, Cleanup, JobId, RunId, SessionId, SessionRef, TranscriptEntry, UnixMs};
-use rusqlite::{Connection, Row, params};
+use clawhook_model::{
+    AgentId, Cleanup, EntryDetail, JobId, RunId, SessionId, SessionRef, TranscriptEntry, UnixMs,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::fault;
 use super::rows::{self, At};
-use crate::{FinishRun, LeftWithSessions, StoreError, SystemEvent};
+use crate::{FinishRun, LeftWithSessions, SessionRemoved, StoreError, SystemEvent};
+
+/// How many system events wait in one session at most, and how many of the oldest go where there are more.
+const MOST_WAITING: u32 = 1000;
+const DROPPED_AT_ONCE: usize = 100;
 
 /// Writes what a run leaves with its session, and with others.
 pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
-    let LeftWithSessions { is_kept, cleanup, reply, told, event } = &finish.left;
+    let LeftWithSessions { is_kept, cleanup, forgotten, reply, told, event } = &finish.left;
     let about =
         About { agent: &finish.agent_id, job: &finish.job_id, run: finish.run_id, at: finish.ended_at };
-    let own = Place { session: &finish.session, is_kept: *is_kept };
+    let own = Place { session: &finish.session, is_kept: *is_kept, is_remembered: !forgotten };
     if !finish.transcript.is_empty() || (*is_kept && event.is_some()) {
         touch(conn, &own, &about, *cleanup)?;
         append(conn, &own, &about, &finish.transcript)?;
     }
     if let Some((session, entry)) = reply {
-        let place = Place { session, is_kept: true };
+        let place = Place { session, is_kept: true, is_remembered: true };
         touch(conn, &place, &about, Cleanup::Keep)?;
         append(conn, &place, &about, std::slice::from_ref(entry))?;
     }
@@ -43,7 +49,29 @@ pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreEr
             ])
         })
         .map_err(fault)?;
+        drop_what_is_too_much(conn, &finish.session)?;
     }
+    Ok(())
+}
+
+/// Drops the oldest of what waits in a session where nobody has come to it for too long.
+fn drop_what_is_too_much(conn: &Connection, session: &SessionRef) -> Result<(), StoreError> {
+    let waiting: u32 = conn
+        .prepare_cached("SELECT waiting FROM sessions WHERE id = ?1")
+        .and_then(|mut select| select.query_row([session.id.as_bytes()], |row| row.get(0)))
+        .map_err(fault)?;
+    if waiting <= MOST_WAITING {
+        return Ok(());
+    }
+    let dropped = conn
+        .prepare_cached(
+            "DELETE FROM system_events WHERE seq IN \
+             (SELECT seq FROM system_events WHERE session_id = ?1 ORDER BY seq LIMIT ?2)",
+        )
+        .and_then(|mut delete| delete.execute(params![session.id.as_bytes(), rows::int(DROPPED_AT_ONCE)]))
+        .map_err(fault)?;
+    let key = &session.key;
+    tracing::warn!(session = %key, dropped, "system events that nobody came to are dropped, the oldest first");
     Ok(())
 }
 
@@ -51,6 +79,7 @@ pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreEr
 struct Place<'a> {
     session: &'a SessionRef,
     is_kept: bool,
+    is_remembered: bool,
 }
 
 /// Who writes, and when.
@@ -96,8 +125,8 @@ fn append(
 ) -> Result<(), StoreError> {
     let mut insert = conn
         .prepare_cached(
-            "INSERT INTO transcript (session_id, run_id, kept, at, role, text, detail) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO transcript (session_id, run_id, kept, at, role, text, detail, remembered) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .map_err(fault)?;
     for entry in entries {
@@ -112,6 +141,7 @@ fn append(
                 entry.role.as_str(),
                 entry.text,
                 detail,
+                place.is_remembered,
             ])
             .map_err(fault)?;
     }
@@ -134,7 +164,7 @@ pub(super) fn transcript(conn: &Connection, run: RunId) -> Result<Vec<Transcript
     Ok(entries)
 }
 
-/// The end of what was said in a session that is kept, the oldest first.
+/// What the next turn of a session that is kept is told: whole runs, from the newest back, within the bounds.
 pub(super) fn history(
     conn: &Connection,
     session: SessionId,
@@ -143,22 +173,88 @@ pub(super) fn history(
 ) -> Result<Vec<TranscriptEntry>, StoreError> {
     let mut select = conn
         .prepare_cached(
-            "SELECT at, role, text, detail FROM transcript WHERE session_id = ?1 AND kept = 1 \
-             ORDER BY seq DESC LIMIT ?2",
+            "SELECT run_id, at, role, text, detail FROM transcript \
+             WHERE session_id = ?1 AND kept = 1 AND remembered = 1 ORDER BY seq DESC",
         )
         .map_err(fault)?;
-    let mut found = select.query(params![session.as_bytes(), rows::int(entries)]).map_err(fault)?;
-    let (mut tail, mut size) = (Vec::new(), 0usize);
+    let mut found = select.query([session.as_bytes()]).map_err(fault)?;
+    let (mut tail, mut room) = (Vec::new(), Room { entries, bytes });
+    let (mut newest_run, mut of_whole_runs) = (None, 0);
     while let Some(row) = found.next().map_err(fault)? {
+        let run = rows::id(row, "run_id", RunId::from_bytes)?;
+        if newest_run != Some(run) {
+            newest_run = Some(run);
+            of_whole_runs = tail.len();
+        }
         let entry = entry(row)?;
-        size = size.saturating_add(entry.text.len());
-        if size > bytes {
+        if entry.detail == Some(EntryDetail::Thinking) {
+            continue;
+        }
+        if !room.take(&entry) {
+            drop(found);
+            if of_whole_runs == 0 {
+                return spoken(conn, session, run, Room { entries, bytes });
+            }
+            tail.truncate(of_whole_runs);
             break;
         }
         tail.push(entry);
     }
     tail.reverse();
     Ok(tail)
+}
+
+/// What was spoken in one run of a session that is kept, without its tools: the end of it, as far as there is room.
+fn spoken(
+    conn: &Connection,
+    session: SessionId,
+    run: RunId,
+    mut room: Room,
+) -> Result<Vec<TranscriptEntry>, StoreError> {
+    let mut select = conn
+        .prepare_cached(
+            "SELECT at, role, text, detail FROM transcript WHERE session_id = ?1 AND kept = 1 AND run_id = ?2 \
+             AND detail IS NULL AND role <> 'tool' ORDER BY seq DESC",
+        )
+        .map_err(fault)?;
+    let mut found = select.query(params![session.as_bytes(), run.as_bytes()]).map_err(fault)?;
+    let mut tail = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        let entry = entry(row)?;
+        if !room.take(&entry) {
+            break;
+        }
+        tail.push(entry);
+    }
+    tail.reverse();
+    Ok(tail)
+}
+
+/// How much more a history may hold.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes the room that an entry needs; false where there is too little.
+    fn take(&mut self, entry: &TranscriptEntry) -> bool {
+        let size = entry.text.len() + entry.detail.as_ref().map_or(0, detail_size);
+        if self.entries == 0 || size > self.bytes {
+            return false;
+        }
+        self.entries -= 1;
+        self.bytes -= size;
+        true
+    }
+}
+
+fn detail_size(detail: &EntryDetail) -> usize {
+    match detail {
+        EntryDetail::ToolCall { arguments, .. } => arguments.to_string().len(),
+        _ => 0,
+    }
 }
 
 /// What waits for a turn of a session, the oldest first.
@@ -183,6 +279,40 @@ pub(super) fn waiting(
         });
     }
     Ok(events)
+}
+
+/// Removes a session in which no run is under way.
+pub(super) fn remove(conn: &Connection, id: SessionId) -> Result<SessionRemoved, StoreError> {
+    let busy = conn
+        .prepare_cached(
+            "SELECT id FROM runs WHERE state = 'running' AND session_id = ?1 ORDER BY seq LIMIT 1",
+        )
+        .and_then(|mut select| {
+            select.query_row([id.as_bytes()], |row| Ok(rows::id(row, "id", RunId::from_bytes))).optional()
+        })
+        .map_err(fault)?
+        .transpose()?;
+    if let Some(run) = busy {
+        return Ok(SessionRemoved::Busy(run));
+    }
+    let own_of: Option<Option<[u8; 16]>> = conn
+        .prepare_cached("SELECT run_id FROM sessions WHERE id = ?1")
+        .and_then(|mut select| select.query_row([id.as_bytes()], |row| row.get(0)).optional())
+        .map_err(fault)?;
+    let Some(own_of) = own_of else { return Ok(SessionRemoved::NotFound) };
+    let entries = match own_of {
+        Some(run) => conn
+            .prepare_cached("DELETE FROM transcript WHERE run_id = ?2 AND session_id = ?1")
+            .and_then(|mut delete| delete.execute(params![id.as_bytes(), run])),
+        None => conn
+            .prepare_cached("DELETE FROM transcript WHERE session_id = ?1 AND kept = 1")
+            .and_then(|mut delete| delete.execute([id.as_bytes()])),
+    };
+    let remove =
+        |sql| conn.prepare_cached(sql).and_then(|mut delete| delete.execute([id.as_bytes()])).map_err(fault);
+    let events = remove("DELETE FROM system_events WHERE session_id = ?1")?;
+    remove("DELETE FROM sessions WHERE id = ?1")?;
+    Ok(SessionRemoved::Done { entries: entries.map_err(fault)?, events })
 }
 
 pub(super) fn entry(row: &Row<'_>) -> Result<TranscriptEntry, StoreError> {

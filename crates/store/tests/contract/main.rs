@@ -13,5 +13,6 @@ mod outbox;
 mod overlap;
 mod replays;
 mod retention;
+mod sessions;
 mod subscriptions;
 mod world;

@@ -275,4 +275,4 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
 }
 
 /// The lane of the jobs above.
-pub(crate) const LANE: Lane = Lane::Slot;
+pub(crate) const LANE: Lane = Lane::Instant;

@@ -319,6 +319,7 @@ impl Layer {
                 fallbacks: self.fallbacks.unwrap_or_default(),
                 system_prompt: self.system_prompt,
                 system_prompt_file: self.system_prompt_file,
+                is_confined: self.workspace.is_some(),
                 workspace: self.workspace,
                 tools: ToolPolicy {
                     allow: self.tools_allow.unwrap_or_default(),

@@ -246,3 +246,15 @@ fn a_mistake_in_the_defaults_is_told_once_however_many_agents_there_are() {
         only_problem(&with_agents("defaults: { model: 'nowhere/y' }, entries: { p: {}, q: {}, r: {} }"));
     assert!(message.contains("`nowhere`"), "{message}");
 }
+
+#[test]
+fn the_example_of_the_tools_document_is_read_as_it_says() {
+    let document = include_str!("../../../../../docs/tools.md");
+    let example = document.split("```json5\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let env = |name: &str| (name == "HOME" || name == "TICKETS_TOKEN").then(|| "/value".to_owned());
+    let config = Config::parse(example, "clawhook.json5", &env).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.mcp.servers.keys().collect::<Vec<_>>(), ["files", "tickets", "time"]);
+    let tools = agent(&config, "reporter").profile.tools;
+    assert_eq!(tools.allow, ["files", "time__get_current_time"]);
+    assert_eq!(tools.deny, ["files__write_*"]);
+}

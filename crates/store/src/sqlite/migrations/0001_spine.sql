@@ -92,12 +92,14 @@ CREATE INDEX runs_ready ON runs (lane, ready_at, seq) WHERE ready_at IS NOT NULL
 
 -- A session of one run's own goes with its run; one that is kept belongs to its agent.
 CREATE TABLE sessions (
-    id         BLOB NOT NULL PRIMARY KEY,
+    seq        INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL UNIQUE,
     key        TEXT NOT NULL,
     agent_id   TEXT NOT NULL,
     job_id     TEXT NOT NULL,             -- the job that ran in it last
     run_id     BLOB,                      -- the run whose own it is; null where it is kept
     cleanup    INTEGER NOT NULL DEFAULT 0, -- 1 where it goes as soon as its run's deliveries are settled
+    waiting    INTEGER NOT NULL DEFAULT 0, -- how many system events wait for its next turn, kept by triggers
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
@@ -109,6 +111,7 @@ CREATE TABLE transcript (
     session_id BLOB NOT NULL,
     run_id     BLOB NOT NULL,
     kept       INTEGER NOT NULL DEFAULT 0, -- 1 in a session that is kept
+    remembered INTEGER NOT NULL DEFAULT 1, -- 0 where later turns of such a session are not told of it
     at         INTEGER NOT NULL,
     role       TEXT NOT NULL,
     text       TEXT NOT NULL,
@@ -128,6 +131,12 @@ CREATE TABLE system_events (
     text       TEXT NOT NULL
 ) STRICT;
 CREATE INDEX system_events_of_session ON system_events (session_id, seq);
+CREATE TRIGGER system_events_counted_in AFTER INSERT ON system_events BEGIN
+    UPDATE sessions SET waiting = waiting + 1 WHERE id = new.session_id;
+END;
+CREATE TRIGGER system_events_counted_out AFTER DELETE ON system_events BEGIN
+    UPDATE sessions SET waiting = waiting - 1 WHERE id = old.session_id;
+END;
 
 -- What was spent, by days of the gateway's zone. It outlives the runs; only runs that used tokens are counted.
 CREATE TABLE spending (

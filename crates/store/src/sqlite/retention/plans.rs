@@ -21,15 +21,18 @@ const SOMETHING: &str = "
         0, 1, 1, 1, 'ok' FROM (SELECT x'00000000000000000000000000000001' AS id
         UNION ALL SELECT x'00000000000000000000000000000002');
     INSERT INTO occurrences VALUES ('job', 1, 'missed', NULL, NULL, 1), ('job', 2, 'missed', NULL, NULL, 2);
-    INSERT INTO sessions SELECT id, 'own', 'main', 'job', id, seq - 1, 1, 1 FROM runs;
-    INSERT INTO sessions VALUES (x'00000000000000000000000000000003', 'kept', 'main', 'gone', NULL, 0, 1, 1);
-    INSERT INTO transcript VALUES (1, x'00000000000000000000000000000003', x'00', 1, 1, 'user', 'x', NULL);
+    INSERT INTO sessions (id, key, agent_id, job_id, run_id, cleanup, created_at, updated_at)
+    SELECT id, 'own', 'main', 'job', id, seq - 1, 1, 1 FROM runs;
+    INSERT INTO sessions (id, key, agent_id, job_id, run_id, cleanup, created_at, updated_at)
+    VALUES (x'00000000000000000000000000000003', 'kept', 'main', 'gone', NULL, 0, 1, 1);
+    INSERT INTO transcript (session_id, run_id, kept, at, role, text)
+    VALUES (x'00000000000000000000000000000003', x'00', 1, 1, 'user', 'x');
     INSERT INTO system_events VALUES (1, x'00000000000000000000000000000003', 'main', 'job', NULL, 1, 'x');
     INSERT INTO system_events VALUES (2, x'00000000000000000000000000000004', 'main', 'job', NULL, 1, 'x');
     INSERT INTO events VALUES (1, x'00000000000000000000000000000001', 'job.added', NULL, 1, x'00');
     INSERT INTO replays (id, filter, upto, matched, state, created_at, ended_at)
         VALUES (x'01', '{}', 0, 0, 'done', 1, 1), (x'02', '{}', 0, 0, 'done', 1, 1);
-    INSERT INTO spending VALUES (1, 'job', 'main', '', '', 1, 1, 1, 1, 1);
+    INSERT INTO spending VALUES (1, 'job', 'main', '', '', 1, 0, 1, 1, 1, 1);
     INSERT INTO spending_days VALUES (1, 1, 1, 1);
 ";
 

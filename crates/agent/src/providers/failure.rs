@@ -7,18 +7,19 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use clawhook_model::{ErrorReason, MASK, RunError};
+use clawhook_model::{ErrorReason, UnixMs};
+use serde_json::Value;
 use thiserror::Error;
 
-use super::chat::Complaint;
 use super::client::{CONNECT_TIMEOUT, ClientError};
-use super::options::Target;
-
-/// How many characters of a provider's own words are quoted.
-const QUOTE_LIMIT: usize = 300;
+use super::options::ChatEndpoint;
+use crate::ModelRef;
+use crate::backend::TryError;
+use crate::quote::quote;
 
 /// Phrases by which providers say that the input is too long; the class decides whether a retry makes sense.
-const CONTEXT_OVERFLOW_PHRASES: [&str; 7] = [
+const CONTEXT_OVERFLOW_PHRASES: [&str; 8] = [
+    "input token count",
     "context length",
     "context_length",
     "maximum context",
@@ -28,15 +29,68 @@ const CONTEXT_OVERFLOW_PHRASES: [&str; 7] = [
     "too many tokens",
 ];
 
+/// Whom a failure is about.
+#[derive(Debug, Clone)]
+pub(super) struct Target<'a> {
+    /// The model.
+    pub(super) model: ModelRef,
+    /// Where it is.
+    pub(super) endpoint: &'a ChatEndpoint,
+}
+
+/// What a provider says went wrong; nothing of it may be shown before it has been cleaned.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    /// A word or a number for programs.
+    pub(super) code: Option<String>,
+    /// A sentence for people.
+    pub(super) message: Option<String>,
+    /// How long to wait, where it is said beside the sentence.
+    pub(super) retry_delay: Option<String>,
+}
+
+impl Complaint {
+    /// Reads the body of a refused request; one that is not JSON says nothing.
+    pub(super) fn of_body(body: &[u8]) -> Self {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        // Some providers wrap the object in a list, others leave the `error` out.
+        let body = body.get(0).unwrap_or(&body);
+        Self::of_error(body.get("error").unwrap_or(body))
+    }
+
+    /// Reads an error object, or an error that is a text.
+    pub(super) fn of_error(error: &Value) -> Self {
+        let text = |name| match error.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let message = error.as_str().map(str::to_owned).or_else(|| text("message"));
+        let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+        let retry_delay = details.filter_map(|detail| detail.get("retryDelay")?.as_str()).next();
+        let code = text("code").or_else(|| text("type")).or_else(|| text("status"));
+        Self { code, message, retry_delay: retry_delay.map(str::to_owned) }
+    }
+}
+
 /// Why a call brought no answer, or half of one.
 #[derive(Debug, Error)]
 pub(super) enum CallError {
     /// Nothing could be sent.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// There is no key where one was to be.
+    #[error("there is no API key")]
+    NoKey,
     /// The key cannot stand in a header.
     #[error("the API key holds characters that cannot be sent")]
     UnsendableKey,
+    /// A header that the configuration adds cannot be sent.
+    #[error("the header `{0}` cannot be sent")]
+    UnsendableHeader(String),
+    /// Nothing came for too long.
+    #[error("nothing came for {0:?}")]
+    Silent(Duration),
     /// There was no connection, or it broke before the answer began.
     #[error("{0}")]
     Unreachable(String),
@@ -53,6 +107,8 @@ pub(super) enum CallError {
         status: Option<u16>,
         /// What the provider says.
         complaint: Complaint,
+        /// When it may be asked again, where it said so.
+        retry_at: Option<UnixMs>,
     },
     /// The answer is of a type that a chat endpoint does not send.
     #[error("the answer is {content_type}")]
@@ -63,6 +119,12 @@ pub(super) enum CallError {
     /// The answer cannot be read.
     #[error("{0}")]
     Malformed(String),
+    /// The model, or its provider, would not answer.
+    #[error("the model declined")]
+    Declined {
+        /// The provider's word for it.
+        word: String,
+    },
     /// The answer holds no text.
     #[error("the answer holds no text")]
     Empty {
@@ -75,7 +137,7 @@ impl CallError {
     /// An answer that is not the JSON it should be. The parser's own words are left out, since they quote the answer.
     pub(super) fn not_a_reply(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
-        Self::Malformed(format!("it is not the JSON of a chat answer (line {line}, column {column})"))
+        Self::Malformed(format!("it is not JSON (line {line}, column {column})"))
     }
 
     /// A request that found no answer. Of the error the innermost cause is kept, which never holds the address.
@@ -93,23 +155,42 @@ impl CallError {
         if is_offline(kind, &why) { Self::Offline(why) } else { Self::Unreachable(why) }
     }
 
-    /// The error of a turn that asked `target`.
-    pub(super) fn into_run_error(self, target: &Target<'_>) -> RunError {
-        let Target { model, provider } = target;
-        let quote = |text: &str| quote(text, provider.key());
+    /// Whether the provider refused because it was offered tools.
+    pub(super) fn is_about_tools(&self) -> bool {
+        let Self::Refused { complaint, status: Some(400 | 404 | 422 | 500 | 501), .. } = self else {
+            return false;
+        };
+        complaint.message.as_deref().is_some_and(|message| message.to_ascii_lowercase().contains("tool"))
+    }
+
+    /// The failure of a try that asked `target`.
+    pub(super) fn into_try_error(self, target: &Target<'_>) -> TryError {
+        let Target { model, endpoint } = target;
+        let quote = |text: &str| quote(text, endpoint.secrets());
+        let settings = format!("models.providers.{}", model.provider);
+        let mut retry_at = None;
         let (reason, what) = match self {
             Self::Client(error) => (ErrorReason::Unknown, format!("could not be asked: {error}")),
-            Self::UnsendableKey => (
-                ErrorReason::Auth,
-                format!("could not be asked: {self}. Check models.providers.{}.apiKey", model.provider),
+            Self::NoKey => (ErrorReason::Auth, no_key(endpoint, &settings)),
+            Self::UnsendableKey => {
+                (ErrorReason::Auth, format!("could not be asked: {self}. Check {settings}.apiKey"))
+            }
+            Self::UnsendableHeader(_) => {
+                (ErrorReason::Format, format!("could not be asked: {self}. Check {settings}.headers"))
+            }
+            Self::Silent(limit) => (
+                ErrorReason::Timeout,
+                format!(
+                    "said nothing for {limit:?}, so it was given up. Check that {} is well",
+                    endpoint.address()
+                ),
             ),
             Self::Unreachable(why) => (
                 ErrorReason::Network,
                 format!(
-                    "could not be reached at {}: {}. Check models.providers.{}.baseUrl, and that the provider is up",
-                    provider.address(),
+                    "could not be reached at {}: {}. Check {settings}.baseUrl, and that the provider is up",
+                    endpoint.address(),
                     quote(&why),
-                    model.provider
                 ),
             ),
             Self::Offline(why) => (
@@ -120,17 +201,22 @@ impl CallError {
                 ErrorReason::Network,
                 format!(
                     "did not finish: the connection to {} broke before the answer was complete",
-                    provider.address()
+                    endpoint.address()
                 ),
             ),
-            Self::Refused { status, complaint } => refusal(status, &complaint, target),
+            Self::Refused { status, complaint, retry_at: again } => {
+                let refusal = refusal(status, &complaint, target);
+                let waits = matches!(refusal.0, ErrorReason::RateLimit | ErrorReason::Overloaded);
+                retry_at = again.filter(|_| waits);
+                refusal
+            }
             Self::WrongForm { content_type } => (
                 ErrorReason::ServerError,
                 format!(
-                    "sent {} instead of a chat answer. Check that models.providers.{}.baseUrl is the address \
-                     under which chat/completions lies",
+                    "sent {} instead of an answer. Check that {settings}.baseUrl is the address under which the API \
+                     {} lies",
                     quote(&content_type),
-                    model.provider
+                    endpoint.api,
                 ),
             ),
             Self::Malformed(why) => {
@@ -139,8 +225,24 @@ impl CallError {
             Self::Empty { finish_reason } => {
                 (ErrorReason::EmptyResponse, empty(finish_reason.as_deref(), quote))
             }
+            Self::Declined { word } => (
+                ErrorReason::Refusal,
+                format!(
+                    "declined to answer (finish reason: {}). Change the job's message, or its model",
+                    quote(&word)
+                ),
+            ),
         };
-        RunError { reason, message: format!("{model} {what}.") }
+        TryError { retry_at, ..TryError::new(reason, format!("{model} {what}.")) }
+    }
+}
+
+fn no_key(endpoint: &ChatEndpoint, settings: &str) -> String {
+    match &endpoint.key_reference {
+        Some(reference) => {
+            format!("could not be asked: {settings}.apiKey is {reference}, and there is no key. Set it there")
+        }
+        None => format!("could not be asked: there is no key. Set {settings}.apiKey"),
     }
 }
 
@@ -160,11 +262,19 @@ fn empty(finish_reason: Option<&str>, quote: impl Fn(&str) -> String) -> String 
 }
 
 fn refusal(status: Option<u16>, complaint: &Complaint, target: &Target<'_>) -> (ErrorReason, String) {
-    let Target { model, provider } = target;
+    let Target { model, endpoint } = target;
     let reason = classify(status, complaint);
     let settings = format!("models.providers.{}", model.provider);
     let what = match reason {
-        ErrorReason::Auth => format!("refused the credentials{}. Check {settings}.apiKey", http(status)),
+        ErrorReason::Auth if endpoint.key().is_none() => {
+            format!("wants credentials{}, and it has no key. Set {settings}.apiKey", http(status))
+        }
+        ErrorReason::Auth => match &endpoint.key_reference {
+            Some(reference) => {
+                format!("refused the credentials{}. Check {settings}.apiKey ({reference})", http(status))
+            }
+            None => format!("refused the credentials{}. Check {settings}.apiKey", http(status)),
+        },
         ErrorReason::Billing => {
             format!("wants to be paid{}. Add credit to the account of {settings}", http(status))
         }
@@ -183,7 +293,7 @@ fn refusal(status: Option<u16>, complaint: &Complaint, target: &Target<'_>) -> (
         }
         _ => format!("failed on the provider's side{}. Try again later", http(status)),
     };
-    match complaint.message.as_deref().map(|said| quote(said, provider.key())) {
+    match complaint.message.as_deref().map(|said| quote(said, endpoint.secrets())) {
         Some(said) if !said.is_empty() => (reason, format!("{what}. The provider says: \"{said}\"")),
         _ => (reason, what),
     }
@@ -204,6 +314,8 @@ fn classify(status: Option<u16>, complaint: &Complaint) -> ErrorReason {
         Some(404) => ErrorReason::ModelNotFound,
         Some(408) => ErrorReason::Timeout,
         Some(413) => ErrorReason::ContextOverflow,
+        Some(400) if words.contains("api key") => ErrorReason::Auth,
+        Some(400) if words.contains("credit balance") => ErrorReason::Billing,
         Some(429) | None if code == "insufficient_quota" => ErrorReason::Billing,
         Some(429) => ErrorReason::RateLimit,
         Some(503 | 529) => ErrorReason::Overloaded,
@@ -213,6 +325,8 @@ fn classify(status: Option<u16>, complaint: &Complaint) -> ErrorReason {
         }
         Some(400..) | None if code == "model_not_found" => ErrorReason::ModelNotFound,
         Some(400..) => ErrorReason::Format,
+        None if words.contains("authentication") => ErrorReason::Auth,
+        None if words.contains("not_found") => ErrorReason::ModelNotFound,
         None if words.contains("rate_limit") || words.contains("rate limit") => ErrorReason::RateLimit,
         None if words.contains("overloaded") => ErrorReason::Overloaded,
         None => ErrorReason::ServerError,
@@ -220,38 +334,12 @@ fn classify(status: Option<u16>, complaint: &Complaint) -> ErrorReason {
     }
 }
 
-/// One line of foreign words that may be shown: without the key, without control characters, and short.
-fn quote(text: &str, key: Option<&str>) -> String {
-    let masked = key.map_or_else(|| text.to_owned(), |key| text.replace(key, MASK));
-    let line = masked.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(QUOTE_LIMIT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-    .trim_end_matches('.')
-    .to_owned()
-}
-
-/// The error of a turn that was out of time.
-pub(super) fn timed_out(target: &Target<'_>, limit: Duration) -> RunError {
-    let message =
-        format!("cron: job execution timed out after {limit:?}, while {} was answering", target.model);
-    RunError { reason: ErrorReason::Timeout, message }
-}
-
-/// The error of a turn that was cancelled.
-pub(super) fn interrupted(target: &Target<'_>) -> RunError {
-    let message = format!("cron: job interrupted, while {} was answering", target.model);
-    RunError { reason: ErrorReason::Interrupted, message }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn complaint(code: &str, message: &str) -> Complaint {
-        Complaint { code: Some(code.to_owned()), message: Some(message.to_owned()) }
+        Complaint { code: Some(code.to_owned()), message: Some(message.to_owned()), retry_delay: None }
     }
 
     #[test]
@@ -281,6 +369,17 @@ mod tests {
             (Some(400), complaint("context_length_exceeded", ""), ErrorReason::ContextOverflow),
             (Some(400), complaint("x", "Your prompt is too long"), ErrorReason::ContextOverflow),
             (Some(400), complaint("model_not_found", ""), ErrorReason::ModelNotFound),
+            (
+                Some(400),
+                complaint("400", "API key not valid. Please pass a valid API key."),
+                ErrorReason::Auth,
+            ),
+            (
+                Some(400),
+                complaint("invalid_request_error", "Your credit balance is too low"),
+                ErrorReason::Billing,
+            ),
+            (None, complaint("authentication_error", ""), ErrorReason::Auth),
             (None, complaint("429", ""), ErrorReason::RateLimit),
             (None, complaint("overloaded_error", ""), ErrorReason::Overloaded),
             (None, complaint("server_error", "oops"), ErrorReason::ServerError),
@@ -303,16 +402,5 @@ mod tests {
         ] {
             assert_eq!(is_offline(kind, why), offline, "{why}");
         }
-    }
-
-    #[test]
-    fn a_quote_is_one_short_line_without_the_key_even_where_the_key_lies_across_the_cut() {
-        let key = "sk-123456789";
-        let text = format!("{}\r\n\u{1b}[31m key {key}", "x".repeat(QUOTE_LIMIT - 15));
-        let quoted = quote(&text, Some(key));
-        assert!(!quoted.contains("sk-1"), "{quoted}");
-        assert!(quoted.chars().count() <= QUOTE_LIMIT + 1);
-        assert!(!quoted.contains(char::is_control));
-        assert_eq!(quote("a\n b.", None), "a b");
     }
 }

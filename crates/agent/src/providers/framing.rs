@@ -1,4 +1,5 @@
-//! Server-Sent Events, as far as chat endpoints use them: the `data` of each event.
+//! How the pieces of a streamed answer are told apart: as Server-Sent Events, of which the `data` of each event counts, or
+//! as lines of JSON.
 
 use thiserror::Error;
 
@@ -11,6 +12,50 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug, Error)]
 #[error("one event is longer than {EVENT_LIMIT} bytes")]
 pub(super) struct EventTooLong;
+
+/// Puts the pieces of a stream together.
+#[derive(Debug)]
+pub(super) enum Decoder {
+    /// Server-Sent Events.
+    Events(EventDecoder),
+    /// One piece a line.
+    Lines(Vec<u8>),
+}
+
+impl Decoder {
+    /// Takes the next bytes and returns the pieces that they complete.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLong> {
+        match self {
+            Self::Events(events) => events.feed(bytes),
+            Self::Lines(line) => feed_lines(line, bytes),
+        }
+    }
+
+    /// What is left where the stream has ended: a last line needs no end.
+    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Events(_) => None,
+            Self::Lines(line) => Some(std::mem::take(line)).filter(|line| !line.trim_ascii().is_empty()),
+        }
+    }
+}
+
+fn feed_lines(line: &mut Vec<u8>, bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLong> {
+    let mut pieces = Vec::new();
+    for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+        line.extend_from_slice(part);
+        if line.len() > EVENT_LIMIT {
+            return Err(EventTooLong);
+        }
+        if part.ends_with(b"\n") {
+            let whole = std::mem::take(line);
+            if !whole.trim_ascii().is_empty() {
+                pieces.push(whole);
+            }
+        }
+    }
+    Ok(pieces)
+}
 
 /// Puts events together from bytes that come in any pieces, and holds no more than one event.
 #[derive(Debug, Default)]
@@ -93,6 +138,20 @@ mod tests {
     #[test]
     fn an_event_that_was_not_ended_is_not_an_event() {
         assert_eq!(decode([b"data: half\n".as_slice()]), [""; 0]);
+    }
+
+    #[test]
+    fn lines_come_out_the_same_however_the_bytes_are_cut_and_the_last_needs_no_end() {
+        let stream = "{\"a\":1}\r\n\n{\"b\":\"你\"}\n{\"c\":3}";
+        for size in [1, 3, 100] {
+            let mut decoder = Decoder::Lines(Vec::new());
+            let mut pieces: Vec<Vec<u8>> =
+                stream.as_bytes().chunks(size).flat_map(|piece| decoder.feed(piece).unwrap()).collect();
+            pieces.extend(decoder.finish());
+            let texts = pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap().trim_end());
+            assert_eq!(texts.collect::<Vec<_>>(), ["{\"a\":1}", "{\"b\":\"你\"}", "{\"c\":3}"]);
+            assert_eq!(decoder.finish(), None);
+        }
     }
 
     #[test]

@@ -5,11 +5,24 @@ use std::time::Duration;
 
 use rustls::crypto::ring;
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 /// How long a provider may take to accept a connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The client, made when it is first asked for and shared by everybody who holds a clone.
+#[derive(Clone, Default)]
+pub(crate) struct SharedClient(Arc<OnceCell<reqwest::Client>>);
+
+impl SharedClient {
+    /// The client. Making it takes milliseconds and megabytes, since the system's certificates are read, so it is made off
+    /// the async threads and not before the first message.
+    pub(crate) async fn get(&self) -> Result<&reqwest::Client, ClientError> {
+        self.0.get_or_try_init(async || tokio::task::spawn_blocking(build).await?).await
+    }
+}
 
 /// Why there is no client.
 #[derive(Debug, Error)]
@@ -22,12 +35,6 @@ pub(crate) enum ClientError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Makes the client. It takes milliseconds and megabytes, since the system's certificates are read, so it is made
-/// when the first message is sent and off the async threads.
-pub(crate) async fn connectable() -> Result<reqwest::Client, ClientError> {
-    tokio::task::spawn_blocking(build).await?
-}
-
 /// Redirects are not followed, because they would take the key to another host; proxies of the environment are not
 /// used, because nobody configured them here.
 fn build() -> Result<reqwest::Client, ClientError> {
@@ -37,6 +44,11 @@ fn build() -> Result<reqwest::Client, ClientError> {
         .tls_backend_preconfigured(tls_config()?)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        // What is unpacked by the client could not be bounded by the bytes that are read.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
         .user_agent(concat!("clawhook/", env!("CARGO_PKG_VERSION")))
