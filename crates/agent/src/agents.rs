@@ -22,8 +22,8 @@ use crate::providers::{ChatModels, Provider, ProviderApi, SharedClient};
 use crate::system_prompt::system_prompt;
 use crate::workspace::start_in;
 use crate::{
-    AgentError, Command, CommandOptions, CommandRuntime, Message, ModelRef, NoSuchModel, Runtime, Turn,
-    TurnResult, Work,
+    AgentError, Command, CommandOptions, CommandRuntime, LiveOutput, Message, ModelRef, NoSuchModel, Runtime,
+    Turn, TurnResult, Work,
 };
 
 /// What agents are made of.
@@ -260,6 +260,7 @@ impl Inner {
         profile: &AgentProfile,
         command: &Command,
         timeout: Option<Duration>,
+        live: &LiveOutput,
         cancel: &CancellationToken,
     ) -> TurnResult {
         let schema = match command.output_schema.as_ref().map(OutputSchema::compile).transpose() {
@@ -274,7 +275,7 @@ impl Inner {
             },
         };
         let command = Command { cwd, ..command.clone() };
-        let mut result = self.commands.run(&command, timeout, cancel).await;
+        let mut result = self.commands.run(&command, timeout, live, cancel).await;
         if let (Some(schema), None) = (&schema, &result.outcome.error) {
             hold_to(schema, &mut result.outcome);
         }
@@ -319,7 +320,9 @@ impl Runtime for Agents {
         };
         match &turn.work {
             Work::Message(message) => self.inner.answer(profile, message, &turn, &cancel).await,
-            Work::Command(command) => self.inner.execute(profile, command, turn.timeout, &cancel).await,
+            Work::Command(command) => {
+                self.inner.execute(profile, command, turn.timeout, &turn.live, &cancel).await
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawhook_agent::{Command, CommandOptions, CommandRuntime, Environment, TurnResult};
+use clawhook_agent::{Command, CommandOptions, CommandRuntime, Environment, LiveOutput, TurnResult};
 use clawhook_clock::ManualClock;
 use clawhook_model::{Diagnostic, Diagnostics, ErrorReason, Role, RunOutcome, RunStatus, Severity, UnixMs};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ fn shell(script: &str) -> Command {
 }
 
 async fn run_within(command: Command, timeout: Duration) -> TurnResult {
-    runtime().run(&command, Some(timeout), &CancellationToken::new()).await
+    runtime().run(&command, Some(timeout), &LiveOutput::default(), &CancellationToken::new()).await
 }
 
 async fn run(command: Command) -> RunOutcome {
@@ -245,7 +245,7 @@ async fn a_cancelled_command_is_ended_with_its_children() {
     let cancel = CancellationToken::new();
     let turn = tokio::spawn({
         let cancel = cancel.clone();
-        async move { runtime().run(&command, None, &cancel).await }
+        async move { runtime().run(&command, None, &LiveOutput::default(), &cancel).await }
     });
     let pid = written(&file).await;
     cancel.cancel();
@@ -260,7 +260,7 @@ async fn a_command_that_is_cancelled_before_it_begins_is_not_started() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     let command = argv(["touch", file.to_str().unwrap()]);
-    let outcome = runtime().run(&command, None, &cancel).await.outcome;
+    let outcome = runtime().run(&command, None, &LiveOutput::default(), &cancel).await.outcome;
     assert_eq!(
         error_of(&outcome),
         (ErrorReason::Interrupted, "cron: job interrupted, the command was not started")
@@ -273,7 +273,9 @@ async fn a_turn_that_is_given_up_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
     let command = shell(&format!("sleep 300 & echo $! > {}; wait", file.display()));
-    let turn = tokio::spawn(async move { runtime().run(&command, None, &CancellationToken::new()).await });
+    let turn = tokio::spawn(async move {
+        runtime().run(&command, None, &LiveOutput::default(), &CancellationToken::new()).await
+    });
     let pid = written(&file).await;
     turn.abort();
     eventually_gone(&pid).await;
@@ -301,7 +303,11 @@ async fn gateway_that_will_be_killed() {
     // Commands begin one after the other: when the second shows the file, the first is known to the lifeline.
     let show =
         shell(&format!("until [ -s {file}.part ]; do sleep 0.01; done; mv {file}.part {file}; sleep 300"));
-    tokio::join!(runtime.run(&command, Some(LONG), &cancel), runtime.run(&show, Some(LONG), &cancel));
+    let live = LiveOutput::default();
+    tokio::join!(
+        runtime.run(&command, Some(LONG), &live, &cancel),
+        runtime.run(&show, Some(LONG), &live, &cancel)
+    );
 }
 
 #[tokio::test]

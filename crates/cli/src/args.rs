@@ -14,6 +14,7 @@ use crate::schema::SchemaArgs;
 use crate::sessions::SessionsArgs;
 use crate::state_dir::StateDirArgs;
 use crate::status::StatusArgs;
+use crate::usage::UsageArgs;
 
 /// Runs agent jobs on a schedule and guarantees that each result reaches its webhook.
 #[derive(Parser)]
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Sessions(SessionsArgs),
     /// Show how the gateway is doing
     Status(StatusArgs),
+    /// Show what runs cost
+    Usage(UsageArgs),
     /// Print the schemas of what webhooks are sent
     Schema(SchemaArgs),
     /// Receive webhooks on this machine, verify them and show them

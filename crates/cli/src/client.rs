@@ -10,12 +10,15 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::connection::Connection;
+use crate::events::{Events, EventsEnd, ServerEvent};
 use crate::failure::Failure;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take, beyond what the gateway was asked to wait.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a live answer may be silent; the gateway sends a comment every 15 s.
+const SILENCE: Duration = Duration::from_secs(60);
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -241,6 +244,38 @@ impl Client {
         let status = answer.status();
         let body = self.read(answer, limit).await?;
         self.interpret(status, &body)
+    }
+
+    /// Makes a call whose answer is a stream of events.
+    pub(crate) async fn events(&self, call: Call) -> Result<Events, CallError> {
+        let mut request = self.http.request(call.method, self.address(&call.path, &call.query));
+        if let Ok(token) = &self.connection.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let answer = tokio::time::timeout(ANSWER, request.send());
+        let answer = answer.await.map_err(|_| self.silent(ANSWER))?;
+        let answer = answer.map_err(|error| self.no_answer(&error, ANSWER))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Events::of(answer));
+        }
+        let body = self.read(answer, ANSWER).await?;
+        let refused = self.interpret(status, &body);
+        Err(refused.err().unwrap_or_else(|| CallError::NotTheApi { url: self.url(), status }))
+    }
+
+    /// The next of these events; none once the gateway has ended them.
+    pub(crate) async fn next_event(&self, events: &mut Events) -> Result<Option<ServerEvent>, CallError> {
+        match tokio::time::timeout(SILENCE, events.next()).await {
+            Err(_) => Err(self.silent(SILENCE)),
+            Ok(Err(EventsEnd::TooLong)) => Err(CallError::TooLong),
+            Ok(Err(EventsEnd::Lost(error))) => Err(self.no_answer(&error, SILENCE)),
+            Ok(Ok(event)) => Ok(event),
+        }
+    }
+
+    fn silent(&self, limit: Duration) -> CallError {
+        CallError::NoAnswer { url: self.url(), seconds: limit.as_secs() }
     }
 
     fn address(&self, segments: &[String], query: &[(&'static str, String)]) -> Url {

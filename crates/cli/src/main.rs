@@ -25,6 +25,7 @@ mod cron;
 mod deliveries;
 mod destinations;
 mod document;
+mod events;
 mod failure;
 mod gateway;
 mod listen;
@@ -38,6 +39,7 @@ mod signals;
 mod state_dir;
 mod status;
 mod table;
+mod usage;
 mod view;
 
 use std::process::ExitCode;
@@ -66,6 +68,9 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
+        Command::Usage(args) => {
+            block_on(async move { usage::run(args, &state_dir).await.map(|()| ExitCode::SUCCESS) })
+        }
         Command::Schema(args) => schema::run(&args),
         Command::Listen(args) => block_on(listen::run(args, &state_dir, clock)),
         Command::Conformance(args) => block_on(conformance::run(args, &state_dir, clock.as_ref())),

@@ -14,6 +14,19 @@ pub(crate) fn data(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints a part of a text that goes on.
+pub(crate) fn part(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints a line beside the data, dim where that can be seen.
+pub(crate) fn aside(text: &str, dim: bool) {
+    let (begin, end) = if dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+    writeln!(io::stderr().lock(), "{begin}{}{end}", printable(text)).ok();
+}
+
 /// Prints an answer of the API as it is.
 pub(crate) fn json(value: &Value) -> io::Result<()> {
     data(&format!("{value:#}"))
@@ -78,6 +91,11 @@ pub(crate) fn printable_lines(text: &str) -> String {
     text.lines().map(without_controls).collect::<Vec<_>>().join("\n")
 }
 
+/// A part of a text from outside, with its line breaks, and nothing in it that a terminal would obey.
+pub(crate) fn printable_stream(text: &str) -> String {
+    text.split('\n').map(without_controls).collect::<Vec<_>>().join("\n")
+}
+
 /// Control characters, and those that reorder the text around them, are left out.
 fn without_controls(text: &str) -> String {
     let reorders =
@@ -96,5 +114,6 @@ mod tests {
     fn a_terminal_sees_no_control_characters_from_outside() {
         assert_eq!(printable("a\x1b[31mred\u{202e}\r\nb\t c"), "a[31mred b c");
         assert_eq!(printable_lines("a\x07\n\tb"), "a\n b");
+        assert_eq!(printable_stream("\n a\x1b[2J\r\n"), "\n a[2J\n");
     }
 }

@@ -42,6 +42,22 @@ pub(crate) fn render(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     render_to(columns, rows, terminal_width())
 }
 
+/// The table without those of the columns `titles` in which nothing stands.
+pub(crate) fn render_used(columns: &[Column], titles: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    let stays = |place: usize, column: &Column| {
+        !titles.contains(&column.title)
+            || rows.iter().any(|row| row.get(place).is_some_and(|cell| cell != NONE))
+    };
+    let kept: Vec<bool> = columns.iter().enumerate().map(|(place, column)| stays(place, column)).collect();
+    let columns: Vec<Column> =
+        columns.iter().zip(&kept).filter_map(|(column, kept)| kept.then_some(*column)).collect();
+    for row in &mut rows {
+        let mut places = kept.iter();
+        row.retain(|_| places.next().copied().unwrap_or(true));
+    }
+    render(&columns, rows)
+}
+
 fn render_to(columns: &[Column], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);

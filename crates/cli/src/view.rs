@@ -2,6 +2,7 @@
 //! may be of different versions.
 
 mod job;
+mod spending;
 mod status;
 
 use clawhook_model::UnixMs;
@@ -13,6 +14,9 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) use job::JobView;
+pub(crate) use spending::{
+    BudgetTodayView, ForecastView, NO_HISTORY, TokensView, UsageView, UsedView, WaitsView, dollars,
+};
 pub(crate) use status::{DeadByCause, DeliveriesStatus, StatusView};
 
 /// Reads a view of an answer.
@@ -98,6 +102,12 @@ pub(crate) struct RunView {
     #[serde(default)]
     pub(crate) delivery_suppression_reason: Option<String>,
     #[serde(default)]
+    pub(crate) waits: Option<WaitsView>,
+    #[serde(default)]
+    pub(crate) usage: Option<TokensView>,
+    #[serde(default)]
+    pub(crate) cost_usd: Option<f64>,
+    #[serde(default)]
     pub(crate) deliveries: Vec<RunDelivery>,
 }
 
@@ -151,6 +161,7 @@ pub(crate) struct OccurrenceView {
     pub(crate) was_passed: Option<String>,
     pub(crate) run_id: Option<String>,
     pub(crate) trigger: Option<String>,
+    pub(crate) waits: Option<WaitsView>,
     pub(crate) attempt: Option<u32>,
     pub(crate) state: Option<String>,
     pub(crate) started_at_ms: Option<UnixMs>,

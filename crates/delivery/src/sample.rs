@@ -39,6 +39,7 @@ impl Sample {
             session_id: session.id,
             session_key: &session.key,
             attempt: 1,
+            deferrals: 0,
             late: false,
             outcome: &RunOutcome::ok(SUMMARY),
         };

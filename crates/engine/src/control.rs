@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clawhook_model::{JobId, RunId};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::{Follow, LiveRun};
@@ -12,6 +13,8 @@ use crate::live::{Follow, LiveRun};
 #[derive(Debug, Default)]
 pub(crate) struct UnderWay {
     runs: Mutex<HashMap<JobId, Vec<Arc<Control>>>>,
+    /// Moves whenever a run begins.
+    begins: watch::Sender<()>,
 }
 
 /// What a run that is under way is told.
@@ -48,7 +51,13 @@ impl UnderWay {
             reason: OnceLock::new(),
         });
         self.lock().entry(job.clone()).or_default().push(control.clone());
+        self.begins.send_replace(());
         control
+    }
+
+    /// Tells whenever a run begins.
+    pub(crate) fn begins(&self) -> watch::Receiver<()> {
+        self.begins.subscribe()
     }
 
     /// Notes that a run is over.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clawhook_agent::TurnResult;
-use clawhook_model::{DeliveryId, EventId, Job, RunOutcome, RunStatus, UnixMs, plan_deliveries};
+use clawhook_model::{DeliveryId, EventId, Finished, Job, RunOutcome, RunStatus, UnixMs, plan_deliveries};
 use clawhook_store::{LateEvent, LateResult, NewDelivery, NewRun};
 use tokio::task::JoinHandle;
 
 use crate::Core;
 use crate::runner::finished;
+use crate::turns;
 
 /// How long a run that was given up is still listened to.
 const LISTENED: Duration = Duration::from_hours(1);
@@ -50,18 +51,29 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
     let at = core.clock.now();
     let event = job.definition.delivery.late_results.then(|| {
         let id = EventId::new(at);
+        let told = Finished { late: true, ..finished(run, job, &outcome, id, (started_at, at)) };
         LateEvent {
             id,
-            body: Bytes::from(finished(run, job, &outcome, id, (started_at, at), true).to_bytes()),
+            body: Bytes::from(told.to_bytes()),
             deliveries: plan_deliveries(&job.definition.delivery, &outcome)
                 .into_iter()
                 .map(|plan| NewDelivery { id: DeliveryId::new(at), plan })
                 .collect(),
         }
     });
-    let late = LateResult { run_id: run.id, job_id: job.id.clone(), at, outcome, event };
+    let used = outcome.clone();
+    let late = LateResult {
+        run_id: run.id,
+        job_id: job.id.clone(),
+        agent_id: run.agent_id.clone(),
+        at,
+        outcome,
+        event,
+        day: turns::day(core, at),
+    };
     match core.store.record_late(late).await {
         Ok(_) => {
+            core.counted.used(&run.agent_id, &used);
             tracing::warn!(job = %job.id, run = %run.id, "a result came after its run had been given up");
         }
         Err(error) => {

@@ -38,6 +38,7 @@ mod replayer;
 mod runner;
 mod sessions;
 mod slots;
+mod tally;
 mod timer;
 mod turns;
 mod watchdog;
@@ -50,11 +51,12 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    AgentId, Budget, FailureRules, JobDefinition, JobId, Misfire, Overlap, RunId, SessionId, Trigger, UnixMs,
+    AgentId, Budget, FailureRules, JobDefinition, JobId, Lane, Misfire, Overlap, RunId, RunState, SessionId,
+    UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +67,7 @@ pub use live::Follow;
 pub use presence::CatchUpPace;
 pub use reaper::{PassReport, Reaper, ReaperHandle, ReaperOptions, ReaperReport};
 pub use replayer::Replayer;
+pub use tally::Tally;
 pub use watchdog::{Watchdog, WatchdogHandle, WatchdogOptions};
 
 use crate::control::UnderWay;
@@ -72,9 +75,14 @@ use crate::presence::Presence;
 use crate::runner::Begun;
 use crate::sessions::TurnLocks;
 use crate::slots::{LANES, Slots};
+use crate::tally::Counted;
 
 /// Why a run was cancelled that a person ended.
 const BY_HAND: &str = "cron: job run was cancelled by hand";
+
+/// How often a run is looked for that is between two states, and how long after each look.
+const LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -201,6 +209,8 @@ pub(crate) struct Core {
     /// Ends the listening to runs that were given up.
     pub(crate) end_listening: CancellationToken,
     pub(crate) runs: TaskTracker,
+    /// What came of runs, for whoever watches.
+    pub(crate) counted: Counted,
     /// How many runs fell over a fault of ours.
     pub(crate) fallen: AtomicUsize,
     /// How many results wait for the store to take them.
@@ -238,6 +248,7 @@ impl Engine {
             end_runs: CancellationToken::new(),
             end_listening: CancellationToken::new(),
             runs: TaskTracker::new(),
+            counted: Counted::default(),
             fallen: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
             last_look: AtomicI64::new(clock_now.as_millis()),
@@ -275,11 +286,7 @@ impl EngineHandle {
         match core.store.start_run(start, now).await? {
             RunStarted::Begun(run, job) => {
                 let slot = held.into_iter().find(|slot| slot.lane == run.lane);
-                runner::begin(
-                    core,
-                    Begun { run: *run, job: *job, trigger: Trigger::Manual, started_at: now },
-                    slot,
-                );
+                runner::begin(core, Begun::at_once(*run, *job, now), slot);
                 Ok(RunNow::Accepted(run_id))
             }
             RunStarted::Queued(lane) => {
@@ -328,24 +335,56 @@ impl EngineHandle {
     /// Ends a run: one that is under way is told to, and given up where it does not; one that waits never begins.
     pub async fn cancel_run(&self, run: RunId) -> Result<RunCancelled, StoreError> {
         let core = &self.core;
-        if core.under_way.cancel_run(run, BY_HAND) {
-            return Ok(RunCancelled::Done);
+        let mut begins = self.begins();
+        for _ in 0..LOOKS {
+            begins.mark_unchanged();
+            if core.under_way.cancel_run(run, BY_HAND) {
+                return Ok(RunCancelled::Done);
+            }
+            if let Some(queued) = core.store.take_queued(run, core.clock.now()).await? {
+                runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
+                return Ok(RunCancelled::Done);
+            }
+            match core.store.run(run).await? {
+                None => return Ok(RunCancelled::NotFound),
+                Some(record) if record.run.progress.state() == RunState::Finished => {
+                    return Ok(RunCancelled::AlreadyOver);
+                }
+                // Its claim is written, and its task begins; or its turn is over, and what came of it is being written.
+                Some(_) => drop(tokio::time::timeout(BETWEEN_LOOKS, begins.changed()).await),
+            }
         }
-        if let Some(queued) = core.store.take_queued(run, core.clock.now()).await? {
-            runner::end_cancelled(core, timer::begun(queued.run, queued.job), BY_HAND);
-            return Ok(RunCancelled::Done);
-        }
-        // It may have begun in between.
-        if core.under_way.cancel_run(run, BY_HAND) {
-            return Ok(RunCancelled::Done);
-        }
-        let known = core.store.run(run).await?.is_some();
-        Ok(if known { RunCancelled::AlreadyOver } else { RunCancelled::NotFound })
+        Ok(RunCancelled::Done)
+    }
+
+    /// The day that `at` belongs to in the gateway's zone, in days since 1970-01-01: what budgets and sums go by.
+    pub fn day(&self, at: UnixMs) -> i32 {
+        turns::day(&self.core, at)
+    }
+
+    /// How much all jobs together may spend in a day.
+    pub fn budget(&self) -> Budget {
+        self.core.options.budget
+    }
+
+    /// What came of runs since the process began.
+    pub fn tally(&self) -> Tally {
+        self.core.counted.now()
+    }
+
+    /// How many slots are free at the moment.
+    pub fn free_slots(&self) -> usize {
+        self.core.slots.free(Lane::Slot)
     }
 
     /// Joins those who watch a run; none where no turn of it goes on.
     pub fn follow(&self, run: RunId) -> Option<Follow> {
         self.core.under_way.follow(run)
+    }
+
+    /// Tells whenever a run begins, so that whoever wants to follow one that waits can look again.
+    pub fn begins(&self) -> watch::Receiver<()> {
+        self.core.under_way.begins()
     }
 
     /// The heartbeat of an agent; none where it looks after its main session only when it is told to.

@@ -41,6 +41,18 @@ pub(crate) struct Begun {
     pub(crate) trigger: Trigger,
     /// When it was claimed.
     pub(crate) started_at: UnixMs,
+    /// When it was accepted.
+    pub(crate) queued_at: UnixMs,
+    /// How often it was put back before.
+    pub(crate) deferrals: u32,
+}
+
+impl Begun {
+    /// A run that begins as soon as it is accepted.
+    pub(crate) fn at_once(run: NewRun, job: Job, now: UnixMs) -> Self {
+        let trigger = run.trigger;
+        Self { run, job, trigger, started_at: now, queued_at: now, deferrals: 0 }
+    }
 }
 
 /// Sets a run going; the slot is held until its result is committed.
@@ -53,6 +65,7 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
         if lived.is_err() {
             fell(&task_core, &begun).await;
         }
+        control.live.over();
         task_core.under_way.over(&begun.job.id, begun.run.id);
         drop(slot);
     });
@@ -65,6 +78,10 @@ async fn live(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Opt
             let (result, left) = *over;
             commit(core, begun, result, left, None).await;
         }
+        Prepared::Cancelled(reason) => {
+            let (result, passed) = unbegun(reason);
+            commit(core, begun, result, LeftWithSessions::default(), Some(passed)).await;
+        }
         Prepared::Later { until, why } => put_back(core, begun, until, why).await,
     }
 }
@@ -73,6 +90,8 @@ async fn live(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Opt
 async fn take_turn(core: &Arc<Core>, begun: &Begun, planned: Planned, control: &Control) {
     let Planned { turn, told, session } = planned;
     let mut result = run_turn(core, begun, turn, control).await;
+    // From here on there is nothing left to cancel.
+    core.under_way.over(&begun.job.id, begun.run.id);
     control.live.over();
     turns::hear(begun, &mut result.outcome);
     match asked_to_wait(core, begun, &result, control) {
@@ -111,10 +130,7 @@ async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut
 
 fn told_to_end(core: &Core, control: &Control) -> Prepared {
     match control.reason() {
-        Some(reason) => {
-            let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
-            Prepared::over(outcome, LeftWithSessions::default())
-        }
+        Some(reason) => Prepared::Cancelled(reason),
         None => {
             let why = "the gateway stopped before the run's turn began".to_owned();
             Prepared::Later { until: core.clock.now(), why }
@@ -131,9 +147,10 @@ fn asked_to_wait(
     control: &Control,
 ) -> Option<(UnixMs, String)> {
     let until = result.ask_again_at?;
-    let due = begun.run.scheduled_at.unwrap_or(begun.started_at);
+    let due = begun.run.scheduled_at.unwrap_or(begun.queued_at);
     let misfire = begun.job.definition.misfire.over(core.options.misfire);
-    let most = misfire.max_lateness.unwrap_or(LONGEST_DEFERRAL).min(LONGEST_DEFERRAL);
+    let bound = misfire.max_lateness.filter(|_| begun.trigger.is_bound_by_lateness());
+    let most = bound.unwrap_or(LONGEST_DEFERRAL).min(LONGEST_DEFERRAL);
     let waits = result.outcome.status == RunStatus::Error
         && control.reason().is_none()
         && until.since(due) <= most
@@ -173,7 +190,15 @@ pub(crate) fn end_unexecuted(core: &Arc<Core>, begun: Begun, passed: OccurrenceO
 
 /// Ends a run that was cancelled before it began.
 pub(crate) fn end_cancelled(core: &Arc<Core>, begun: Begun, reason: &str) {
-    end_with(core, begun, RunOutcome::error(ErrorReason::Cancelled, reason), None);
+    let (result, passed) = unbegun(reason);
+    end_with(core, begun, result.outcome, Some(passed));
+}
+
+/// How a run ends that was cancelled before its turn began, and what its instant's record says then.
+fn unbegun(reason: &str) -> (TurnResult, OccurrenceOutcome) {
+    let outcome = RunOutcome::error(ErrorReason::Cancelled, reason);
+    let passed = format!("the run was cancelled before it began ({reason})");
+    (TurnResult::of(outcome), OccurrenceOutcome::Skipped(passed))
 }
 
 fn end_with(core: &Arc<Core>, begun: Begun, outcome: RunOutcome, passed: Option<OccurrenceOutcome>) {
@@ -247,20 +272,26 @@ async fn commit(
     passed: Option<OccurrenceOutcome>,
 ) {
     let finish = finish(core, begun, result, left, passed);
-    durably(core, begun, || core.store.finish_run(finish.clone())).await;
+    if durably(core, begun, || core.store.finish_run(finish.clone())).await == RunFinished::Done {
+        core.counted.run(&begun.run.agent_id, &finish.outcome);
+    }
 }
 
 /// Puts a run back into the queue.
 async fn put_back(core: &Arc<Core>, begun: &Begun, until: UnixMs, why: String) {
     tracing::info!(job = %begun.job.id, run = %begun.run.id, %until, %why, "a run is put back");
     let defer = DeferRun { run_id: begun.run.id, job_id: begun.job.id.clone(), until, why };
-    durably(core, begun, || core.store.defer_run(defer.clone(), core.clock.now())).await;
+    if durably(core, begun, || core.store.defer_run(defer.clone(), core.clock.now())).await
+        == RunFinished::Done
+    {
+        core.counted.deferral();
+    }
     core.slots.note_queue(begun.run.lane, true);
     core.slots.nudge();
 }
 
 /// Has what follows from a run written. While the store cannot be written it is tried again and again: a result exists once.
-async fn durably<F>(core: &Core, begun: &Begun, write: impl Fn() -> F)
+async fn durably<F>(core: &Core, begun: &Begun, write: impl Fn() -> F) -> RunFinished
 where
     F: Future<Output = Result<RunFinished, StoreError>>,
 {
@@ -287,6 +318,7 @@ where
     if written == RunFinished::Fenced {
         tracing::warn!(%job, %run, "a run ended that is no longer ours; its result is dropped");
     }
+    written
 }
 
 fn finish(
@@ -296,12 +328,13 @@ fn finish(
     left: LeftWithSessions,
     passed: Option<OccurrenceOutcome>,
 ) -> FinishRun {
-    let Begun { run, job, trigger, started_at } = begun;
+    let Begun { run, job, trigger, started_at, deferrals, .. } = begun;
     let (trigger, started_at) = (*trigger, *started_at);
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);
     let event_id = EventId::new(ended_at);
-    let event = Bytes::from(finished(run, job, &outcome, event_id, (started_at, ended_at), false).to_bytes());
+    let told = finished(run, job, &outcome, event_id, (started_at, ended_at));
+    let event = Bytes::from(Finished { deferrals: *deferrals, ..told }.to_bytes());
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
@@ -334,7 +367,6 @@ pub(crate) fn finished<'a>(
     outcome: &'a RunOutcome,
     event_id: EventId,
     (started_at, ended_at): (UnixMs, UnixMs),
-    late: bool,
 ) -> Finished<'a> {
     Finished {
         event_id,
@@ -347,7 +379,8 @@ pub(crate) fn finished<'a>(
         session_id: run.session.id,
         session_key: &run.session.key,
         attempt: run.attempt,
-        late,
+        deferrals: 0,
+        late: false,
         outcome,
     }
 }

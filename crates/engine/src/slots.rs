@@ -68,6 +68,11 @@ impl Slots {
         lane.free.available_permits()
     }
 
+    /// How many slots of `lane` are free, for whoever only wants to know.
+    pub(crate) fn free(&self, lane: Lane) -> usize {
+        self.lane(lane).free.available_permits()
+    }
+
     /// Takes up to `most` slots of `lane` that are free.
     pub(crate) fn try_hold(&self, lane: Lane, most: usize) -> Vec<Held> {
         std::iter::from_fn(|| self.try_hold_one(lane)).take(most).collect()

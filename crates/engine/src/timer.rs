@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clawhook_model::{Job, Lane, Run, RunId, RunProgress, Trigger, UnixMs};
+use clawhook_model::{Job, Lane, Run, RunId, RunProgress, UnixMs};
 use clawhook_store::{
     Claimed, LaneWake, NewRun, OccurrenceOutcome, PlannedRun, QueuedRun, RunStart, StoreError, Topic,
 };
@@ -107,7 +107,7 @@ async fn recover(core: &Arc<Core>, shutdown: &CancellationToken) {
     for left in interrupted {
         let began_at = match left.run.progress {
             RunProgress::Running { started_at } => started_at,
-            RunProgress::Queued | RunProgress::Finished { .. } => left.run.queued_at,
+            RunProgress::Queued(_) | RunProgress::Finished { .. } => left.run.queued_at,
         };
         // What was too late when its turn came was being ended, and not executed.
         match too_late(core, &left.run, &left.job, began_at) {
@@ -265,9 +265,7 @@ impl Timer<'_> {
             }
             match start {
                 RunStart::Now => {
-                    let trigger = run.trigger;
-                    let begun = Begun { run, job: job.clone(), trigger, started_at: now };
-                    runner::begin(core, begun, slots.pop());
+                    runner::begin(core, Begun::at_once(run, job.clone(), now), slots.pop());
                 }
                 RunStart::At(ready) if ready <= now => core.slots.note_queue(lane, true),
                 RunStart::At(_) | RunStart::AfterOthers => {}
@@ -316,8 +314,8 @@ fn passed_in_the_queue(core: &Core, queued: &QueuedRun, now: UnixMs) -> Option<O
 /// Why a run may not begin at an instant, where its job bounds its lateness. A retry is no first beginning.
 fn too_late(core: &Core, run: &Run, job: &Job, at: UnixMs) -> Option<OccurrenceOutcome> {
     let most = job.definition.misfire.over(core.options.misfire).max_lateness?;
-    let bounded = matches!(run.trigger, Trigger::Schedule | Trigger::CatchUp);
-    let is_too_late = bounded && run.scheduled_at.is_some_and(|due| at.since(due) > most);
+    let is_too_late =
+        run.trigger.is_bound_by_lateness() && run.scheduled_at.is_some_and(|due| at.since(due) > most);
     is_too_late
         .then(|| OccurrenceOutcome::Missed(clawhook_schedule::MissReason::TooLate { most }.to_string()))
 }
@@ -344,10 +342,10 @@ async fn drain(core: &Arc<Core>) {
 /// A queued run, as the runner takes it.
 pub(crate) fn begun(run: Run, job: Job) -> Begun {
     let started_at = match run.progress {
-        RunProgress::Queued => run.queued_at,
+        RunProgress::Queued(_) => run.queued_at,
         RunProgress::Running { started_at } | RunProgress::Finished { started_at, .. } => started_at,
     };
-    let trigger: Trigger = run.trigger;
+    let (trigger, queued_at, deferrals) = (run.trigger, run.queued_at, run.deferrals);
     let run = NewRun {
         id: run.id,
         job_id: run.job_id,
@@ -360,5 +358,5 @@ pub(crate) fn begun(run: Run, job: Job) -> Begun {
         lane: job.definition.lane(),
         best_effort: job.definition.delivery.best_effort,
     };
-    Begun { run, job, trigger, started_at }
+    Begun { run, job, trigger, started_at, queued_at, deferrals }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Prepared {
     Turn(Box<Planned>),
     /// It is over without one.
     Over(Box<(TurnResult, LeftWithSessions)>),
+    /// It was cancelled, for this reason, before its turn began.
+    Cancelled(&'static str),
     /// It is put back.
     Later {
         /// Until when.

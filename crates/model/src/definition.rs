@@ -21,12 +21,14 @@ use crate::time::{MAX_DATE_MS, UnixMs};
 const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "trigger"];
 /// Fields that a read of a job shows and the gateway writes alone; written back, they change nothing.
 const READ_ONLY: &[&str] = &[
+    "budgetToday",
     "configRevision",
     "createdAtMs",
     "deliveryPreview",
     "deliverySuppressionReason",
     "effective",
     "effectiveAgentId",
+    "forecast",
     "hostTimeZone",
     "id",
     "lastCompletionStatus",

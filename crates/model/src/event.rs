@@ -37,6 +37,8 @@ pub struct Finished<'a> {
     pub session_key: &'a str,
     /// Which try of its occurrence it was, from 1.
     pub attempt: u32,
+    /// How often it was put back before, because it was asked to wait.
+    pub deferrals: u32,
     /// Whether the result came after the run had been given up.
     pub late: bool,
     /// What came of it.
@@ -57,6 +59,8 @@ struct Body<'a> {
     scheduled_at_ms: Option<UnixMs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferrals: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     late: Option<bool>,
     job: Value,
@@ -117,6 +121,7 @@ impl Finished<'_> {
             trigger: self.trigger,
             scheduled_at_ms: self.scheduled_at,
             attempt: Some(self.attempt).filter(|attempt| *attempt > 1),
+            deferrals: Some(self.deferrals).filter(|deferrals| *deferrals > 0),
             late: self.late.then_some(true),
             job: self.job.snapshot_json(),
             run_at_ms: self.started_at,

@@ -76,7 +76,7 @@ pub use recorded_headers::RecordedHeaders;
 pub use replay::{Replay, ReplayFilter, ReplayRequest, ReplayState, Replayable};
 pub use run::{
     Diagnostic, Diagnostics, ErrorReason, Run, RunError, RunOutcome, RunProgress, RunState, RunStatus,
-    Severity, Trigger, Usage,
+    Severity, Trigger, Usage, Wait,
 };
 pub use schedule::{DstRule, DstRuleError, Schedule};
 pub use secret::{MAX_SECRET_BYTES, SecretSource, SecretSourceError, SecretText};

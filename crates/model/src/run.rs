@@ -34,6 +34,12 @@ impl Trigger {
         matches!(self, Self::Schedule | Self::CatchUp | Self::Retry)
     }
 
+    /// Whether a bound on lateness holds for such a run. A retry is no first beginning, and what a person asked for is not
+    /// late.
+    pub fn is_bound_by_lateness(self) -> bool {
+        matches!(self, Self::Schedule | Self::CatchUp)
+    }
+
     /// The wire's name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -392,6 +398,8 @@ pub struct Run {
     pub queued_at: UnixMs,
     /// Which try of its occurrence it is, from 1.
     pub attempt: u32,
+    /// How often it was put back, because it was asked to wait.
+    pub deferrals: u32,
     /// The session it runs in.
     pub session: SessionRef,
     /// Where it stands.
@@ -401,8 +409,8 @@ pub struct Run {
 /// Where a run stands, with what is known at that point and not before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunProgress {
-    /// Waiting for a slot.
-    Queued,
+    /// Waiting for its turn.
+    Queued(Wait),
     /// Under way.
     Running {
         /// When the slot was taken.
@@ -419,11 +427,20 @@ pub enum RunProgress {
     },
 }
 
+/// What a queued run waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// From when on it may begin, as soon as a slot is free; none while it waits for a run of its job to end.
+    pub ready_at: Option<UnixMs>,
+    /// Why it was put back, where it had begun before.
+    pub why: Option<String>,
+}
+
 impl RunProgress {
     /// The state without its facts.
     pub fn state(&self) -> RunState {
         match self {
-            Self::Queued => RunState::Queued,
+            Self::Queued(_) => RunState::Queued,
             Self::Running { .. } => RunState::Running,
             Self::Finished { .. } => RunState::Finished,
         }

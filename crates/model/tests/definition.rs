@@ -73,9 +73,9 @@ fn an_unknown_field_is_named_with_the_near_one() {
 #[test]
 fn a_field_of_openclaw_that_does_nothing_here_is_refused_as_such() {
     refused(
-        |job| job["payload"]["thinking"] = json!("high"),
-        "`payload.thinking` is a field of OpenClaw that this version of clawhook does not act on",
-        Some("leave `payload.thinking` out; the job runs without it"),
+        |job| job["delivery"]["failureDestination"] = json!({}),
+        "`delivery.failureDestination` is a field of OpenClaw that this version of clawhook does not act on",
+        Some("leave `delivery.failureDestination` out; the job runs without it"),
     );
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clawhook_model::{
     Diagnostic, Diagnostics, ErrorReason, EventId, Finished, Job, JobDefinition, JobState,
     RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION,
-    SessionId, Severity, Trigger, UnixMs, Usage,
+    SessionId, Severity, Trigger, UnixMs, Usage, Usd,
 };
 use serde_json::{Map, Value, json};
 
@@ -69,6 +69,7 @@ impl Facts {
             session_id: SessionId::random(),
             session_key: "agent:main:cron:daily",
             attempt: self.attempt,
+            deferrals: self.attempt - 1,
             late: self.late,
             outcome: &self.outcome,
         };
@@ -78,11 +79,19 @@ impl Facts {
 
 fn jobs() -> Vec<Value> {
     vec![
-        json!({ "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" } }),
+        json!({
+            "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },
+            "outputSchema": { "type": "object" }, "sessionTarget": "current", "sessionKey": "reports",
+        }),
         json!({
             "name": "all", "displayName": "All", "description": "Everything", "agentId": "sales", "enabled": false,
             "schedule": { "kind": "cron", "expr": "0 9 * * *", "tz": "America/New_York", "staggerMs": 5000, "dst": "once" },
-            "payload": { "kind": "agentTurn", "message": "hi", "model": "local/tiny", "timeoutSeconds": 1.5 },
+            "payload": {
+                "kind": "agentTurn", "message": "hi", "model": "local/tiny", "timeoutSeconds": 1.5,
+                "fallbacks": ["local/other"], "thinking": "high", "toolsAllow": ["files__*"], "lightContext": true,
+                "allowUnsafeExternalContent": true,
+            },
+            "budget": { "usdPerDay": 0.5, "tokensPerDay": 1000 }, "cleanup": "delete",
             "misfire": { "policy": "each", "max": 5, "maxLatenessSeconds": 1.5 },
             "overlap": { "policy": "bufferAll", "max": 20 },
             "delivery": {
@@ -131,9 +140,11 @@ fn outcomes() -> Vec<RunOutcome> {
         diagnostics: Some(Diagnostics { summary: Some("a few".to_owned()), entries: vec![entry, plain] }),
         model: Some("tiny".to_owned()),
         provider: Some("local".to_owned()),
-        usage: Some(Usage::new(1, 2)),
+        usage: Some(Usage { cache_read_tokens: 1, cache_write_tokens: 1, ..Usage::new(3, 2) }),
+        cost: Some(Usd::from_micros(17)),
         ..RunOutcome::ok("grüße \"now\"\n")
     };
+    let structured = RunOutcome { output: Some(json!({ "n": 1 })), ..RunOutcome::ok("{\"n\":1}") };
     let silent = RunOutcome { summary: None, ..RunOutcome::ok("") };
     let skipped = RunOutcome { status: RunStatus::Skipped, ..silent.clone() };
     let explained = RunOutcome {
@@ -142,7 +153,7 @@ fn outcomes() -> Vec<RunOutcome> {
         ..skipped.clone()
     };
     let failed = RunOutcome { summary: Some("part".to_owned()), ..RunOutcome::error(ErrorReason::Exit, "x") };
-    vec![whole, silent, skipped, explained, failed]
+    vec![whole, structured, silent, skipped, explained, failed]
 }
 
 /// An event for every job, trigger and outcome, and one of each job that came late.
@@ -246,7 +257,7 @@ fn described(schema: &Value, path: &str, found: &mut Members) {
 fn had(value: &Value, path: &str, found: &mut Members) {
     match value {
         // What a person names is not ours to describe.
-        Value::Object(_) if path == ".job.payload.env" => {}
+        Value::Object(_) if [".job.payload.env", ".job.outputSchema", ".output"].contains(&path) => {}
         Value::Object(members) => {
             for (name, member) in members {
                 let path = format!("{path}.{name}");
@@ -331,6 +342,7 @@ fn type_of(member: &Value) -> String {
     ]
     .into();
     let given: Vec<&str> = match &member["type"] {
+        Value::Null => return "any".to_owned(),
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         name => name.as_str().into_iter().collect(),
     };

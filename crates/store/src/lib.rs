@@ -29,6 +29,7 @@ mod replays;
 mod retention;
 mod runs;
 mod sessions;
+mod spending;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -72,6 +73,7 @@ pub use sessions::{
     NoSessionCursor, SessionCursor, SessionFilter, SessionPage, SessionRecord, SessionRemoved, Spoken,
     SpokenFilter, SpokenPage,
 };
+pub use spending::{RecentUsage, UsageBy, UsageFilter, UsageKey, UsageReport, Used};
 
 /// What a commit can give others to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +223,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was spent on a day: by one job, or in all.
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError>;
+
+    /// What was used in a stretch of days, and by whom. It outlives the runs and their jobs.
+    async fn usage(&self, filter: UsageFilter) -> Result<UsageReport, StoreError>;
+
+    /// What the last runs of a job used that used tokens, `most` of them.
+    async fn recent_usage(&self, job: &JobId, most: usize) -> Result<RecentUsage, StoreError>;
 
     // Retention.
 

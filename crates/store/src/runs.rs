@@ -211,12 +211,16 @@ pub struct LateResult {
     pub run_id: RunId,
     /// Its job.
     pub job_id: JobId,
+    /// The agent it ran as.
+    pub agent_id: AgentId,
     /// When it came.
     pub at: UnixMs,
     /// What came of it.
     pub outcome: RunOutcome,
     /// The event that tells of it and where it is carried, where the job asks for that.
     pub event: Option<LateEvent>,
+    /// The day in the gateway's zone that what it used is counted to, in days since 1970-01-01.
+    pub day: i32,
 }
 
 /// The event of a late result.

@@ -416,7 +416,7 @@ pub(super) async fn counters(store: &dyn Store, job: Option<&Watched>) -> Result
     let open = OpenRuns {
         running: u32::try_from(count(|progress| matches!(progress, RunProgress::Running { .. })))
             .unwrap_or(0),
-        waiting: u32::try_from(count(|progress| matches!(progress, RunProgress::Queued))).unwrap_or(0),
+        waiting: u32::try_from(count(|progress| matches!(progress, RunProgress::Queued(_)))).unwrap_or(0),
     };
     let counted = found.state.open_runs;
     Ok((open != counted).then(|| format!("{} counts {counted:?}, and there are {open:?}", job.id)))

@@ -5,6 +5,8 @@ use std::future::pending;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 
+use crate::live::{LiveOutput, LivePiece};
+
 const PIECE: usize = 8 * 1024;
 
 /// Both output streams of a command, while they are read and after.
@@ -15,9 +17,14 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Reads from these pipes and keeps `limit` bytes of each.
-    pub(super) fn new(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, limit: usize) -> Self {
-        Self { stdout: Captured::new(stdout, limit), stderr: Captured::new(stderr, limit) }
+    /// Reads from these pipes, keeps `limit` bytes of each, and tells what is kept as it comes.
+    pub(super) fn new(
+        stdout: Option<ChildStdout>,
+        stderr: Option<ChildStderr>,
+        limit: usize,
+        live: &LiveOutput,
+    ) -> Self {
+        Self { stdout: Captured::new(stdout, limit, live), stderr: Captured::new(stderr, limit, live) }
     }
 
     /// Returns when something was read; never, once both streams have ended. It can be dropped at any time without
@@ -61,11 +68,22 @@ struct Captured<P> {
     truncated: bool,
     /// Where the next piece is read to.
     piece: Box<[u8]>,
+    live: LiveOutput,
+    /// How much of what is kept was told.
+    told: usize,
 }
 
 impl<P: AsyncRead + Unpin> Captured<P> {
-    fn new(pipe: Option<P>, limit: usize) -> Self {
-        Self { pipe, kept: Vec::new(), limit, truncated: false, piece: Box::new([0; PIECE]) }
+    fn new(pipe: Option<P>, limit: usize, live: &LiveOutput) -> Self {
+        Self {
+            pipe,
+            kept: Vec::new(),
+            limit,
+            truncated: false,
+            piece: Box::new([0; PIECE]),
+            live: live.clone(),
+            told: 0,
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -82,6 +100,21 @@ impl<P: AsyncRead + Unpin> Captured<P> {
                 self.kept.extend_from_slice(&self.piece[..count.min(room)]);
                 self.truncated |= count > room;
             }
+        }
+        self.tell();
+    }
+
+    /// Tells what was kept since the last time; a character that is not whole yet waits for its end.
+    fn tell(&mut self) {
+        let new = &self.kept[self.told..];
+        let whole = match std::str::from_utf8(new) {
+            Err(error) if error.error_len().is_none() && self.pipe.is_some() => error.valid_up_to(),
+            _ => new.len(),
+        };
+        if whole > 0 {
+            self.live
+                .tell(|| LivePiece::Output { text: String::from_utf8_lossy(&new[..whole]).into_owned() });
+            self.told += whole;
         }
     }
 
@@ -104,10 +137,14 @@ impl<P: AsyncRead + Unpin> Captured<P> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     async fn captured(bytes: &[u8], limit: usize) -> String {
-        let mut captured = Captured::new(Some(bytes), limit);
+        let mut captured = Captured::new(Some(bytes), limit, &LiveOutput::default());
         while captured.is_open() {
             captured.read_some().await;
         }
@@ -129,5 +166,30 @@ mod tests {
     #[tokio::test]
     async fn bytes_that_are_not_utf8_are_replaced() {
         assert_eq!(captured(b"a\xffb", 9).await, "a\u{fffd}b");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_told_as_it_comes_in_whole_characters() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&told);
+        let live = LiveOutput::to(move |piece| listener.lock().unwrap().push(piece));
+        let (mut pipe, end) = tokio::io::duplex(64);
+        let mut captured = Captured::new(Some(end), 8, &live);
+        for bytes in [&b"a\xe4\xbd"[..], b"\xa0b", b"\xffcdefgh"] {
+            pipe.write_all(bytes).await.unwrap();
+            captured.read_some().await;
+        }
+        drop(pipe);
+        captured.read_some().await;
+        let texts: Vec<String> = told
+            .lock()
+            .unwrap()
+            .drain(..)
+            .map(|piece| match piece {
+                LivePiece::Output { text } => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(texts, ["a", "\u{4f60}b", "\u{fffd}cd"]);
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::process::{Launch, Limits, Process};
 use self::report::Report;
 use crate::child::{Environment, LaunchError, Lifeline};
-use crate::{Command, TurnResult};
+use crate::{Command, LiveOutput, TurnResult};
 
 /// How many bytes of each output stream are kept where the job does not say.
 const DEFAULT_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -62,6 +62,7 @@ impl CommandRuntime {
         &self,
         command: &Command,
         timeout: Option<Duration>,
+        live: &LiveOutput,
         cancel: &CancellationToken,
     ) -> TurnResult {
         let output_bytes = command.output_max_bytes.unwrap_or(DEFAULT_OUTPUT_BYTES).min(MOST_OUTPUT_BYTES);
@@ -69,7 +70,7 @@ impl CommandRuntime {
         if cancel.is_cancelled() {
             return Report::not_begun().into_result(&command.argv, self.clock.now());
         }
-        let report = match self.start(command, limits) {
+        let report = match self.start(command, limits, live) {
             Err(error) => Report::not_started(&error),
             Ok(process) => {
                 let (end, output) = process.finish(limits, cancel).await;
@@ -79,7 +80,7 @@ impl CommandRuntime {
         report.into_result(&command.argv, self.clock.now())
     }
 
-    fn start(&self, command: &Command, limits: Limits) -> Result<Process, LaunchError> {
+    fn start(&self, command: &Command, limits: Limits, live: &LiveOutput) -> Result<Process, LaunchError> {
         let cwd =
             command.cwd.as_ref().map_or_else(|| self.options.cwd.clone(), |cwd| self.options.cwd.join(cwd));
         LaunchError::foresee(&command.argv, &cwd, command.env.keys())?;
@@ -93,6 +94,7 @@ impl CommandRuntime {
             environment: self.options.environment.with(&command.env),
             input: command.input.clone(),
             output_bytes: limits.output_bytes,
+            live,
         };
         Process::start(launch, &self.lifeline).map_err(|error| LaunchError::of(program, error))
     }

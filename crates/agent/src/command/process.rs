@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::capture::Output;
 use crate::child::{Environment, Group, Lifeline};
+use crate::live::LiveOutput;
 
 /// How long processes that were asked to end may take for it.
 const GRACE: Duration = Duration::from_secs(2);
@@ -67,6 +68,7 @@ pub(super) struct Launch<'a> {
     pub(super) environment: Environment,
     pub(super) input: Option<String>,
     pub(super) output_bytes: usize,
+    pub(super) live: &'a LiveOutput,
 }
 
 impl Process {
@@ -87,7 +89,7 @@ impl Process {
             .spawn()?;
         let group = Group::led_by(&child, lifeline);
         let input = child.stdin.take().zip(launch.input).map(|(stdin, text)| feed(stdin, text));
-        let output = Output::new(child.stdout.take(), child.stderr.take(), launch.output_bytes);
+        let output = Output::new(child.stdout.take(), child.stderr.take(), launch.output_bytes, launch.live);
         Ok(Self { child, group, output, _input: input })
     }
 

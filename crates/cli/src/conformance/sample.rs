@@ -104,6 +104,7 @@ impl Samples {
             session_id: session.id,
             session_key: &session.key,
             attempt: 1,
+            deferrals: 0,
             late: false,
             outcome,
         };

@@ -106,6 +106,7 @@ fn outcome(occurrence: &OccurrenceView) -> String {
     }
     let completion = completion_status.as_deref();
     match (state.as_deref(), status.as_deref()) {
+        (Some("queued"), _) if deferral(occurrence).is_some() => "ran: deferred".to_owned(),
         (Some("queued"), _) => "ran: waits".to_owned(),
         (Some("running"), _) => "ran: running".to_owned(),
         (_, Some("ok")) if completion == Some("failed") => "ran: ok (not delivered)".to_owned(),
@@ -116,7 +117,17 @@ fn outcome(occurrence: &OccurrenceView) -> String {
     }
 }
 
+/// Until when and why the run was put back, where it was.
+fn deferral(occurrence: &OccurrenceView) -> Option<String> {
+    let waits = occurrence.waits.as_ref().filter(|waits| waits.deferred)?;
+    let until = waits.ready_at_ms.map(|at| format!(" until {at}")).unwrap_or_default();
+    Some(format!("deferred{until}: {}", waits.reason))
+}
+
 fn reason(occurrence: &OccurrenceView) -> Option<String> {
+    if let Some(deferral) = deferral(occurrence) {
+        return Some(deferral);
+    }
     if let Some(was_passed) = &occurrence.was_passed {
         let trigger = occurrence.trigger.as_deref().unwrap_or("backfill");
         return Some(format!("{trigger}; before that: {was_passed}"));
@@ -141,6 +152,10 @@ mod tests {
     fn i07_an_instant_that_was_run_is_shown_with_how_its_run_went() {
         for (run, shown) in [
             (json!({ "state": "queued" }), "ran: waits"),
+            (
+                json!({ "state": "queued", "waits": { "reason": "slow down", "deferred": true } }),
+                "ran: deferred",
+            ),
             (json!({ "state": "running" }), "ran: running"),
             (json!({ "state": "finished", "status": "error", "completionStatus": "failed" }), "ran: error"),
             (

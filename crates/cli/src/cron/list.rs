@@ -31,7 +31,7 @@ pub(super) struct ListArgs {
     json: bool,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::whole("ID"),
     Column::cut("Name", 12),
     Column::optional("Schedule", 14, 2),
@@ -41,6 +41,7 @@ const COLUMNS: [Column; 9] = [
     Column::optional("Target", 8, 6),
     Column::optional("Delivery", 20, 4),
     Column::optional("Agent", 5, 5),
+    Column::optional("Spent today", 12, 7),
 ];
 
 /// How many jobs are told of at most that were switched off.
@@ -64,7 +65,7 @@ pub(super) async fn run(client: &Client, args: ListArgs, now: UnixMs) -> Result<
         return Ok(());
     }
     let rows = page.jobs.iter().map(|job| row(job, now)).collect();
-    output::data(&table::render(&COLUMNS, rows))?;
+    output::data(&table::render_used(&COLUMNS, &["Spent today"], rows))?;
     warn_of_switched_off(&page.jobs);
     page.page.note_rest(page.jobs.len());
     Ok(())
@@ -126,6 +127,10 @@ fn row(job: &JobView, now: UnixMs) -> Vec<String> {
         job.session_target.clone(),
         job.delivery_text(),
         job.effective_agent_id.clone().unwrap_or_else(|| NONE.to_owned()),
+        job.budget_today.as_ref().map_or_else(
+            || NONE.to_owned(),
+            |today| format!("{} / {}", view::dollars(today.spent_usd), today.spent_tokens),
+        ),
     ]
 }
 
@@ -148,10 +153,13 @@ fn warn_of_switched_off(jobs: &[JobView]) {
     }
 }
 
-/// How the job is doing; one whose failures hold it back at the moment says so.
+/// How the job is doing; one whose failures or whose budget hold it back at the moment says so.
 fn status(job: &JobView, now: UnixMs) -> String {
-    let holds_back = job.state.backoff_until_ms.is_some_and(|until| until > now);
-    if holds_back { format!("{}, backs off", job.status) } else { job.status.clone() }
+    let backs_off = job.state.backoff_until_ms.is_some_and(|until| until > now);
+    let over_budget = job.budget_today.as_ref().is_some_and(|today| today.used_up.is_some());
+    let holds = [(backs_off, "backs off"), (over_budget, "over budget")];
+    let words = holds.into_iter().filter_map(|(holds, word)| holds.then_some(word));
+    std::iter::once(job.status.as_str()).chain(words).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 mod add;
 mod backfill;
 mod bounds_flags;
+mod cancel;
 mod delivery_flags;
 mod edit;
+mod follow;
 mod job_flags;
 mod ledger;
 mod list;
@@ -70,6 +72,10 @@ enum CronCommand {
     Remove(IdArgs),
     /// Run a job now; its schedule does not move
     Run(run::RunArgs),
+    /// Cancel a run: one under way is ended, one that waits never begins
+    Cancel(cancel::CancelArgs),
+    /// Show what a run says while it goes on, and how it ends
+    Follow(follow::FollowArgs),
     /// List runs, the newest first
     Runs(runs::RunsArgs),
     /// Show what was said in a run
@@ -150,7 +156,9 @@ pub(crate) async fn run(
         }
         CronCommand::Disable(args) => switch::run(&client()?, &args, "disable", now).await?,
         CronCommand::Remove(args) => remove::run(&client()?, &args).await?,
-        CronCommand::Run(args) => run::run(&client()?, &args, clock).await?,
+        CronCommand::Run(args) => return run::run(&client()?, &args, clock).await,
+        CronCommand::Cancel(args) => cancel::run(&client()?, &args).await?,
+        CronCommand::Follow(args) => return follow::run(&client()?, &args, clock).await,
         CronCommand::Runs(args) => runs::run(&client()?, args, now).await?,
         CronCommand::Transcript(args) => transcript::run(&client()?, &args).await?,
         CronCommand::Status(args) => status::run(&client()?, &args, now).await?,

@@ -1,5 +1,6 @@
 //! `clawhook cron run`: a run by hand, and waiting for all of it.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -7,6 +8,7 @@ use clawhook_clock::Clock;
 use clawhook_model::{UnixMs, format_duration, parse_duration};
 use serde_json::{Value, json};
 
+use super::follow;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::moment;
@@ -29,14 +31,26 @@ pub(super) struct RunArgs {
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// Wait until the run has ended and its result is delivered; the exit code is 0 only then
-    #[arg(long)]
+    #[arg(long, group = "waits")]
     wait: bool,
+    /// Show what the run says while it goes on, and then wait as --wait does
+    #[arg(long, group = "waits", conflicts_with = "json")]
+    follow: bool,
     /// Wait no longer than this
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration, requires = "wait")]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration, requires = "waits")]
     wait_timeout: Duration,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How long somebody waits for a run's delivery.
+#[derive(Clone, Copy)]
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    /// What holds where nothing is said.
+    pub(super) const DEFAULT: Self = Self(Duration::from_mins(10));
 }
 
 /// How far a run has come.
@@ -47,7 +61,7 @@ enum Standing {
 }
 
 /// Runs the job.
-pub(super) async fn run(client: &Client, args: &RunArgs, clock: &dyn Clock) -> Result<(), Failure> {
+pub(super) async fn run(client: &Client, args: &RunArgs, clock: &dyn Clock) -> Result<ExitCode, Failure> {
     let answer = client.call(Call::post(["jobs", &args.id, "run"])).await?;
     let accepted: RunAnswer = view::read(&answer)?;
     if args.json && !(args.wait && accepted.enqueued) {
@@ -59,13 +73,30 @@ pub(super) async fn run(client: &Client, args: &RunArgs, clock: &dyn Clock) -> R
             format!("`clawhook cron runs {}` shows how it ends", args.id),
         ));
     }
-    if args.wait {
-        return wait(client, args, &answer, &accepted.run_id, clock).await;
+    if args.follow {
+        output::message("note", &format!("following {}; Ctrl-C leaves it going", accepted.run_id));
+        return follow::to_the_end(client, &accepted.run_id, Patience(args.wait_timeout), clock).await;
     }
-    if !args.json {
+    if args.wait {
+        wait(client, args, &answer, &accepted.run_id, clock).await?;
+    } else if !args.json {
         output::data(&format!("queued: {}", accepted.run_id))?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for all of a run that was followed, and says how it ended; what it put out is not repeated where it was shown.
+pub(super) async fn conclude(
+    client: &Client,
+    run_id: &str,
+    Patience(patience): Patience,
+    clock: &dyn Clock,
+    was_shown: bool,
+) -> Result<(), Failure> {
+    let run: RunView = view::read(&awaited(client, run_id, patience, clock).await?)?;
+    let told = facts(&run).into_iter().filter(|(label, _)| !(was_shown && *label == "result"));
+    output::data(&table::known_facts(told))?;
+    verdict(&run, run_id, patience, clock.now())
 }
 
 async fn wait(
@@ -75,7 +106,7 @@ async fn wait(
     run_id: &str,
     clock: &dyn Clock,
 ) -> Result<(), Failure> {
-    let entry = follow(client, run_id, args.wait_timeout, clock).await?;
+    let entry = awaited(client, run_id, args.wait_timeout, clock).await?;
     let run: RunView = view::read(&entry)?;
     let now = clock.now();
     if args.json {
@@ -83,18 +114,19 @@ async fn wait(
     } else {
         output::data(&table::known_facts(facts(&run)))?;
     }
-    match standing(&run) {
+    verdict(&run, run_id, args.wait_timeout, now)
+}
+
+/// Whether all of a run went well.
+fn verdict(run: &RunView, run_id: &str, patience: Duration, now: UnixMs) -> Result<(), Failure> {
+    match standing(run) {
         Standing::Succeeded => Ok(()),
         Standing::Failed => Err(Failure::with_hint(
-            what_failed(&run),
+            what_failed(run),
             format!("`clawhook deliveries list --run {run_id}` shows its deliveries"),
         )),
         Standing::Open => Err(Failure::with_hint(
-            format!(
-                "after {} it is not over: {}",
-                format_duration(args.wait_timeout),
-                where_it_stands(&run, now)
-            ),
+            format!("after {} it is not over: {}", format_duration(patience), where_it_stands(run, now)),
             format!(
                 "it goes on without this command; `clawhook deliveries list --run {run_id}` shows its deliveries"
             ),
@@ -103,7 +135,7 @@ async fn wait(
 }
 
 /// The run's entry once it is decided, or as it is when the time is over.
-async fn follow(
+async fn awaited(
     client: &Client,
     run_id: &str,
     timeout: Duration,
@@ -148,6 +180,9 @@ fn standing(run: &RunView) -> Standing {
 }
 
 fn where_it_stands(run: &RunView, now: UnixMs) -> String {
+    if let Some(deferred) = follow::standing(run, now) {
+        return format!("the run is {deferred}");
+    }
     if run.state != "finished" {
         return format!("the run is {}", run.state);
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 use clawhook_model::UnixMs;
 
+use super::follow;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::table::{Column, NONE};
@@ -32,7 +33,7 @@ pub(super) struct RunsArgs {
 /// How much of a result a line shows, in characters.
 const LONGEST_EXCERPT: usize = 80;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 10] = [
     Column::whole("Run"),
     Column::cut("Job", 12),
     Column::optional("Began", 8, 2),
@@ -40,6 +41,8 @@ const COLUMNS: [Column; 8] = [
     Column::whole("Status"),
     Column::cut("Completion", 10),
     Column::optional("Delivery", 13, 1),
+    Column::optional("Tokens", 6, 5),
+    Column::optional("Cost", 6, 6),
     Column::optional("Result", 16, 3),
 ];
 
@@ -58,8 +61,8 @@ pub(super) async fn run(client: &Client, args: RunsArgs, now: UnixMs) -> Result<
         output::message("note", "no runs");
         return Ok(());
     }
-    let rows = page.entries.iter().map(|run| row(run, now)).collect();
-    output::data(&table::render(&COLUMNS, rows))?;
+    let rows: Vec<Vec<String>> = page.entries.iter().map(|run| row(run, now)).collect();
+    output::data(&table::render_used(&COLUMNS, &["Tokens", "Cost"], rows))?;
     page.page.note_rest(page.entries.len());
     Ok(())
 }
@@ -72,9 +75,11 @@ fn row(run: &RunView, now: UnixMs) -> Vec<String> {
         if run.job_name.is_empty() { run.job_id.clone() } else { run.job_name.clone() },
         began.map_or_else(none, |began| moment::relative(began, now)),
         run.duration_ms.map_or_else(none, moment::length),
-        run.status.clone().unwrap_or_else(|| run.state.clone()),
+        follow::standing(run, now).unwrap_or_else(|| run.status.clone().unwrap_or_else(|| run.state.clone())),
         run.completion_status.clone().unwrap_or_else(none),
         run.delivery_status.clone().unwrap_or_else(none),
+        run.usage.as_ref().map_or_else(none, |usage| usage.total_tokens.to_string()),
+        run.cost_usd.map_or_else(none, view::dollars),
         run.error.as_deref().or(run.summary.as_deref()).map_or_else(none, excerpt),
     ]
 }

@@ -27,6 +27,7 @@ pub(super) async fn run(client: &Client, args: &IdArgs, now: UnixMs) -> Result<(
     let job: JobView = view::read(&answer)?;
     let mut facts = definition(&job, now);
     facts.extend(standing(&job, now));
+    facts.extend(costs(&job));
     facts.extend(history(&job, now));
     output::data(&table::facts(facts))?;
     warn_if_switched_off(&job);
@@ -112,6 +113,13 @@ fn budget(budget: &Map<String, Value>) -> String {
             .flatten()
             .collect();
     if parts.is_empty() { NONE.to_owned() } else { format!("{} a day", parts.join(", ")) }
+}
+
+/// What the job costs; only what is known.
+fn costs(job: &JobView) -> Vec<(&'static str, String)> {
+    let today = job.budget_today.as_ref().map(|today| ("today", today.text()));
+    let forecast = job.forecast.as_ref().map(|forecast| ("forecast", forecast.text()));
+    today.into_iter().chain(forecast).collect()
 }
 
 /// What holds the job back at the moment, and what goes on; only what is so.

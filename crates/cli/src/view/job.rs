@@ -4,6 +4,8 @@ use clawhook_model::{JobId, Schedule, UnixMs};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::{BudgetTodayView, ForecastView};
+
 /// A job.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +31,10 @@ pub(crate) struct JobView {
     pub(crate) budget: Map<String, Value>,
     #[serde(default)]
     pub(crate) cleanup: Option<String>,
+    #[serde(default)]
+    pub(crate) budget_today: Option<BudgetTodayView>,
+    #[serde(default)]
+    pub(crate) forecast: Option<ForecastView>,
     #[serde(default)]
     pub(crate) effective_agent_id: Option<String>,
     #[serde(default)]

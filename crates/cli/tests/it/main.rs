@@ -3,6 +3,7 @@
 
 mod config;
 mod conformance;
+mod control;
 mod destinations;
 mod gateway;
 mod listen;

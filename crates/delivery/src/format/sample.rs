@@ -76,6 +76,7 @@ fn sample(number: u8, outcome: &RunOutcome) -> Sample {
         session_id: SessionId::from_bytes(id_bytes(0xb0, number)),
         session_key: "agent:main:cron:daily-summary",
         attempt: 1,
+        deferrals: 0,
         late: false,
         outcome,
     };

@@ -2,8 +2,11 @@
 
 mod catch_up;
 mod clock;
+mod control;
+mod deferral;
 mod failures;
 mod overlap;
 mod runs;
 mod sessions;
+mod spending;
 mod world;

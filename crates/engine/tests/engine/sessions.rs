@@ -172,7 +172,7 @@ async fn turns_of_one_session_never_overlap_and_who_waits_too_long_is_put_back_a
     let RunNow::Accepted(second_run) = life.handle.run_now(&second).await.unwrap() else { panic!() };
     let is_queued = async || {
         let record = life.store.run(second_run).await.unwrap().expect("the run");
-        matches!(record.run.progress, RunProgress::Queued)
+        matches!(record.run.progress, RunProgress::Queued(_))
     };
     // Both slots were taken, and who waits for a session leaves its own to others.
     assert_eq!(outcome(&run(&life, &other).await).2, Some("other"));

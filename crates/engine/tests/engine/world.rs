@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawhook_agent::{Message, Runtime, Turn, TurnResult, Work};
+use clawhook_agent::{LivePiece, Message, Runtime, Turn, TurnResult, Work};
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_engine::{Engine, EngineHandle, EngineOptions};
 use clawhook_model::{
     EntryDetail, ErrorReason, Job, JobDefinition, JobId, JobState, Role, RunId, RunOutcome, RunProgress,
-    RunStatus, SessionRef, TranscriptEntry, UnixMs,
+    RunStatus, SessionRef, TranscriptEntry, UnixMs, Usage, Usd,
 };
 use clawhook_schedule::Timetable;
 use clawhook_store::sqlite::SqliteStore;
@@ -36,6 +36,14 @@ pub(crate) enum Script {
     Panic,
     /// Fails for this reason.
     Fail(ErrorReason),
+    /// Fails, and asks to be left alone until then.
+    AskAgain(UnixMs),
+    /// Is not begun, for this reason.
+    Skip(ErrorReason),
+    /// Answers, and used so many tokens at such a price.
+    Spend(u64, Usd),
+    /// Says this, and works until it is cancelled.
+    Say(&'static str),
     /// Works until it is cancelled.
     Work,
     /// Works until it is let go, whatever it is told.
@@ -72,6 +80,20 @@ impl Runtime for Told {
             Script::Deaf(release) => {
                 release.acquire().await.expect("it is never closed").forget();
                 RunOutcome::ok("at last")
+            }
+            Script::AskAgain(at) => {
+                let outcome = RunOutcome::error(ErrorReason::RateLimit, "slow down");
+                return TurnResult { ask_again_at: Some(at), ..TurnResult::of(outcome) };
+            }
+            Script::Skip(reason) => RunOutcome::skipped(reason, "as told"),
+            Script::Spend(tokens, cost) => {
+                let usage = Some(Usage::new(tokens, 0));
+                RunOutcome { usage, cost: Some(cost), ..RunOutcome::ok("done") }
+            }
+            Script::Say(text) => {
+                turn.live.tell(|| LivePiece::Text { text: text.to_owned() });
+                cancel.cancelled().await;
+                RunOutcome::error(ErrorReason::Interrupted, "the gateway is shutting down")
             }
             Script::Work => {
                 cancel.cancelled().await;

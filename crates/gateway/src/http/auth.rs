@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
-use super::{schemas, signing_keys};
+use super::{metrics, schemas, signing_keys};
 
 /// The gateway's token, as its digest. A presented token is digested too, so that comparing the two takes the same
 /// time whatever its length and however much of it is right.
@@ -48,11 +48,11 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// Lets requests under `/api` through only with the token, but for what is everybody's: the schemas and the public keys.
+/// Lets requests under `/api` and for the metrics through only with the token, but for what is everybody's: the schemas and the public keys.
 pub(super) async fn require_token(State(token): State<ApiToken>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_public = schemas::is_public(path) || path == signing_keys::PATH;
-    let guarded = (path == "/api" || path.starts_with("/api/")) && !is_public;
+    let guarded = (path == "/api" || path.starts_with("/api/") || path == metrics::PATH) && !is_public;
     if !guarded || token.admits(request.headers()) {
         return next.run(request).await;
     }

@@ -117,6 +117,8 @@ impl From<RunVerbError> for ApiError {
     fn from(error: RunVerbError) -> Self {
         let status = match &error {
             RunVerbError::NotFound(_) | RunVerbError::NoSuchJob(_) => StatusCode::NOT_FOUND,
+            RunVerbError::Over { .. } => StatusCode::CONFLICT,
+            RunVerbError::TooManyFollowers => StatusCode::TOO_MANY_REQUESTS,
             RunVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint())

@@ -21,6 +21,8 @@ mod destinations;
 mod error;
 mod jobs;
 mod ledger;
+mod live;
+mod metrics;
 mod openapi;
 mod query;
 mod replays;
@@ -31,6 +33,7 @@ mod server;
 mod sessions;
 mod signing_keys;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
 
 use super::query::{NoQuery, Query};
-use super::{router, schemas};
+use super::{metrics, router, schemas};
 
 /// The name of the one way to prove who is asking.
 const BEARER: &str = "bearer";
@@ -44,7 +44,7 @@ pub(super) fn finish(document: &mut OpenApi) {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put];
         for operation in operations.into_iter().flatten() {
             name_by_group(operation);
-            if path.starts_with("/api/") {
+            if path.starts_with("/api/") || path == metrics::PATH {
                 add_refusals(operation);
             }
             if schemas::is_public(path) {

@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use clawhook_model::{UnixMs, parse_at};
 use http::StatusCode;
 use http::request::Parts;
+use jiff::civil::Date;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
@@ -111,6 +112,12 @@ impl Params {
         let Some(text) = self.text(name) else { return Ok(None) };
         let expected = "a time such as 2026-02-18T14:00:00Z, or milliseconds since the epoch";
         parse_at(&text).map(Some).map_err(|_| bad(name, &text, expected))
+    }
+
+    /// Takes a day.
+    pub(super) fn date(&mut self, name: &'static str) -> Result<Option<Date>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.trim().parse().map(Some).map_err(|_| bad(name, &text, "a day such as 2026-02-18"))
     }
 
     /// Takes an id.

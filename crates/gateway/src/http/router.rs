@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, jobs, ledger, openapi, replays, runs, schemas,
-    sessions, signing_keys, status,
+    Door, deliveries, destination_keys, destinations, jobs, ledger, live, metrics, openapi, replays, runs,
+    schemas, sessions, signing_keys, status, usage,
 };
 
 /// The router of the whole door.
@@ -39,6 +39,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(runs::transcript))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(live::live))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::get, sessions::remove))
         .routes(routes!(sessions::transcript))
@@ -61,8 +63,10 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))
+        .routes(routes!(usage::usage))
         .routes(routes!(signing_keys::signing_keys))
         .routes(routes!(openapi::openapi))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .split_for_parts();

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use clawhook_model::{JobId, RunStatus};
+use clawhook_model::{JobId, RunState, RunStatus};
 use clawhook_store::RunFilter;
+use http::StatusCode;
 use utoipa::IntoParams;
 
 use super::error::{ApiError, ErrorBody};
@@ -149,9 +150,50 @@ pub(super) async fn get(
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
 ) -> Result<Json<RunEntry>, ApiError> {
-    let seconds = u64::try_from(query.wait_seconds.unwrap_or(0)).unwrap_or(0);
-    let record = verbs.run(&id, Duration::from_secs(seconds)).await?;
+    let record = verbs.run(&id, seconds(query.wait_seconds)).await?;
     Ok(Json(RunEntry::from(&record)))
+}
+
+/// How long to wait for a run's end.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub(super) struct CancelQuery {
+    /// The answer waits for the run to be over, though no longer than this.
+    #[param(minimum = 0, maximum = 60)]
+    wait_seconds: Option<usize>,
+}
+
+impl QueryForm for CancelQuery {
+    fn read(params: &mut Params) -> Result<Self, ApiError> {
+        Ok(Self { wait_seconds: params.number("waitSeconds", 0..=LONGEST_WAIT)? })
+    }
+}
+
+/// Ends a run. One that is under way is told to end, its model's connection and its command's processes with it, and is
+/// given up where it does not; one that waits never begins. It ends with the class `cancelled`, which counts for nothing.
+#[utoipa::path(
+    post, path = "/api/v1/runs/{runId}/cancel", tag = "runs",
+    params(("runId" = String, Path, description = "The run."), CancelQuery),
+    responses(
+        (status = 200, description = "The run is over.", body = RunEntry),
+        (status = 202, description = "The run is told to end.", body = RunEntry),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        (status = 409, description = "The run was over before.", body = ErrorBody),
+    )
+)]
+pub(super) async fn cancel(
+    State(verbs): State<Verbs>,
+    PathId(id): PathId,
+    Query(query): Query<CancelQuery>,
+) -> Result<(StatusCode, Json<RunEntry>), ApiError> {
+    let record = verbs.cancel_run(&id, seconds(query.wait_seconds)).await?;
+    let is_over = record.run.progress.state() == RunState::Finished;
+    let status = if is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(RunEntry::from(&record))))
+}
+
+fn seconds(wait: Option<usize>) -> Duration {
+    Duration::from_secs(u64::try_from(wait.unwrap_or(0)).unwrap_or(0))
 }
 
 /// Reads what was said in a run.

@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{Verbs, shown, store_code};
+use super::{BudgetToday, JobSpending, Verbs, shown, store_code};
 
 /// How many of a job's next instants are told.
 const UPCOMING: usize = 5;
@@ -43,8 +43,18 @@ pub(crate) struct SavedJob {
     pub(crate) overlap: Overlap,
     /// Its schedule, with all there is to say of it.
     pub(crate) schedule: SchedulePreview,
+    /// What it costs; told where it is read, not where it is saved.
+    pub(crate) spending: JobSpending,
     /// What a person should know about it where it was just saved.
     pub(crate) notes: Vec<String>,
+}
+
+/// A page of jobs.
+pub(crate) struct ListedJobs {
+    /// The page.
+    pub(crate) page: JobPage,
+    /// What of its budget each of the jobs has spent today, where it has one.
+    pub(crate) budgets: Vec<Option<BudgetToday>>,
 }
 
 /// A schedule with what is not written in it.
@@ -284,12 +294,19 @@ impl Verbs {
 
     /// One job.
     pub(crate) async fn job(&self, id: &str) -> Result<SavedJob, JobVerbError> {
-        Ok(self.with_upcoming(self.find_job(id).await?))
+        let job = self.find_job(id).await?;
+        let spending = self.job_spending(&job, self.timetable(&job).as_ref()).await?;
+        Ok(SavedJob { spending, ..self.with_upcoming(job) })
     }
 
-    /// A page of jobs.
-    pub(crate) async fn list_jobs(&self, filter: JobFilter) -> Result<JobPage, JobVerbError> {
-        Ok(self.with.store.jobs(filter).await?)
+    /// A page of jobs, and with each that has a budget what of it is spent today.
+    pub(crate) async fn list_jobs(&self, filter: JobFilter) -> Result<ListedJobs, JobVerbError> {
+        let page = self.with.store.jobs(filter).await?;
+        let mut budgets = Vec::with_capacity(page.jobs.len());
+        for job in &page.jobs {
+            budgets.push(self.budget_today(job).await?);
+        }
+        Ok(ListedJobs { page, budgets })
     }
 
     /// Runs a job now, enabled or not. Its schedule does not move.
@@ -449,6 +466,7 @@ impl Verbs {
             misfire: self.with.engine.misfire_of(&job.definition),
             overlap: self.with.engine.overlap_of(&job.definition),
             schedule: self.schedule_preview(&job, timetable.as_ref()),
+            spending: JobSpending::default(),
             notes: self.notes(&job),
             job,
         }

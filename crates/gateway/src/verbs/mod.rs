@@ -14,9 +14,12 @@ mod destinations;
 mod heartbeats;
 mod jobs;
 mod ledger;
+mod live;
+mod metrics;
 mod replays;
 mod runs;
 mod sessions;
+mod spending;
 mod status;
 
 use std::path::PathBuf;
@@ -28,7 +31,10 @@ use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use self::live::MOST_FOLLOWERS;
 
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
@@ -40,17 +46,22 @@ use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
-pub(crate) use jobs::{JobVerbError, RunRequested, SavedJob, SchedulePreview};
+pub(crate) use jobs::{JobVerbError, ListedJobs, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
+pub(crate) use live::{Following, LiveNews};
+pub(crate) use metrics::Metrics;
 pub(crate) use replays::{RangeReplayed, ReplayVerbError, RunSentAgain, why_not};
 pub(crate) use runs::RunVerbError;
 pub(crate) use sessions::{RemovedSession, SessionVerbError};
+pub(crate) use spending::{BudgetToday, Forecast, JobSpending, UsageAnswer, UsageQuestion, date_of};
 pub(crate) use status::Status;
 
 /// The verbs, with what they work on.
 #[derive(Clone)]
 pub(crate) struct Verbs {
     with: Arc<VerbOptions>,
+    /// Whoever follows a run holds one.
+    followers: Arc<Semaphore>,
 }
 
 /// What the verbs work on.
@@ -111,7 +122,7 @@ pub(crate) struct Facts {
 impl Verbs {
     /// The verbs on what is given.
     pub(crate) fn new(options: VerbOptions) -> Self {
-        Self { with: Arc::new(options) }
+        Self { with: Arc::new(options), followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)) }
     }
 }
 

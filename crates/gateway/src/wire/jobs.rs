@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use clawhook_model::UnixMs;
-use clawhook_store::{JobPage, JobTotal, PageStart};
+use clawhook_model::{Job, UnixMs};
+use clawhook_store::{JobTotal, PageStart};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGivenView, OverlapView};
+use super::spending::{BudgetTodayView, ForecastView};
 use super::words::{
     AutoDisableReason, CompletionStatus, DeliveryStatus, ErrorReason, RunStatus, SuppressionReason,
 };
 use super::work::{BudgetView, CleanupView, PayloadView, SessionTargetView, WakeModeView};
-use crate::verbs::{SavedJob, SchedulePreview};
+use crate::verbs::{BudgetToday, ListedJobs, SavedJob, SchedulePreview};
 
 /// A job with its next instants and, where it was just saved, what a person should know about it.
 pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
@@ -28,15 +29,31 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
     shown.insert("schedulePreview".to_owned(), json!(SchedulePreviewView::from(&saved.schedule)));
     let upcoming: Vec<String> = saved.upcoming.iter().copied().map(UnixMs::to_rfc3339).collect();
     shown.insert("upcoming".to_owned(), json!(upcoming));
+    if let Some(budget) = &saved.spending.budget {
+        shown.insert("budgetToday".to_owned(), json!(BudgetTodayView::from(budget)));
+    }
+    if let Some(forecast) = &saved.spending.forecast {
+        shown.insert("forecast".to_owned(), json!(ForecastView::from(forecast)));
+    }
     if let Some(zone) = &saved.host_time_zone {
         shown.insert("hostTimeZone".to_owned(), json!(zone));
     }
     Value::Object(shown)
 }
 
+fn listed_job(job: &Job, budget: Option<&BudgetToday>) -> Value {
+    let mut shown = job.to_json();
+    if let Some(budget) = budget {
+        shown["budgetToday"] = json!(BudgetTodayView::from(budget));
+    }
+    shown
+}
+
 /// A page of jobs that began at `start` and holds `limit` at most.
-pub(crate) fn job_list(page: &JobPage, start: &PageStart, limit: usize) -> JobList {
-    let jobs: Vec<Value> = page.jobs.iter().map(clawhook_model::Job::to_json).collect();
+pub(crate) fn job_list(listed: &ListedJobs, start: &PageStart, limit: usize) -> JobList {
+    let ListedJobs { page, budgets } = listed;
+    let jobs: Vec<Value> =
+        page.jobs.iter().zip(budgets).map(|(job, budget)| listed_job(job, budget.as_ref())).collect();
     let (total, total_is_minimum) = match page.total {
         JobTotal::Exactly(total) => (Some(total), false),
         JobTotal::AtLeast(total) => (Some(total), true),
@@ -428,6 +445,9 @@ pub(crate) struct JobView {
     /// Why its last result was not sent, on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_suppression_reason: Option<SuppressionReason>,
+    /// What of its budget is spent today, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_today: Option<BudgetTodayView>,
 }
 
 /// Where a job's result goes, in few words.
@@ -562,6 +582,9 @@ pub(crate) struct SavedJobView {
     effective: EffectiveView,
     /// Its schedule, with what is not written in it.
     schedule_preview: SchedulePreviewView,
+    /// What its runs may be expected to use; absent where it was just saved, and for a job that asks no model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<ForecastView>,
     /// When it is due next, in order, at most five.
     upcoming: Vec<String>,
     /// The zone of the gateway's host, in which a cron expression that names none is read; absent where it is unknown.

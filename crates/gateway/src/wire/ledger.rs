@@ -5,6 +5,7 @@ use clawhook_store::{Occurrence, OccurrenceOutcome};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::runs::WaitView;
 use super::words::{CompletionStatus, RunState, RunStatus, Trigger};
 use crate::verbs::{Backfilled, LedgerPage};
 
@@ -50,6 +51,9 @@ pub(crate) struct OccurrenceView {
     /// Where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<RunState>,
+    /// What it waits for, while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<WaitView>,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at_ms: Option<i64>,
@@ -115,9 +119,13 @@ impl OccurrenceView {
         let Some(record) = &occurrence.run else { return self };
         let run = &record.run;
         let (started_at, status) = match &run.progress {
-            RunProgress::Queued => (None, None),
+            RunProgress::Queued(_) => (None, None),
             RunProgress::Running { started_at } => (Some(*started_at), None),
             RunProgress::Finished { started_at, outcome, .. } => (Some(*started_at), Some(outcome.status)),
+        };
+        let waits = match &run.progress {
+            RunProgress::Queued(wait) => Some(WaitView::from(wait)),
+            RunProgress::Running { .. } | RunProgress::Finished { .. } => None,
         };
         let lateness = started_at.map(|started_at| started_at.since(occurrence.due_at));
         Self {
@@ -125,6 +133,7 @@ impl OccurrenceView {
             trigger: Some(run.trigger.into()),
             attempt: Some(run.attempt),
             state: Some(run.progress.state().into()),
+            waits,
             started_at_ms: started_at.map(UnixMs::as_millis),
             lateness_ms: lateness.map(|late| u64::try_from(late.as_millis()).unwrap_or(u64::MAX)),
             status: status.map(RunStatus::from),

@@ -12,6 +12,7 @@ mod policies;
 mod replays;
 mod runs;
 mod sessions;
+mod spending;
 mod status;
 mod words;
 mod work;
@@ -28,8 +29,9 @@ pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{
     Counted, ReplayCreate, ReplayDetail, ReplayList, ReplayTo, ReplayView, RunSentAgainView, SentAgainView,
 };
-pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript};
+pub(crate) use runs::{RunEntry, RunList, RunRequestedView, Transcript, WaitView};
 pub(crate) use sessions::{RemovedSessionView, SessionList, SessionTranscript, SessionView};
+pub(crate) use spending::UsageView;
 pub(crate) use status::StatusView;
 
 /// Where a page stands in the whole.

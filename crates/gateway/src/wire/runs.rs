@@ -1,6 +1,6 @@
 //! Runs and what belongs to them, as answers show them.
 
-use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs, Usd};
+use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs, Usd, Wait};
 use clawhook_store::{RunPage, RunRecord};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,8 +33,14 @@ pub(crate) struct RunEntry {
     scheduled_at_ms: Option<i64>,
     /// Which try of that instant it is, from 1.
     attempt: u32,
+    /// How often it was put back, because it was asked to wait; 0 where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferrals: Option<u32>,
     /// When it was accepted.
     queued_at_ms: i64,
+    /// What it waits for, while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<WaitView>,
     /// The conversation it runs in.
     session_id: String,
     /// That conversation's key.
@@ -134,6 +140,31 @@ pub(crate) struct LateResult {
     output: Option<Value>,
 }
 
+/// What a queued run waits for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Wait)]
+pub(crate) struct WaitView {
+    /// From when on it may begin, as soon as a slot is free; absent while it waits for a run of its job to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_at_ms: Option<i64>,
+    /// Why it waits; where it was put back, in the words of whoever asked it to wait.
+    reason: String,
+    /// Whether it was put back after it had begun.
+    deferred: bool,
+}
+
+impl From<&Wait> for WaitView {
+    fn from(Wait { ready_at, why }: &Wait) -> Self {
+        let reason = match (why, ready_at) {
+            (Some(why), _) => why.clone(),
+            (None, Some(_)) => "its time, and a free slot".to_owned(),
+            (None, None) => "a run of its job that is not over".to_owned(),
+        };
+        Self { ready_at_ms: ready_at.map(UnixMs::as_millis), reason, deferred: why.is_some() }
+    }
+}
+
 /// What a run noted on its way.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -218,7 +249,7 @@ impl From<&RunRecord> for RunEntry {
     fn from(record: &RunRecord) -> Self {
         let entry = Self::of_run(&record.run);
         match &record.run.progress {
-            RunProgress::Queued => entry,
+            RunProgress::Queued(wait) => Self { waits: Some(wait.into()), ..entry },
             RunProgress::Running { started_at } => Self { run_at_ms: Some(started_at.as_millis()), ..entry },
             RunProgress::Finished { started_at, ended_at, outcome } => {
                 entry.finished(*started_at, *ended_at, outcome).delivered(record)
@@ -237,6 +268,8 @@ impl RunEntry {
             trigger: run.trigger.into(),
             scheduled_at_ms: run.scheduled_at.map(UnixMs::as_millis),
             attempt: run.attempt,
+            deferrals: Some(run.deferrals).filter(|deferrals| *deferrals > 0),
+            waits: None,
             queued_at_ms: run.queued_at.as_millis(),
             session_id: run.session.id.to_string(),
             session_key: run.session.key.clone(),

@@ -49,6 +49,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/replays/{id}",
     "GET /api/v1/runs",
     "GET /api/v1/runs/{runId}",
+    "GET /api/v1/runs/{runId}/live",
     "GET /api/v1/runs/{runId}/transcript",
     "GET /api/v1/sessions",
     "GET /api/v1/sessions/{session}",
@@ -58,7 +59,9 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/schemas/run.finished.v1.json",
     "GET /api/v1/signing-keys",
     "GET /api/v1/status",
+    "GET /api/v1/usage",
     "GET /healthz",
+    "GET /metrics",
     "GET /readyz",
     "PATCH /api/v1/destinations/{id}",
     "PATCH /api/v1/jobs/{id}",
@@ -77,6 +80,7 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/jobs/{id}/run",
     "POST /api/v1/replays",
     "POST /api/v1/replays/{id}/cancel",
+    "POST /api/v1/runs/{runId}/cancel",
     "POST /api/v1/runs/{runId}/replay",
 ];
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
 
+mod control;
 mod counting_receiver;
 mod destination_definitions;
 mod destinations;
@@ -15,4 +16,5 @@ mod replays;
 mod runs;
 mod schemas;
 mod sessions;
+mod spending;
 mod start;

@@ -2,16 +2,19 @@
 
 use clawhook_model::{
     Aftermath, Delivery, DeliveryState, DestinationId, EventKind, Failure, JobId, Notice, OpenRuns, OwnerId,
-    RunId, RunStatus, Trigger, UnixMs, counts_against_job,
+    RunId, RunOutcome, RunStatus, Trigger, UnixMs, counts_against_job,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::notices::{self, About};
 use super::rows::At;
 use super::runs::Begin;
+use super::spending::Spender;
 use super::writer::Raised;
 use super::{fault, jobs, ledger, outbox, runs, sessions, spending};
-use crate::{AfterRun, FinishRun, LateResult, NewRun, RunFinished, RunRecord, StoreError, Topic};
+use crate::{
+    AfterRun, FinishRun, LateResult, NewRun, OccurrenceOutcome, RunFinished, RunRecord, StoreError, Topic,
+};
 
 /// The run, its event and all its deliveries become durable together (invariant 3).
 pub(super) fn finish(
@@ -42,14 +45,21 @@ pub(super) fn finish(
     }
     write_event(conn, raised, finish)?;
     sessions::leave(conn, finish)?;
-    spending::count(conn, finish)?;
+    let spender = Spender { day: finish.day, job: &finish.job_id, agent: &finish.agent_id };
+    spending::count(conn, &spender, &finish.outcome)?;
     tell_of_recovery(conn, raised, finish)?;
-    if let Some(passed) = &finish.passed {
-        ledger::amend(conn, raised, finish, passed)?;
+    if let Some(passed) = finish.passed.clone().or_else(|| skipped(&finish.outcome)) {
+        ledger::amend(conn, raised, finish, &passed)?;
     }
     settle_job(conn, raised, finish)?;
     raised.raise(Topic::Settled);
     Ok(RunFinished::Done)
+}
+
+/// What the instant's record says of a run that was skipped: nothing was executed for it.
+fn skipped(outcome: &RunOutcome) -> Option<OccurrenceOutcome> {
+    let why = || outcome.error.as_ref().map_or("no reason is given", |error| error.message.as_str());
+    (outcome.status == RunStatus::Skipped).then(|| OccurrenceOutcome::Skipped(why().to_owned()))
 }
 
 fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
@@ -230,6 +240,8 @@ pub(super) fn record_late(
     if recorded == 0 {
         return Ok(false);
     }
+    let spender = Spender { day: late.day, job: &late.job_id, agent: &late.agent_id };
+    spending::count(conn, &spender, &late.outcome)?;
     let Some(event) = &late.event else { return Ok(true) };
     let run = Some(late.run_id.as_bytes());
     let event_seq = notices::write_event(conn, event.id, EventKind::RunLate, run, late.at, &event.body)?;

@@ -48,11 +48,11 @@ use crate::{
     DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
     GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, Reclaimed, ReplayAdvanced,
-    ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter, RunFinished,
-    RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage, SessionRecord,
-    SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store, StoreError, StoreSize,
-    StoredEvent, SystemEvent, Topic,
+    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
+    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
+    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -350,6 +350,15 @@ impl Store for SqliteStore {
     async fn spent(&self, day: i32, job: Option<&JobId>) -> Result<Spent, StoreError> {
         let job = job.cloned();
         self.readers.read(move |conn| spending::spent(conn, day, job.as_ref())).await
+    }
+
+    async fn usage(&self, filter: UsageFilter) -> Result<UsageReport, StoreError> {
+        self.readers.read(move |conn| spending::usage(conn, &filter)).await
+    }
+
+    async fn recent_usage(&self, job: &JobId, most: usize) -> Result<RecentUsage, StoreError> {
+        let job = job.clone();
+        self.readers.read(move |conn| spending::recent(conn, &job, most)).await
     }
 
     async fn prune(&self, rules: &Retention, cursor: PruneCursor, now: UnixMs) -> Result<Pruned, StoreError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, EventId, Job, JobId, Lane, OpenRuns, Overlap, OwnerId, Run, RunId, RunOutcome, RunProgress,
-    SessionId, SessionRef, Trigger, UnixMs,
+    SessionId, SessionRef, Trigger, UnixMs, Wait,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -16,7 +16,8 @@ use crate::{
 };
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
-                       attempt, queued_at, state, started_at, ended_at, outcome, late_at, late_outcome";
+                       attempt, deferrals, queued_at, state, ready_at, wait_reason, started_at, ended_at, outcome, \
+                       late_at, late_outcome";
 
 /// How a run's row begins.
 #[derive(Debug, Clone, Copy)]
@@ -345,6 +346,7 @@ fn read(row: &Row<'_>) -> Result<Read, StoreError> {
         trigger: rows::word(row, "trigger", rows::trigger)?,
         scheduled_at: rows::at_opt(row, "scheduled_at")?,
         attempt: rows::get(row, "attempt")?,
+        deferrals: rows::get(row, "deferrals")?,
         queued_at: rows::at(row, "queued_at")?,
         session: SessionRef {
             key: rows::get(row, "session_key")?,
@@ -362,7 +364,10 @@ fn read(row: &Row<'_>) -> Result<Read, StoreError> {
 fn progress(row: &Row<'_>) -> Result<RunProgress, StoreError> {
     let state: String = rows::get(row, "state")?;
     match state.as_str() {
-        "queued" => Ok(RunProgress::Queued),
+        "queued" => {
+            let (ready_at, why) = (rows::at_opt(row, "ready_at")?, rows::get(row, "wait_reason")?);
+            Ok(RunProgress::Queued(Wait { ready_at, why }))
+        }
         "running" => Ok(RunProgress::Running { started_at: rows::at(row, "started_at")? }),
         "finished" => {
             let text: String = rows::get(row, "outcome")?;

@@ -205,7 +205,7 @@ fn is_under_way(record: &RunRecord) -> bool {
 }
 
 fn waits(record: &RunRecord) -> bool {
-    matches!(record.run.progress, RunProgress::Queued)
+    matches!(record.run.progress, RunProgress::Queued(_))
 }
 
 proptest! {

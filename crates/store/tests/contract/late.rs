@@ -23,9 +23,11 @@ async fn a_late_result_is_kept_beside_its_run_once_and_only_when_the_run_is_over
     let late = LateResult {
         run_id: run.id,
         job_id: job.id.clone(),
+        agent_id: run.agent_id.clone(),
         at: t(5000),
         outcome: outcome.clone(),
         event: None,
+        day: 0,
     };
     assert!(!world.store.record_late(late.clone()).await.unwrap(), "it is still under way");
     world.end(&job, &run, given_up(), t(2000)).await;
@@ -55,8 +57,9 @@ async fn a_late_result_that_is_sent_has_an_event_of_its_own_and_the_runs_complet
         body: Bytes::from_static(b"{\"late\":true}"),
         deliveries: vec![NewDelivery { id: DeliveryId::new(t(5000)), plan }],
     };
-    let (run_id, job_id) = (run.id, job.id.clone());
-    let late = LateResult { run_id, job_id, at: t(5000), outcome, event: Some(event.clone()) };
+    let (run_id, job_id, agent_id) = (run.id, job.id.clone(), run.agent_id.clone());
+    let late =
+        LateResult { run_id, job_id, agent_id, at: t(5000), outcome, event: Some(event.clone()), day: 0 };
     assert!(world.store.record_late(late).await.unwrap());
     let leased = world.lease(t(5000)).await;
     assert_eq!((leased.len(), leased[0].kind, &leased[0].body), (1, EventKind::RunLate, &event.body));

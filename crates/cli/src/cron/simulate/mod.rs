@@ -1,6 +1,7 @@
 //! `clawhook cron simulate`: what jobs would do over a stretch of time. It is worked out here, by the very decision that
 //! the gateway acts on; only the definition of a job that is named by its id is asked for.
 
+mod forecast;
 mod report;
 mod subject;
 
@@ -13,6 +14,7 @@ use clawhook_model::{ErrorReason, FailureRules, Misfire, UnixMs, parse_duration}
 use clawhook_schedule::{Simulation, World};
 use serde_json::json;
 
+use self::forecast::Expected;
 use self::report::{Line, lines};
 use self::subject::{Source, Subject};
 use super::Misuse;
@@ -58,6 +60,7 @@ pub(super) struct SimulateArgs {
 
 /// What is to be imagined.
 pub(super) struct Plan {
+    now: UnixMs,
     from: UnixMs,
     until: UnixMs,
     world: World,
@@ -101,7 +104,7 @@ impl SimulateArgs {
                 pair[0].0, pair[1].0
             )));
         }
-        Ok(Plan { from, until, world: World { takes: self.takes, outages, fails: self.fails } })
+        Ok(Plan { now, from, until, world: World { takes: self.takes, outages, fails: self.fails } })
     }
 }
 
@@ -118,17 +121,24 @@ pub(super) async fn run(
     for (place, subject) in subjects.iter().enumerate() {
         let lines = imagine(subject, args, plan);
         let cut = lines.len() > limit(args);
+        let expected = subject.costs.as_ref().map(|costs| costs.expected(&lines, plan.now));
         let lines = &lines[..lines.len().min(limit(args))];
         denied.extend(lines.iter().filter(|line| args.deny.iter().any(|word| word == line.event)).map(
             |line| format!("{}: {} of {} at {}", subject.shown(), line.event, line.due_at(), line.at()),
         ));
         if args.json {
-            shown.push(report::json(subject, lines, cut));
+            shown.push(report::json(subject, lines, expected.as_ref(), cut));
         } else {
             if several && place > 0 {
                 output::data("\n")?;
             }
             output::data(&report::text(subject, lines, plan.from, plan.until))?;
+            if let Some(expected) = &expected {
+                output::data(&expected.text())?;
+            }
+        }
+        for note in expected.iter().filter_map(Expected::note) {
+            output::message("note", &format!("{}: {note}", subject.shown()));
         }
         for remark in subject.remarks().chain(cut.then(|| {
             format!("{}: only the first {} lines are shown; --limit shows more", subject.shown(), args.limit)

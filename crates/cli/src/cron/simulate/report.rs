@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use super::forecast::Expected;
 use super::subject::Subject;
 use crate::table::{self, Column, NONE};
 
@@ -45,6 +46,11 @@ impl Line {
     /// The instant that it is about; that of the line itself where it is about none.
     pub(super) fn due_at(&self) -> UnixMs {
         self.due_at.unwrap_or(self.at)
+    }
+
+    /// Whether a run begins.
+    pub(super) fn begins_a_run(&self) -> bool {
+        ["begins", "catch-up", "retry"].contains(&self.event)
     }
 
     fn of(entry: &Entry) -> Self {
@@ -118,12 +124,16 @@ pub(super) fn lines(entries: &[Entry], transitions: &[Transition]) -> Vec<Line> 
 }
 
 /// One job for programs.
-pub(super) fn json(subject: &Subject, lines: &[Line], cut: bool) -> Value {
-    json!({
+pub(super) fn json(subject: &Subject, lines: &[Line], expected: Option<&Expected>, cut: bool) -> Value {
+    let mut shown = json!({
         "id": subject.id, "name": subject.shown(), "schedule": subject.text,
         "timeZone": subject.zone.iana_name(), "truncated": cut,
         "events": lines.iter().map(Line::to_json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(expected) = expected {
+        shown["expected"] = expected.json();
+    }
+    shown
 }
 
 /// One job for people.

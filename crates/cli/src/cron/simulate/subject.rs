@@ -6,11 +6,14 @@ use std::path::Path;
 use clawhook_model::{DefinitionError, JobDefinition, JobId, UnixMs};
 use clawhook_schedule::{ScheduleError, Timetable, check_new, describe_for, zone_named};
 use jiff::tz::TimeZone;
+use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::forecast::Costs;
 use crate::client::{Call, Client};
 use crate::cron::next::{this_machines_zone, without_stagger};
 use crate::failure::Failure;
+use crate::view::{BudgetTodayView, ForecastView};
 
 /// The most that is read of a file.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -37,6 +40,8 @@ pub(super) struct Subject {
     pub(super) zone: TimeZone,
     /// Its schedule in words.
     pub(super) text: String,
+    /// What is known of its costs; none where it asks no model, or comes from a file.
+    pub(super) costs: Option<Costs>,
     staggered: bool,
 }
 
@@ -132,6 +137,8 @@ impl Subject {
     fn read(title: &str, job: Value) -> Result<Self, Failure> {
         let id = job["id"].as_str().map(str::to_owned);
         let host_zone = job["hostTimeZone"].as_str().map(str::to_owned);
+        let forecast = ForecastView::deserialize(&job["forecast"]).ok();
+        let today = BudgetTodayView::deserialize(&job["budgetToday"]).ok();
         let created_at = job["createdAtMs"].as_i64().map_or(UnixMs::EPOCH, UnixMs::from_millis);
         let definition = JobDefinition::parse(job, created_at).map_err(|error| refused(title, &error))?;
         let id = id
@@ -154,8 +161,10 @@ impl Subject {
             check_new(&schedule, &nobody, &host_zone, UnixMs::EPOCH)
                 .map_err(|error| unreadable(title, &error))?;
         }
+        let budget = definition.budget;
+        let costs = forecast.map(|forecast| Costs { forecast, today, budget, zone: host_zone.clone() });
         let zone = timetable.zone().cloned().unwrap_or(host_zone);
-        Ok(Self { id, definition, timetable, zone, text, staggered: window > 1 })
+        Ok(Self { id, definition, timetable, zone, text, costs, staggered: window > 1 })
     }
 
     /// How it is named.

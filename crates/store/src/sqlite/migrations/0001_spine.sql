@@ -146,6 +146,7 @@ CREATE TABLE spending (
     provider      TEXT NOT NULL,
     model         TEXT NOT NULL,
     runs          INTEGER NOT NULL,
+    unpriced      INTEGER NOT NULL,       -- of these runs, those of a model whose price is not known
     input_tokens  INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     total_tokens  INTEGER NOT NULL,

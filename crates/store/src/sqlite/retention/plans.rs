@@ -32,7 +32,7 @@ const SOMETHING: &str = "
     INSERT INTO events VALUES (1, x'00000000000000000000000000000001', 'job.added', NULL, 1, x'00');
     INSERT INTO replays (id, filter, upto, matched, state, created_at, ended_at)
         VALUES (x'01', '{}', 0, 0, 'done', 1, 1), (x'02', '{}', 0, 0, 'done', 1, 1);
-    INSERT INTO spending VALUES (1, 'job', 'main', '', '', 1, 1, 1, 1, 1);
+    INSERT INTO spending VALUES (1, 'job', 'main', '', '', 1, 0, 1, 1, 1, 1);
     INSERT INTO spending_days VALUES (1, 1, 1, 1);
 ";
 
