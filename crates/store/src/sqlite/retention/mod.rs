@@ -1,6 +1,6 @@
 //! Forgetting what is over, in rows.
 //!
-//! A step is found on a reading connection ([`find`]), which may take a while, and taken on the writing one ([`remove`]),
+//! A step is found on a reading connection ([`find()`]), which may take a while, and taken on the writing one ([`remove()`]),
 //! which must not. What was found is looked at again there, because a delivery may have been asked for once more meanwhile.
 //!
 //! What must not go is said once, in [`Kept`].
