@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clawhook_model::Usd;
+use clawhook_store::Retention;
 
 use super::{only_problem, parse};
 
@@ -28,6 +29,25 @@ fn history_is_bounded_by_age_by_number_and_by_size() {
     assert_eq!((retention.runs_per_job, retention.max_bytes), (Some(100), Some(10_000_000)));
     let unbounded = cron("retention: { maxAge: false, runsPerJob: false, maxBytes: false }").retention;
     assert_eq!((unbounded.max_age, unbounded.runs_per_job, unbounded.max_bytes), (None, None, None));
+}
+
+#[test]
+fn a_configuration_that_says_nothing_keeps_what_the_store_keeps_by_itself() {
+    assert_eq!(Retention::from(cron("").retention), Retention::default());
+}
+
+#[test]
+fn each_example_of_the_document_is_read_as_it_says() {
+    let document = include_str!("../../../../../docs/retention.md");
+    let examples = document.split("```json5\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let read: Vec<Retention> = examples.map(|text| parse(text).cron.retention.into()).collect();
+    let small = Retention {
+        session_max_age: Some(Duration::from_hours(1)),
+        history_max_age: Some(Duration::from_hours(48)),
+        runs_per_job: Some(200),
+        max_bytes: Some(256 * 1024 * 1024),
+    };
+    assert_eq!(read, [small, Retention::KEEP_ALL]);
 }
 
 #[test]
