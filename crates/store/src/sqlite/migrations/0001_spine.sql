@@ -122,7 +122,7 @@ CREATE INDEX transcript_of_kept ON transcript (session_id, seq) WHERE kept = 1;
 
 -- What waits for a turn of a session that is kept. A row goes in the transaction that ends the turn which was told of it.
 CREATE TABLE system_events (
-    seq        INTEGER PRIMARY KEY,
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: a turn names what it was told by it
     session_id BLOB NOT NULL,
     agent_id   TEXT NOT NULL,
     job_id     TEXT NOT NULL,
