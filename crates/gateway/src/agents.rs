@@ -14,7 +14,12 @@ use crate::config::{self, AcpConfig, AgentConfig, Config, PermissionRule, Permis
 
 /// What the agents of `config` are made of. What has no folder of its own works in `state_dir`.
 pub(crate) fn agent_options(config: &Config, state_dir: &Path) -> AgentOptions {
-    let agents = config.agents.entries.iter().map(|(id, agent)| (id.clone(), profile(agent)));
+    let of_agent = |agent: &AgentConfig| {
+        // An agent whose folder the operator did not name has one in the state directory, and its commands are not held to it.
+        let workspace = Some(config.within_state(&agent.workspace, state_dir));
+        AgentProfile { workspace, ..agent.profile.clone() }
+    };
+    let agents = config.agents.entries.iter().map(|(id, agent)| (id.clone(), of_agent(agent)));
     let providers =
         config.models.providers.iter().map(|(name, provided)| (name.clone(), provider(provided))).collect();
     let servers = config.mcp.servers.iter().map(|(name, server)| (name.clone(), tool_server(server)));
@@ -24,11 +29,6 @@ pub(crate) fn agent_options(config: &Config, state_dir: &Path) -> AgentOptions {
         tools: McpOptions { servers: servers.collect(), cwd: state_dir.to_owned() },
         commands: CommandOptions { cwd: state_dir.to_owned(), environment: Environment::inherited() },
     }
-}
-
-/// An agent whose folder the operator did not name has one in the state directory, and its commands are not held to it.
-fn profile(agent: &AgentConfig) -> AgentProfile {
-    AgentProfile { workspace: Some(agent.workspace.clone()), ..agent.profile.clone() }
 }
 
 fn provider(provider: &config::ProviderConfig) -> Provider {

@@ -156,7 +156,7 @@ impl Gateway {
         if !address.ip().is_loopback() && config.gateway.token.is_none() {
             return Err(Refusal::OpenToOthers(address.ip()));
         }
-        let store_path = within_state(&config.store.path, &config, &state_dir);
+        let store_path = config.within_state(&config.store.path, &state_dir);
         let state = StateDir::open(state_dir)?;
         let started_at = clock.now();
         let store = open_store(store_path.clone(), started_at).await?;
@@ -336,19 +336,11 @@ async fn open_store(path: PathBuf, now: UnixMs) -> Result<Arc<dyn Store>, Refusa
     Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Refusal::Opening)??))
 }
 
-/// A path of the configuration. What it leaves in its own state directory follows the one that was named.
-fn within_state(path: &Path, config: &Config, state_dir: &Path) -> PathBuf {
-    match path.strip_prefix(&config.state_dir) {
-        Ok(within) => state_dir.join(within),
-        Err(_) => path.to_owned(),
-    }
-}
-
 /// Makes the folders of agents for which the configuration names none.
 fn make_workspaces(config: &Config, state_dir: &Path) -> Result<(), Refusal> {
     let unnamed = config.agents.entries.values().filter(|agent| !agent.workspace_is_named());
     for agent in unnamed {
-        let path = within_state(&agent.workspace, config, state_dir);
+        let path = config.within_state(&agent.workspace, state_dir);
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| Refusal::Workspace { path, error })?;
     }

@@ -149,6 +149,14 @@ impl CronConfig {
 }
 
 impl Config {
+    /// A path of the configuration. What it leaves in its own state directory follows the one that was named.
+    pub(crate) fn within_state(&self, path: &Path, state_dir: &Path) -> PathBuf {
+        match path.strip_prefix(&self.state_dir) {
+            Ok(within) => state_dir.join(within),
+            Err(_) => path.to_owned(),
+        }
+    }
+
     /// The guard that allows what is configured.
     pub fn guard(&self) -> Guard {
         self.cron.guard(&self.delivery.ports)
