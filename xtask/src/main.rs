@@ -1,5 +1,6 @@
 //! The project's tasks, one command each: `cargo xtask verify`, `cargo xtask demo`.
 
+mod agents;
 mod bench;
 mod chance;
 mod coding_agents;

@@ -79,9 +79,22 @@ impl Installation {
 
     /// Starts the server and waits until it answers.
     pub(crate) fn serve(&self, logs: &Path) -> Result<ModelServer, ModelError> {
+        Self::start(&mut self.server(), logs)
+    }
+
+    /// As [`Installation::serve`], with a template of the chat by which the model can be offered tools.
+    pub(crate) fn serve_with_tools(&self, logs: &Path) -> Result<ModelServer, ModelError> {
+        Self::start(self.server().arg(workspace::root().join("xtask/agents/tools.jinja")), logs)
+    }
+
+    fn server(&self) -> Command {
         let mut python = Command::new(self.python());
         python.arg(workspace::root().join("xtask/model_server.py")).arg(self.weights());
-        let mut server = Server::start("model", &mut python, logs)?;
+        python
+    }
+
+    fn start(command: &mut Command, logs: &Path) -> Result<ModelServer, ModelError> {
+        let mut server = Server::start("model", command, logs)?;
         let base = server.wait_for_line("listening on ", LOADING_TIME)?;
         loopback::get(&base, "/health")?;
         Ok(ModelServer { base, _server: server })
@@ -180,6 +193,11 @@ impl ModelServer {
     /// The address under which a provider of OpenAI's kind is configured.
     pub(crate) fn base_url(&self) -> String {
         format!("{}/v1", self.base)
+    }
+
+    /// Whether an answer is being made at this moment.
+    pub(crate) fn is_busy(&self) -> Result<bool, ModelError> {
+        Ok(loopback::get(&self.base, "/slots")?.contains("\"is_processing\":true"))
     }
 
     /// Asks once as a streaming client does, and makes sure that words, an end and a bill came back.

@@ -16,7 +16,8 @@ use crate::process::{self, ProcessError, Server};
 use crate::progress::Progress;
 use crate::workspace;
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a process may take until it listens.
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(30);
 const SECRET_BYTES: usize = 32;
 
 /// Why the three could not be started.
@@ -65,7 +66,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn make(folder: &Path) -> Result<Self, StageError> {
+    /// Makes the folders, and a signing secret.
+    pub(crate) fn make(folder: &Path) -> Result<Self, StageError> {
         let place = Self { state: folder.join("state"), logs: folder.join("logs") };
         for made in [&place.state, &place.logs] {
             DirBuilder::new().mode(0o700).create(made).map_err(on_file(made))?;
@@ -87,7 +89,8 @@ impl Place {
         command
     }
 
-    fn config(&self) -> PathBuf {
+    /// Where the gateway looks for its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
         self.state.join("clawhook.json5")
     }
 
@@ -150,7 +153,8 @@ fn gateway_config(model: &ModelServer) -> Value {
     })
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), StageError> {
+/// Writes a file that nobody else can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), StageError> {
     let mut file =
         File::options().write(true).create_new(true).mode(0o600).open(path).map_err(on_file(path))?;
     file.write_all(text.as_bytes()).map_err(on_file(path))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 
+use crate::agents;
 use crate::coding_agents;
 use crate::crash;
 use crate::demo;
@@ -34,7 +35,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -58,6 +59,11 @@ const STEPS: [Step; 15] = [
         name: "coding-agents",
         headline: "Real coding agents do what they are permitted to, and nothing else",
         run: coding_agents,
+    },
+    Step {
+        name: "agents",
+        headline: "Agents with a real model and a real tool do what is promised of them",
+        run: agents,
     },
     Step { name: "sim", headline: "Simulated days of faults break no promise", run: sim },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
@@ -183,6 +189,11 @@ fn coding_agents(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
         return Ok(Outcome::NotChecked("it looks for what is left of a turn in /proc"));
     }
     coding_agents::check(progress)?;
+    Ok(Outcome::Passed)
+}
+
+fn agents(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
+    agents::check(progress)?;
     Ok(Outcome::Passed)
 }
 
