@@ -1,6 +1,7 @@
 //! The real binary, from the outside: what it prints where, and with which exit code it ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agents;
 mod config;
 mod conformance;
 mod control;
