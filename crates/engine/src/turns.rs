@@ -76,11 +76,13 @@ pub(crate) async fn prepare(
             return Ok(skipped(ErrorReason::Format, "main job requires non-empty systemEvent text"));
         }
         Payload::SystemEvent { text } if job.wake_mode == WakeMode::NextHeartbeat => return Ok(left(text)),
-        Payload::Command(command) => return command_turn(core, begun, command, live, slot).await,
-        Payload::AgentTurn(_) | Payload::SystemEvent { .. } | Payload::Heartbeat => {}
-    }
-    if let Some(why) = over_budget(core, begun).await? {
-        return Ok(skipped(ErrorReason::Budget, why));
+        // It costs nothing that a budget counts.
+        Payload::Command(_) => {}
+        Payload::AgentTurn(_) | Payload::SystemEvent { .. } | Payload::Heartbeat => {
+            if let Some(why) = over_budget(core, begun).await? {
+                return Ok(skipped(ErrorReason::Budget, why));
+            }
+        }
     }
     match &job.payload {
         Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live, slot).await,

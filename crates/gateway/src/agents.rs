@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clawhook_agent::{
-    AcpOptions, AcpPermissions, AcpRule, AgentOptions, AgentProfile, ChatApi, ChatEndpoint, CommandOptions,
+    AcpOptions, AcpPermissions, AcpRule, AgentOptions, AgentProfile, ChatEndpoint, CommandOptions,
     Environment, McpOptions, McpServer, McpTransport, ModelInfo, OpenClawOptions, Provider, ProviderApi,
 };
 use clawhook_model::SecretText;
@@ -33,19 +33,20 @@ pub(crate) fn agent_options(config: &Config, state_dir: &Path) -> AgentOptions {
 
 fn provider(provider: &config::ProviderConfig) -> Provider {
     let api = match &provider.api {
-        config::ProviderApi::Chat { api, base_url, api_key, headers } => ProviderApi::Chat(ChatEndpoint {
-            api: chat_api(*api),
-            base_url: base_url.clone(),
-            api_key: api_key.as_ref().map(|key| key.as_secret_string().clone()),
-            key_reference: None,
-            headers: secrets(headers),
-        }),
+        config::ProviderApi::Chat { api, base_url, api_key, key_reference, headers } => {
+            ProviderApi::Chat(ChatEndpoint {
+                api: *api,
+                base_url: base_url.clone(),
+                api_key: api_key.as_ref().map(|key| key.as_secret_string().clone()),
+                key_reference: key_reference.clone(),
+                headers: secrets(headers),
+            })
+        }
         config::ProviderApi::Acp(config) => ProviderApi::Acp(acp(config)),
         config::ProviderApi::OpenClawHooks { base_url, token, session_key_prefix } => {
             ProviderApi::OpenClaw(OpenClawOptions {
                 base_url: base_url.clone(),
                 token: Some(token.as_secret_string().clone()),
-                token_reference: None,
                 session_key_prefix: session_key_prefix.clone(),
             })
         }
@@ -60,16 +61,6 @@ fn provider(provider: &config::ProviderConfig) -> Provider {
         (name.clone(), info)
     });
     Provider { api, models: models.collect() }
-}
-
-fn chat_api(api: config::ChatApi) -> ChatApi {
-    match api {
-        config::ChatApi::OpenAiCompletions => ChatApi::OpenAiCompletions,
-        config::ChatApi::OpenAiResponses => ChatApi::OpenAiResponses,
-        config::ChatApi::AnthropicMessages => ChatApi::AnthropicMessages,
-        config::ChatApi::GoogleGenerativeAi => ChatApi::GoogleGenerativeAi,
-        config::ChatApi::Ollama => ChatApi::Ollama,
-    }
 }
 
 fn acp(config: &AcpConfig) -> AcpOptions {

@@ -116,6 +116,16 @@ enum Author {
 }
 
 impl SecretSource {
+    /// Where it is to be looked for, in words; none where it is the text itself.
+    pub fn reference(&self) -> Option<String> {
+        match self {
+            Self::Written(_) | Self::Sealed(_) => None,
+            Self::Env(name) => Some(format!("the environment variable {name}")),
+            Self::File(path) => Some(format!("the file {}", path.display())),
+            Self::Exec(argv) => Some(format!("the program {}", argv.first().map_or("", String::as_str))),
+        }
+    }
+
     /// A secret that was given as a text: itself, or `${NAME}`.
     pub fn text(given: &str) -> Result<Self, SecretSourceError> {
         if given.trim().is_empty() {

@@ -10,8 +10,7 @@ use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::{AuthRequiredError, StreamableHttpError};
 use thiserror::Error;
 
-/// How many characters of somebody else's words stand in a message.
-const QUOTE_LIMIT: usize = 300;
+use crate::quote::quote;
 
 const CLOSED: &str = "it closed the connection";
 
@@ -107,24 +106,24 @@ pub(super) fn of_start(error: &ClientInitializeError) -> String {
     match error {
         ClientInitializeError::ConnectionClosed(_) => CLOSED.to_owned(),
         ClientInitializeError::JsonRpcError(error) => {
-            format!("it refused to begin: {} ({})", quote(&error.message), error.code.0)
+            format!("it refused to begin: {} ({})", quote(&error.message, None), error.code.0)
         }
         ClientInitializeError::TransportError { error, .. } => of_transport(error),
         ClientInitializeError::ExpectedInitResponse(_) | ClientInitializeError::ExpectedInitResult(_) => {
             "what it answered is not the answer to `initialize`".to_owned()
         }
-        error => quote(&error.to_string()),
+        error => quote(&error.to_string(), None),
     }
 }
 
 /// Why a request brought nothing, in words.
 pub(super) fn of_request(error: &ServiceError) -> String {
     match error {
-        ServiceError::McpError(error) => format!("{} ({})", quote(&error.message), error.code.0),
+        ServiceError::McpError(error) => format!("{} ({})", quote(&error.message, None), error.code.0),
         ServiceError::TransportSend(error) => of_transport(error),
         ServiceError::TransportClosed => CLOSED.to_owned(),
         ServiceError::UnexpectedResponse => "its answer is not of the form that was asked for".to_owned(),
-        error => quote(&error.to_string()),
+        error => quote(&error.to_string(), None),
     }
 }
 
@@ -143,7 +142,7 @@ fn of_transport(error: &DynamicTransportError) -> String {
     match cause.downcast_ref::<reqwest::Error>() {
         Some(error) if error.is_timeout() => "it was too slow".to_owned(),
         Some(_) => "the request failed".to_owned(),
-        None => quote(&cause.to_string()),
+        None => quote(&cause.to_string(), None),
     }
 }
 
@@ -152,16 +151,5 @@ fn inner_cause<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 
     match cause.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::Client(error)) => Some(error),
         _ => cause.source(),
-    }
-}
-
-/// One short line of printable characters.
-pub(super) fn quote(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let words: Vec<_> = line.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(QUOTE_LIMIT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }

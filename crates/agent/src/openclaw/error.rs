@@ -15,8 +15,6 @@ use crate::quote::quote;
 pub(super) enum HookError {
     #[error("could not be asked: {0}")]
     Client(String),
-    #[error("could not be asked: there is no token in {0}")]
-    NoToken(String),
     #[error("could not be asked: the token holds characters that cannot be sent")]
     UnsendableToken,
     #[error("cannot be held to the tools that the job allows")]
@@ -55,9 +53,7 @@ impl HookError {
         let what = quoted(&self.to_string());
         let (reason, what) = match &self {
             Self::Client(_) => (ErrorReason::Unknown, what),
-            Self::NoToken(_) | Self::UnsendableToken => {
-                (ErrorReason::Auth, format!("{what}. Check {settings}.token"))
-            }
+            Self::UnsendableToken => (ErrorReason::Auth, format!("{what}. Check {settings}.token")),
             Self::ToolsAllow => (
                 ErrorReason::Unavailable,
                 format!("{what}. Take toolsAllow off the job, and say over there what the agent may use"),

@@ -152,15 +152,11 @@ impl OpenClawBackend {
     async fn post(&self, message: &HookMessage<'_>) -> Result<HookAnswer, HookError> {
         let client = self.client.get().await.map_err(|error| HookError::Client(error.to_string()))?;
         let mut request = client.post(self.options.endpoint()).json(message);
-        match (self.options.token(), &self.options.token_reference) {
-            (Some(token), _) => {
-                let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                    .map_err(|_| HookError::UnsendableToken)?;
-                value.set_sensitive(true);
-                request = request.header(AUTHORIZATION, value);
-            }
-            (None, Some(reference)) => return Err(HookError::NoToken(reference.clone())),
-            (None, None) => {}
+        if let Some(token) = self.options.token() {
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| HookError::UnsendableToken)?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
         }
         let response = request.send().await.map_err(|error| self.lost(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());

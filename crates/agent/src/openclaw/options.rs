@@ -12,9 +12,6 @@ pub struct OpenClawOptions {
     pub base_url: Url,
     /// The gateway's `hooks.token`.
     pub token: Option<SecretString>,
-    /// Where the token is to come from, in words, such as `the environment variable OPENCLAW_HOOKS_TOKEN`. Where this is
-    /// given and the token is not, nothing is sent, and the error says so.
-    pub token_reference: Option<String>,
     /// What the keys of kept sessions begin with over there, such as `hook:clawhook:`. The gateway must allow that
     /// (`hooks.allowRequestSessionKey`, `hooks.allowedSessionKeyPrefixes`). Without one every message begins a session of its own
     /// there, and what was said before is told with it.

@@ -53,9 +53,6 @@ impl Call<'_> {
     }
 
     async fn send(&self, prompt: &Prompt<'_>) -> Result<Response, CallError> {
-        if self.endpoint.lacks_key() {
-            return Err(CallError::NoKey);
-        }
         let headers = self.headers()?;
         let Request { url, body } = self.endpoint.api.request(self.endpoint, prompt);
         let request = self.client.get().await?.post(url).json(&body).headers(headers);

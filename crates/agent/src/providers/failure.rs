@@ -79,9 +79,6 @@ pub(super) enum CallError {
     /// Nothing could be sent.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// There is no key where one was to be.
-    #[error("there is no API key")]
-    NoKey,
     /// The key cannot stand in a header.
     #[error("the API key holds characters that cannot be sent")]
     UnsendableKey,
@@ -171,7 +168,6 @@ impl CallError {
         let mut retry_at = None;
         let (reason, what) = match self {
             Self::Client(error) => (ErrorReason::Unknown, format!("could not be asked: {error}")),
-            Self::NoKey => (ErrorReason::Auth, no_key(endpoint, &settings)),
             Self::UnsendableKey => {
                 (ErrorReason::Auth, format!("could not be asked: {self}. Check {settings}.apiKey"))
             }
@@ -234,15 +230,6 @@ impl CallError {
             ),
         };
         TryError { retry_at, ..TryError::new(reason, format!("{model} {what}.")) }
-    }
-}
-
-fn no_key(endpoint: &ChatEndpoint, settings: &str) -> String {
-    match &endpoint.key_reference {
-        Some(reference) => {
-            format!("could not be asked: {settings}.apiKey is {reference}, and there is no key. Set it there")
-        }
-        None => format!("could not be asked: there is no key. Set {settings}.apiKey"),
     }
 }
 

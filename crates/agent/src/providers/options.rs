@@ -84,8 +84,8 @@ pub struct ChatEndpoint {
     pub base_url: Option<Url>,
     /// The key, where one is needed.
     pub api_key: Option<SecretString>,
-    /// Where the key is to come from, in words, such as `the environment variable OPENAI_API_KEY`. Where this is given
-    /// and the key is not, nothing is sent, and the error says so.
+    /// Where the key came from, in words, such as `the environment variable OPENAI_API_KEY`, for whoever has to mend one that
+    /// is refused.
     pub key_reference: Option<String>,
     /// Headers of every request. Their values can be secrets.
     pub headers: BTreeMap<String, SecretString>,
@@ -187,11 +187,6 @@ impl ChatEndpoint {
     /// The key, unless there is none or an empty one.
     pub(super) fn key(&self) -> Option<&str> {
         self.api_key.as_ref().map(ExposeSecret::expose_secret).filter(|key| !key.is_empty())
-    }
-
-    /// Whether a key was to come from somewhere and did not.
-    pub(super) fn lacks_key(&self) -> bool {
-        self.key_reference.is_some() && self.key().is_none()
     }
 
     /// Everything that must never be shown.

@@ -99,6 +99,20 @@ async fn an_isolated_run_starts_clean_in_a_session_whose_key_has_openclaws_form(
 }
 
 #[tokio::test]
+async fn a_turn_may_take_as_long_as_its_job_says_or_else_its_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents_own = Some(Duration::from_mins(7));
+    let turn_limits = BTreeMap::from([(AgentId::main(), agents_own)]);
+    let life = Life::begin(folder.path(), T0, EngineOptions { turn_limits, ..options() });
+    let silent = life.add("silent", job(&json!({}))).await;
+    let payload = json!({ "kind": "agentTurn", "message": "hello", "timeoutSeconds": 90 });
+    let own = life.add("own", job(&json!({ "payload": payload }))).await;
+    run(&life, &silent).await;
+    run(&life, &own).await;
+    assert_eq!(life.runtime.limits(), [agents_own, Some(Duration::from_secs(90))]);
+}
+
+#[tokio::test]
 async fn a_named_session_keeps_what_was_said_over_runs_jobs_and_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, options());

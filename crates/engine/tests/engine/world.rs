@@ -54,6 +54,7 @@ pub(crate) enum Script {
 pub(crate) struct Told {
     scripts: Mutex<VecDeque<Script>>,
     turns: Mutex<Vec<(SessionRef, Message)>>,
+    limits: Mutex<Vec<Option<Duration>>>,
     began: Semaphore,
     working: AtomicU64,
 }
@@ -63,6 +64,7 @@ impl Runtime for Told {
     async fn run_turn(&self, turn: Turn, cancel: CancellationToken) -> TurnResult {
         let _working = Working::begin(&self.working);
         let mut transcript = Vec::new();
+        self.limits.lock().expect("no test panics with it").push(turn.timeout);
         if let Work::Message(message) = turn.work {
             transcript.push(TranscriptEntry::said(T0, Role::User, message.text.clone()));
             self.turns.lock().expect("no test panics with it").push((turn.session, *message));
@@ -149,6 +151,11 @@ impl Told {
         self.turns.lock().expect("no test panics with it").clone()
     }
 
+    /// How long each of the turns so far was allowed to take.
+    pub(crate) fn limits(&self) -> Vec<Option<Duration>> {
+        self.limits.lock().expect("no test panics with it").clone()
+    }
+
     pub(crate) fn none_began(&self) -> bool {
         self.began.available_permits() == 0
     }
@@ -185,6 +192,7 @@ impl Life {
         let runtime = Arc::new(Told {
             scripts: Mutex::default(),
             turns: Mutex::default(),
+            limits: Mutex::default(),
             began: Semaphore::new(0),
             working: AtomicU64::new(0),
         });

@@ -7,6 +7,7 @@ pub(super) mod setting;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use clawhook_agent::ChatApi;
 use clawhook_model::{Price, SecretText};
 use jsonc_parser::common::Range;
 use url::Url;
@@ -44,6 +45,8 @@ pub enum ProviderApi {
         base_url: Option<Url>,
         /// The key that is presented to it.
         api_key: Option<SecretText>,
+        /// Where that key came from, in words.
+        key_reference: Option<String>,
         /// Headers of every request.
         headers: BTreeMap<String, SecretText>,
     },
@@ -58,21 +61,6 @@ pub enum ProviderApi {
         /// What the keys of kept sessions begin with over there; without one, each message begins a session there.
         session_key_prefix: Option<String>,
     },
-}
-
-/// The APIs of models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChatApi {
-    /// OpenAI's chat completions.
-    OpenAiCompletions,
-    /// OpenAI's responses.
-    OpenAiResponses,
-    /// Anthropic's messages.
-    AnthropicMessages,
-    /// Google's generative language API.
-    GoogleGenerativeAi,
-    /// Ollama's own API.
-    Ollama,
 }
 
 /// An agent that is a program.
@@ -146,28 +134,6 @@ impl ProviderApi {
     }
 }
 
-impl ChatApi {
-    /// Every one.
-    pub const ALL: [Self; 5] = [
-        Self::OpenAiCompletions,
-        Self::OpenAiResponses,
-        Self::AnthropicMessages,
-        Self::GoogleGenerativeAi,
-        Self::Ollama,
-    ];
-
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAiCompletions => "openai-completions",
-            Self::OpenAiResponses => "openai-responses",
-            Self::AnthropicMessages => "anthropic-messages",
-            Self::GoogleGenerativeAi => "google-generative-ai",
-            Self::Ollama => "ollama",
-        }
-    }
-}
-
 impl Resolver<'_, '_> {
     /// The providers; one that is not well is left out, and its problems are told.
     pub(super) fn models(&mut self, raw: Vec<RawProvider>) -> ModelsConfig {
@@ -202,9 +168,10 @@ impl Resolver<'_, '_> {
                 if needs_url && base_url.is_none() {
                     return None;
                 }
+                let key_reference = raw.api_key.as_ref().and_then(|written| written.value.reference());
                 let api_key = self.secret(&format!("{path}.apiKey"), raw.api_key);
                 let headers = self.secrets(&format!("{path}.headers"), raw.headers);
-                Some(ProviderApi::Chat { api, base_url, api_key, headers })
+                Some(ProviderApi::Chat { api, base_url, api_key, key_reference, headers })
             }
             setting::ApiName::Acp => {
                 let mut argv = vec![raw.command?.value];
