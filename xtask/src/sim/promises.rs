@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clawhook_clock::Clock;
 use clawhook_model::{
-    Delivery, DeliveryState, JobDefinition, MisfirePolicy, OpenRuns, Overlap, RunOutcome, RunProgress,
-    RunStatus, SessionId, Trigger, UnixMs,
+    Delivery, DeliveryState, ErrorReason, JobDefinition, MisfirePolicy, OpenRuns, Overlap, RunOutcome,
+    RunProgress, RunStatus, SessionId, Trigger, UnixMs,
 };
 use clawhook_schedule::MISFIRE_TOLERANCE;
 use clawhook_store::{
@@ -196,6 +196,13 @@ impl Evidence<'_> {
         self.begun.get(&record.run.session.id).copied()
     }
 
+    /// Whether a run was cancelled before its turn began: it is an error, and its instant was skipped.
+    fn was_called_off(&self, record: &RunRecord) -> bool {
+        let is_cancelled = finished(record).and_then(|(_, _, outcome)| outcome.error.as_ref());
+        is_cancelled.is_some_and(|error| error.reason == ErrorReason::Cancelled)
+            && self.turn_of(record).is_none()
+    }
+
     fn i02_each_instant_was_tried_in_order(
         &mut self,
         job: &Watched,
@@ -220,7 +227,8 @@ impl Evidence<'_> {
         }
         for record in records {
             let tries = tries.remove(&record.due_at).unwrap_or_default();
-            if let Some(fault) = fault_of_tries(&record.outcome, &tries) {
+            let is_begun = |record: &RunRecord| was_executed(record) && !self.was_called_off(record);
+            if let Some(fault) = fault_of_tries(&record.outcome, &tries, is_begun) {
                 self.broken.push(format!("i02: {id} at {}: {fault}", record.due_at));
             }
         }
@@ -380,8 +388,12 @@ impl Evidence<'_> {
 }
 
 /// What is wrong with the tries of one instant, in the order in which they were made.
-fn fault_of_tries(outcome: &OccurrenceOutcome, tries: &[&RunRecord]) -> Option<String> {
-    let executed: Vec<_> = tries.iter().filter(|record| was_executed(record)).collect();
+fn fault_of_tries(
+    outcome: &OccurrenceOutcome,
+    tries: &[&RunRecord],
+    is_begun: impl Fn(&RunRecord) -> bool,
+) -> Option<String> {
+    let executed: Vec<_> = tries.iter().filter(|record| is_begun(record)).collect();
     let firsts = executed.iter().filter(|record| record.run.attempt == 1).count();
     if firsts > 1 {
         return Some(format!("{firsts} first tries were begun"));
