@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clawhook_model::{
-    EventId, Finished, Job, JobDefinition, JobId, JobState, RunId, RunOutcome, SessionId, Target, Trigger,
-    UnixMs,
+    EventId, Finished, Job, JobDefinition, JobId, JobState, Provenance, RunId, RunOutcome, SessionId, Target,
+    Trigger, UnixMs,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +41,7 @@ impl Sample {
             attempt: 1,
             deferrals: 0,
             late: false,
+            provenance: &Provenance::default(),
             outcome: &RunOutcome::ok(SUMMARY),
         };
         Self { event_id, body: Bytes::from(marked(&finished.to_bytes())) }

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use clawhook_clock::Clock;
 use clawhook_model::{
     Attempt, AttemptClass, AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName,
-    EventId, EventKind, Halt, HaltReason, PhaseTimings, RetryAfter, RetryRules, Standing, UnixMs,
+    EventId, EventKind, HOPS_HEADER, Halt, HaltReason, PhaseTimings, Provenance, RetryAfter, RetryRules,
+    Standing, TRAIL_HEADER, UnixMs,
 };
 use clawhook_store::{
     Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
@@ -616,7 +617,11 @@ impl Core {
     ) -> AttemptReport {
         const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
         const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
+        const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
+        const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
         let Outgoing { event_id, kind, occurred_at, body, attempt } = outgoing;
+        // Whatever shape the body takes, where it comes from is told.
+        let provenance = Provenance::of_event(&body);
         let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
         let Rendered { body, content_type, headers: rendered } = match ready.renderer.render(&input) {
             Ok(rendered) => rendered,
@@ -641,6 +646,12 @@ impl Core {
             headers.insert(IDEMPOTENCY_KEY, id);
         }
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
+        if let Some(provenance) = provenance {
+            headers.insert(HOPS, HeaderValue::from(provenance.hops));
+            if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {
+                headers.insert(TRAIL, trail);
+            }
+        }
         self.carrier.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
     }
 

@@ -51,7 +51,8 @@ async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcom
     let at = core.clock.now();
     let event = job.definition.delivery.late_results.then(|| {
         let id = EventId::new(at);
-        let told = Finished { late: true, ..finished(run, job, &outcome, id, (started_at, at)) };
+        let provenance = run.provenance.through(&core.options.instance, &job.id);
+        let told = Finished { late: true, ..finished(run, job, &outcome, &provenance, id, (started_at, at)) };
         LateEvent {
             id,
             body: Bytes::from(told.to_bytes()),

@@ -51,8 +51,8 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    AgentId, Budget, FailureRules, JobDefinition, JobId, Lane, Misfire, Overlap, RunId, RunState, SessionId,
-    UnixMs,
+    AgentId, Budget, DEFAULT_MAX_HOPS, FailureRules, InstanceId, JobDefinition, JobId, Lane, Misfire,
+    Overlap, RunId, RunState, SessionId, UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
@@ -113,6 +113,10 @@ pub struct EngineOptions {
     pub turn_limits: BTreeMap<AgentId, Option<Duration>>,
     /// The agents that look after their main sessions by themselves.
     pub heartbeats: BTreeMap<AgentId, HeartbeatOptions>,
+    /// How this gateway is called in trails.
+    pub instance: InstanceId,
+    /// How many hops work may be away from its beginning.
+    pub max_hops: u32,
 }
 
 impl Default for EngineOptions {
@@ -130,6 +134,8 @@ impl Default for EngineOptions {
             history: (200, 128 * 1024),
             turn_limits: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
+            instance: InstanceId::default(),
+            max_hops: DEFAULT_MAX_HOPS,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_agent::{Turn, TurnResult};
 use clawhook_model::{
-    DeliveryId, ErrorReason, EventId, Finished, Job, RunError, RunId, RunOutcome, RunStatus, SessionId,
-    Trigger, UnixMs, plan_deliveries,
+    DeliveryId, ErrorReason, EventId, Finished, Job, Provenance, RunError, RunId, RunOutcome, RunStatus,
+    SessionId, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::{
     AfterRun, DeferRun, FinishRun, LeftWithSessions, NewDelivery, NewRun, OccurrenceOutcome, RunFinished,
@@ -333,7 +333,8 @@ fn finish(
     let ended_at = core.clock.now().max(started_at);
     let outcome = explained(result.outcome);
     let event_id = EventId::new(ended_at);
-    let told = finished(run, job, &outcome, event_id, (started_at, ended_at));
+    let provenance = run.provenance.through(&core.options.instance, &job.id);
+    let told = finished(run, job, &outcome, &provenance, event_id, (started_at, ended_at));
     let event = Bytes::from(Finished { deferrals: *deferrals, ..told }.to_bytes());
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
@@ -365,6 +366,7 @@ pub(crate) fn finished<'a>(
     run: &'a NewRun,
     job: &'a Job,
     outcome: &'a RunOutcome,
+    provenance: &'a Provenance,
     event_id: EventId,
     (started_at, ended_at): (UnixMs, UnixMs),
 ) -> Finished<'a> {
@@ -381,6 +383,7 @@ pub(crate) fn finished<'a>(
         attempt: run.attempt,
         deferrals: 0,
         late: false,
+        provenance,
         outcome,
     }
 }

@@ -357,6 +357,7 @@ pub(crate) fn begun(run: Run, job: Job) -> Begun {
         session: run.session,
         lane: job.definition.lane(),
         best_effort: job.definition.delivery.best_effort,
+        provenance: run.provenance,
     };
     Begun { run, job, trigger, started_at, queued_at, deferrals }
 }

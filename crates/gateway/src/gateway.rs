@@ -200,6 +200,8 @@ impl Gateway {
                 .map(|(id, agent)| (id.clone(), agent.time_limit))
                 .collect(),
             heartbeats: heartbeats(&config.agents, &host_zone),
+            instance: state.instance()?,
+            max_hops: config.cron.max_hops,
             ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(

@@ -1,5 +1,5 @@
-//! What the gateway keeps in its state directory beside the store: the token, the signing secret, the signing key, the
-//! key of sealed secrets, and where it is found.
+//! What the gateway keeps in its state directory beside the store: its name, the token, the signing secret, the signing
+//! key, the key of sealed secrets, and where it is found.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clawhook_delivery::{KeyError, NoRandomness, SecretError, SigningKeyPair, SigningSecret};
-use clawhook_model::UnixMs;
+use clawhook_model::{InstanceId, NoInstanceId, UnixMs};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use thiserror::Error;
@@ -50,6 +50,14 @@ pub(crate) enum StateDirError {
         path: PathBuf,
         /// Why.
         error: KeyError,
+    },
+    /// The file holds no name.
+    #[error("`{path}`: it {error}")]
+    Instance {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: NoInstanceId,
     },
     /// The file holds no key of sealed secrets.
     #[error("`{0}` holds no key that secrets could have been sealed with")]
@@ -97,6 +105,13 @@ impl StateDir {
     /// Where the token is kept that the gateway makes itself.
     pub(crate) fn token_path(&self) -> PathBuf {
         self.path.join("gateway-token")
+    }
+
+    /// The gateway's name in the trails of events: random, made once, and kept.
+    pub(crate) fn instance(&self) -> Result<InstanceId, StateDirError> {
+        let path = self.path.join("instance-id");
+        let text = self.keep(path.clone(), || Ok(SecretString::from(InstanceId::random().to_string())))?;
+        text.expose_secret().parse().map_err(|error| StateDirError::Instance { path, error })
     }
 
     /// The gateway's own token: made once, and kept.
@@ -201,6 +216,12 @@ impl StateDirError {
                 "restore `{}` from a backup, or remove it to have a new key made, whose public half the receivers must learn",
                 path.display()
             ),
+            Self::Instance { path, .. } => {
+                format!(
+                    "remove `{}` to have a new name made: only the trails of events show it",
+                    path.display()
+                )
+            }
             Self::SecretKey(path) => format!(
                 "restore `{}` from a backup, or remove it to have a new key made; secrets that were sealed with the old \
                  one must then be written again",
@@ -225,9 +246,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_signing_secret_and_signing_key_are_made_once_and_kept() {
+    fn name_token_signing_secret_and_signing_key_are_made_once_and_kept() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::open(dir.path().join("state")).unwrap();
+        assert_eq!(state.instance().unwrap(), state.instance().unwrap());
         let token = state.token().unwrap();
         assert_eq!(token.expose_secret().len(), 43);
         assert_eq!(state.token().unwrap().expose_secret(), token.expose_secret());

@@ -7,6 +7,7 @@ use crate::delivery_settings::DeliveryMode;
 use crate::id::{EventId, JobId, RunId};
 use crate::job::Job;
 use crate::money::Usd;
+use crate::provenance::Provenance;
 use crate::run::{Diagnostics, ErrorReason, RunOutcome, RunStatus, Trigger, Usage};
 use crate::session::SessionId;
 use crate::time::UnixMs;
@@ -41,6 +42,8 @@ pub struct Finished<'a> {
     pub deferrals: u32,
     /// Whether the result came after the run had been given up.
     pub late: bool,
+    /// The way that led to it, its own job included.
+    pub provenance: &'a Provenance,
     /// What came of it.
     pub outcome: &'a RunOutcome,
 }
@@ -92,6 +95,7 @@ struct Body<'a> {
     cost_usd: Option<Usd>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a Value>,
+    provenance: &'a Provenance,
 }
 
 impl Finished<'_> {
@@ -141,6 +145,7 @@ impl Finished<'_> {
             usage: self.outcome.usage,
             cost_usd: self.outcome.cost,
             output: self.outcome.output.as_ref(),
+            provenance: self.provenance,
         };
         serde_json::to_vec(&body).unwrap_or_else(|error| unreachable!("the event is plain data: {error}"))
     }

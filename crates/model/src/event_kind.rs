@@ -25,6 +25,8 @@ pub enum EventKind {
     JobAutoDisabled,
     /// A delivery was given up.
     DeliveryDead,
+    /// Work was refused, because it was too many hops away from its beginning.
+    LoopBroken,
     /// Something is wrong with the gateway itself.
     GatewayAlarm,
     /// What was wrong with the gateway is over.
@@ -33,7 +35,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RunFinished,
         Self::RunLate,
         Self::RunSkipped,
@@ -44,6 +46,7 @@ impl EventKind {
         Self::JobRemoved,
         Self::JobAutoDisabled,
         Self::DeliveryDead,
+        Self::LoopBroken,
         Self::GatewayAlarm,
         Self::GatewayAlarmCleared,
     ];
@@ -61,6 +64,7 @@ impl EventKind {
             Self::JobRemoved => "job.removed",
             Self::JobAutoDisabled => "job.auto_disabled",
             Self::DeliveryDead => "delivery.dead",
+            Self::LoopBroken => "loop.broken",
             Self::GatewayAlarm => "gateway.alarm",
             Self::GatewayAlarmCleared => "gateway.alarm_cleared",
         }

@@ -28,6 +28,7 @@ mod outbox;
 mod overlap;
 mod patch;
 mod payload;
+mod provenance;
 mod recorded_headers;
 mod replay;
 mod run;
@@ -72,6 +73,9 @@ pub use outbox::{
 };
 pub use overlap::{OpenRuns, Overlap};
 pub use payload::{AgentTurn, CommandSpec, Lane, Payload};
+pub use provenance::{
+    DEFAULT_MAX_HOPS, HOPS_HEADER, InstanceId, LoopBroken, NoInstanceId, Provenance, TRAIL_HEADER,
+};
 pub use recorded_headers::RecordedHeaders;
 pub use replay::{Replay, ReplayFilter, ReplayRequest, ReplayState, Replayable};
 pub use run::{

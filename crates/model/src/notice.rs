@@ -7,6 +7,7 @@ use crate::event_kind::EventKind;
 use crate::failure::AutoDisabled;
 use crate::id::{DeliveryId, EventId, JobId, RunId};
 use crate::job::Job;
+use crate::provenance::{LoopBroken, Provenance};
 use crate::time::UnixMs;
 
 /// What happened.
@@ -41,6 +42,8 @@ pub enum Notice<'a> {
     JobRemoved,
     /// A job was switched off by the gateway.
     JobAutoDisabled(&'a AutoDisabled),
+    /// Work of the job was refused, because it was too many hops away from its beginning.
+    LoopBroken(&'a LoopBroken),
     /// Something is wrong with the gateway itself; the event names no job.
     GatewayAlarm {
         /// What, in one word.
@@ -83,6 +86,7 @@ impl Notice<'_> {
             Self::JobUpdated(_) => EventKind::JobUpdated,
             Self::JobRemoved => EventKind::JobRemoved,
             Self::JobAutoDisabled(_) => EventKind::JobAutoDisabled,
+            Self::LoopBroken(_) => EventKind::LoopBroken,
             Self::GatewayAlarm { .. } => EventKind::GatewayAlarm,
             Self::GatewayAlarmCleared { .. } => EventKind::GatewayAlarmCleared,
             Self::DeliveryDead { .. } => EventKind::DeliveryDead,
@@ -90,7 +94,13 @@ impl Notice<'_> {
     }
 
     /// The event's bytes: stored once, sent as they are (invariant 9).
-    pub fn to_bytes(&self, event_id: EventId, at: UnixMs, job_id: &JobId, job_name: &str) -> Vec<u8> {
+    pub fn to_bytes(
+        &self,
+        event_id: EventId,
+        at: UnixMs,
+        (job_id, job_name): (&JobId, &str),
+        provenance: &Provenance,
+    ) -> Vec<u8> {
         let mut out = Map::new();
         let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
         put("eventId", json!(event_id));
@@ -101,6 +111,7 @@ impl Notice<'_> {
             put("jobId", json!(job_id));
             put("jobName", json!(job_name));
         }
+        put("provenance", json!(provenance));
         match self {
             Self::RunSkipped { due_at, reason } | Self::RunMissed { due_at, reason } => {
                 put("scheduledAtMs", json!(due_at));
@@ -116,6 +127,10 @@ impl Notice<'_> {
             Self::JobRemoved => {}
             Self::JobAutoDisabled(disabled) => {
                 put("autoDisabled", json!(disabled));
+            }
+            Self::LoopBroken(broken) => {
+                put("reason", json!(broken.to_string()));
+                put("loop", json!({ "hops": broken.hops, "maxHops": broken.most, "trail": broken.trail }));
             }
             Self::GatewayAlarm { alarm, detail } => {
                 put("alarm", json!(alarm));
@@ -152,10 +167,13 @@ mod tests {
         let job: JobId = "j1".parse().unwrap();
         let notice =
             Notice::RunMissed { due_at: UnixMs::from_millis(900), reason: "the gateway was not running" };
-        let value: Value = serde_json::from_slice(&notice.to_bytes(event, at, &job, "daily")).unwrap();
+        let value: Value =
+            serde_json::from_slice(&notice.to_bytes(event, at, (&job, "daily"), &Provenance::default()))
+                .unwrap();
         let expected = json!({
             "eventId": event, "schemaVersion": SCHEMA_VERSION, "type": "run.missed", "atMs": 1000, "jobId": "j1",
             "jobName": "daily", "scheduledAtMs": 900, "reason": "the gateway was not running",
+            "provenance": { "hops": 0, "trail": [] },
         });
         assert_eq!(value, expected);
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::id::{AgentId, JobId, RunId};
 use crate::money::Usd;
+use crate::provenance::Provenance;
 use crate::session::SessionRef;
 use crate::time::UnixMs;
 
@@ -400,6 +401,8 @@ pub struct Run {
     pub attempt: u32,
     /// How often it was put back, because it was asked to wait.
     pub deferrals: u32,
+    /// What led to it.
+    pub provenance: Provenance,
     /// The session it runs in.
     pub session: SessionRef,
     /// Where it stands.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawhook_model::{
-    Diagnostic, Diagnostics, ErrorReason, EventId, Finished, Job, JobDefinition, JobState,
+    Diagnostic, Diagnostics, ErrorReason, EventId, Finished, Job, JobDefinition, JobState, Provenance,
     RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION,
     SessionId, Severity, Trigger, UnixMs, Usage, Usd,
 };
@@ -71,6 +71,7 @@ impl Facts {
             attempt: self.attempt,
             deferrals: self.attempt - 1,
             late: self.late,
+            provenance: &Provenance { hops: 1, trail: vec!["a/other".to_owned(), "a/daily".to_owned()] },
             outcome: &self.outcome,
         };
         serde_json::from_slice(&facts.to_bytes()).unwrap()

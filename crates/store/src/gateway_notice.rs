@@ -1,6 +1,6 @@
 //! What is told of the gateway itself.
 
-use clawhook_model::{Notice, UnixMs};
+use clawhook_model::{AgentId, JobId, LoopBroken, Notice, UnixMs};
 
 /// What is told of the gateway itself, to those who subscribed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,19 @@ pub enum GatewayNotice {
         /// When it began.
         since: UnixMs,
     },
+}
+
+/// Work that was refused, because it was too many hops away from its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLoop {
+    /// The job that was to run.
+    pub job_id: JobId,
+    /// Its name.
+    pub job_name: String,
+    /// The agent that it was to run as.
+    pub agent_id: AgentId,
+    /// Why it does not.
+    pub broken: LoopBroken,
 }
 
 impl GatewayNotice {

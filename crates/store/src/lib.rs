@@ -45,7 +45,7 @@ pub use destinations::{
 };
 pub use error::StoreError;
 pub use faults::{Fate, Faults};
-pub use gateway_notice::GatewayNotice;
+pub use gateway_notice::{GatewayNotice, RefusedLoop};
 pub use jobs::{
     JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobRemoved, JobSort, JobTotal, JobUpdated, Left,
     NextRun, NoJobCursor, PageStart,
@@ -154,6 +154,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tells those who subscribed what is wrong with the gateway itself, or is so no more.
     async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError>;
+
+    /// Counts that work of a job, or for one, was refused because it was too many hops away from its beginning, and tells
+    /// those who subscribed.
+    async fn tell_of_loop(&self, refused: RefusedLoop, now: UnixMs) -> Result<(), StoreError>;
 
     // Runs.
 

@@ -264,6 +264,8 @@ pub struct Counts {
     pub deliveries_dead: DeadCounts,
     /// Replays that go on.
     pub replays_running: u64,
+    /// How often work was refused, because it was too many hops away from its beginning; since the store was made.
+    pub loops_broken: u64,
     /// When the longest overdue delivery was due, of those whose destination is active; none where nothing is overdue.
     pub oldest_due_delivery_at: Option<UnixMs>,
 }

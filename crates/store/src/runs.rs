@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, Cleanup, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId,
-    EventKind, FailureRules, Job, JobId, Lane, Overlap, Run, RunId, RunOutcome, RunStatus, SessionId,
-    SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
+    EventKind, FailureRules, Job, JobId, Lane, Overlap, Provenance, Run, RunId, RunOutcome, RunStatus,
+    SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
 
 use crate::ledger::OccurrenceOutcome;
@@ -34,10 +34,12 @@ pub struct NewRun {
     pub lane: Lane,
     /// Whether its delivery may fail without the run counting as failed.
     pub best_effort: bool,
+    /// What led to it; its own job is not part of that.
+    pub provenance: Provenance,
 }
 
 impl NewRun {
-    /// A run of `job` as it is now.
+    /// A run of `job` as it is now, at the beginning of its way.
     pub fn of(
         job: &Job,
         id: RunId,
@@ -57,6 +59,7 @@ impl NewRun {
             session: definition.session(&job.id, session),
             lane: definition.lane(),
             best_effort: definition.delivery.best_effort,
+            provenance: Provenance::default(),
         }
     }
 }

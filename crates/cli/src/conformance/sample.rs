@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clawhook_model::{
-    DefinitionError, ErrorReason, EventId, Finished, Job, JobDefinition, JobId, JobState, RunId, RunOutcome,
-    SessionId, Trigger, UnixMs, WebhookUrl,
+    DefinitionError, ErrorReason, EventId, Finished, Job, JobDefinition, JobId, JobState, Provenance, RunId,
+    RunOutcome, SessionId, Trigger, UnixMs, WebhookUrl,
 };
 use serde_json::{Value, json};
 
@@ -106,6 +106,7 @@ impl Samples {
             attempt: 1,
             deferrals: 0,
             late: false,
+            provenance: &Provenance::default(),
             outcome,
         };
         Event { id, body: Bytes::from(finished.to_bytes()) }

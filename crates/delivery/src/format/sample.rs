@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    ErrorReason, EventId, Finished, Job, JobDefinition, JobState, RUN_FINISHED, RunError, RunId, RunOutcome,
-    RunStatus, SessionId, Trigger, UnixMs, Usage,
+    ErrorReason, EventId, Finished, Job, JobDefinition, JobState, Provenance, RUN_FINISHED, RunError, RunId,
+    RunOutcome, RunStatus, SessionId, Trigger, UnixMs, Usage,
 };
 use serde_json::json;
 
@@ -78,6 +78,7 @@ fn sample(number: u8, outcome: &RunOutcome) -> Sample {
         attempt: 1,
         deferrals: 0,
         late: false,
+        provenance: &Provenance { hops: 0, trail: vec!["5f0c2a91d3e84b67/daily-summary".to_owned()] },
         outcome,
     };
     Sample { status: outcome.status, event_id, body: Bytes::from(finished.to_bytes()) }

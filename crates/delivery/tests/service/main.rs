@@ -37,6 +37,8 @@ async fn i09_the_events_own_bytes_arrive_signed_under_its_id() {
         ("webhook-timestamp", T0.as_secs().to_string()),
         ("clawhook-attempt", "1".to_owned()),
         ("authorization", "Bearer t0ken".to_owned()),
+        ("clawhook-hops", "2".to_owned()),
+        ("clawhook-trail", "a/first,b/second".to_owned()),
         ("content-type", "application/json".to_owned()),
     ] {
         assert_eq!(received.headers.get(name), Some(&expected), "{name}");

@@ -30,7 +30,8 @@ use super::receiver::Receiver;
 
 pub(crate) const T0: UnixMs = UnixMs::from_millis(1_771_372_800_000);
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-pub(crate) const EVENT: &[u8] = br#"{"action":"finished","summary":"done"}"#;
+pub(crate) const EVENT: &[u8] =
+    br#"{"action":"finished","summary":"done","provenance":{"hops":2,"trail":["a/first","b/second"]}}"#;
 
 /// What the service waits for where it waits for no instant.
 const NEVER: UnixMs = UnixMs::from_millis(i64::MAX);

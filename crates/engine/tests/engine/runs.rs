@@ -1,7 +1,7 @@
 //! Runs from beginning to end: slots, restarts, panics, one-shots.
 
 use clawhook_engine::{EngineOptions, RunNow};
-use clawhook_model::{ErrorReason, RunId, RunStatus, Trigger};
+use clawhook_model::{ErrorReason, Provenance, RunId, RunStatus, Trigger};
 use clawhook_store::RunFilter;
 use serde_json::json;
 
@@ -20,6 +20,9 @@ async fn a_job_runs_when_its_time_has_come_and_its_result_is_in_the_outbox() {
     assert_eq!((runs[0].run.trigger, runs[0].run.scheduled_at), (Trigger::Schedule, Some(t(1000))));
     assert_eq!(runs[0].deliveries.len(), 1);
     assert_eq!(life.ledger(&job).await, [(1000, "ran")]);
+    let event = life.store.run_event(runs[0].run.id).await.unwrap().unwrap();
+    let beginning = Provenance { hops: 0, trail: vec!["gateway/tick".to_owned()] };
+    assert_eq!(Provenance::of_event(&event.body), Some(beginning));
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use clawhook_delivery::Proxy;
 use clawhook_engine::CatchUpPace;
-use clawhook_model::{FailureRules, MisfirePolicy, Overlap, SecretSource, TransientClass, Usd};
+use clawhook_model::{
+    DEFAULT_MAX_HOPS, FailureRules, MisfirePolicy, Overlap, SecretSource, TransientClass, Usd,
+};
 
 use super::destinations::Declarations;
 use super::setting::{AtMost, Bind, Bounds, HostName, KeptFor, ListOf, MisfireName, Setting, TokenAuth};
@@ -227,6 +229,14 @@ pub(super) static CRON_OVERLAP: Key<Overlap, Default<Overlap>> = Key {
     form: (),
     default: Overlap::default,
     meaning: "What becomes of an instant while a run of the job is not over, where a job does not say.",
+};
+
+pub(super) static CRON_MAX_HOPS: Key<u32, Default<u32>> = Key {
+    path: "cron.maxHops",
+    form: 0..=100,
+    default: || DEFAULT_MAX_HOPS,
+    meaning: "How many hops work may be away from its beginning, through [chains](chains.md) and hooks that events call; \
+              what is further is taken for a circle and refused.",
 };
 
 pub(super) static CRON_CATCH_UP_AT_ONCE: Key<u32, Default<u32>> = Key {
@@ -502,6 +512,7 @@ static FIRST: &[&dyn Documented] = &[
     &CRON_MISFIRE_MAX,
     &CRON_MISFIRE_MAX_LATENESS,
     &CRON_OVERLAP,
+    &CRON_MAX_HOPS,
     &CRON_CATCH_UP_AT_ONCE,
     &CRON_CATCH_UP_EVERY,
     &CRON_FAILURES_DISABLE_AFTER,

@@ -111,6 +111,8 @@ pub struct CronConfig {
     pub misfire: Misfire,
     /// What becomes of instants while a run is not over, where a job does not say.
     pub overlap: Overlap,
+    /// How many hops work may be away from its beginning.
+    pub max_hops: u32,
     /// How what was missed is caught up.
     pub catch_up: CatchUpPace,
     /// What follows from failures.

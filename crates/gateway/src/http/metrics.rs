@@ -87,6 +87,12 @@ fn runs(page: &mut Page, metrics: &Metrics) {
         "How often runs were put back, because they were asked to wait.",
     );
     page.sample("clawhook_run_deferrals_total", &[], metrics.tally.deferrals);
+    page.metric(
+        "clawhook_loops_broken_total",
+        "counter",
+        "How often work was refused, because it was too many hops away from its beginning.",
+    );
+    page.sample("clawhook_loops_broken_total", &[], counts.loops_broken);
     page.gauge("clawhook_runs_queued", "Runs that wait.", counts.runs_queued);
     page.gauge("clawhook_runs_running", "Runs under way.", counts.runs_running);
     page.gauge("clawhook_slots", "How many runs may be under way at once.", metrics.slots);

@@ -1,6 +1,6 @@
 //! Runs and what belongs to them, as answers show them.
 
-use clawhook_model::{Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs, Usd, Wait};
+use clawhook_model::{Provenance, Run, RunOutcome, RunProgress, TranscriptEntry, UnixMs, Usd, Wait};
 use clawhook_store::{RunPage, RunRecord};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +36,9 @@ pub(crate) struct RunEntry {
     /// How often it was put back, because it was asked to wait; 0 where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     deferrals: Option<u32>,
+    /// What led to it; left out where somebody or the clock began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<ProvenanceView>,
     /// When it was accepted.
     queued_at_ms: i64,
     /// What it waits for, while it is queued.
@@ -138,6 +141,22 @@ pub(crate) struct LateResult {
     /// The result as the value that the job's `outputSchema` describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Value>,
+}
+
+/// What led to a run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Provenance)]
+pub(crate) struct ProvenanceView {
+    /// How many hops there were since somebody or the clock began it.
+    hops: u32,
+    /// The jobs that led to it, `<gateway>/<job>`, the last one last.
+    trail: Vec<String>,
+}
+
+impl From<&Provenance> for ProvenanceView {
+    fn from(Provenance { hops, trail }: &Provenance) -> Self {
+        Self { hops: *hops, trail: trail.clone() }
+    }
 }
 
 /// What a queued run waits for.
@@ -269,6 +288,7 @@ impl RunEntry {
             scheduled_at_ms: run.scheduled_at.map(UnixMs::as_millis),
             attempt: run.attempt,
             deferrals: Some(run.deferrals).filter(|deferrals| *deferrals > 0),
+            provenance: (run.provenance != Provenance::default()).then(|| (&run.provenance).into()),
             waits: None,
             queued_at_ms: run.queued_at.as_millis(),
             session_id: run.session.id.to_string(),

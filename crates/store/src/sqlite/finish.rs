@@ -87,7 +87,8 @@ fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) 
     }
     let about = About { job_id: &job.id, job_name: &job.definition.name, agent_id: &job.definition.agent() };
     let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
-    notices::publish(conn, raised, about, &notice, finish.ended_at)
+    let provenance = notices::provenance_of(conn, finish.event_id)?;
+    notices::publish_caused(conn, raised, about, &notice, &provenance, finish.ended_at)
 }
 
 /// What follows for the job: it may back off, try again or be switched off; the next run that waits may begin; a one-shot
@@ -211,6 +212,7 @@ fn queue_retry(
     let (run_id, session_id) = finish.retry;
     let mut run = NewRun::of(&job, run_id, Trigger::Retry, before.scheduled_at, session_id);
     run.attempt = before.attempt.saturating_add(1);
+    run.provenance = before.provenance;
     jobs::add_open(conn, &job.id, OpenRuns { running: 0, waiting: 1 }, at)?;
     runs::insert(conn, Begin::Queued(Some(at)), &run, finish.ended_at)?;
     if let Some(due_at) = before.scheduled_at {

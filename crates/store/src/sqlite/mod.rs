@@ -49,10 +49,11 @@ use crate::{
     GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
     OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
-    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
-    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
-    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
-    StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
+    RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
+    Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
+    SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter,
+    SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter,
+    UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -259,6 +260,14 @@ impl Store for SqliteStore {
     async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError> {
         self.write("tell_of_gateway", move |conn, raised| {
             notices::publish_of_gateway(conn, raised, &notice.notice(), now)
+        })
+        .await
+    }
+
+    async fn tell_of_loop(&self, refused: RefusedLoop, now: UnixMs) -> Result<(), StoreError> {
+        self.write("tell_of_loop", move |conn, raised| {
+            let RefusedLoop { job_id, job_name, agent_id, broken } = &refused;
+            notices::publish_loop(conn, raised, notices::About { job_id, job_name, agent_id }, broken, now)
         })
         .await
     }

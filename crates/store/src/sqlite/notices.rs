@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use clawhook_model::{
     AgentId, DeliveryBegin, DeliveryId, DestinationDefinition, DestinationId, EventId, EventKind, JobId,
-    Notice, RunOutcome, RunStatus, Subscription, SuppressionReason, UnixMs,
+    LoopBroken, Notice, Provenance, RunOutcome, RunStatus, Subscription, SuppressionReason, UnixMs,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::outbox::{self, NewRow};
 use super::rows::At;
@@ -31,12 +31,24 @@ pub(super) fn publish(
     notice: &Notice<'_>,
     now: UnixMs,
 ) -> Result<(), StoreError> {
+    publish_caused(conn, raised, about, notice, &Provenance::default(), now)
+}
+
+/// As [`publish`], of what came of work that something led to.
+pub(super) fn publish_caused(
+    conn: &Connection,
+    raised: &mut Raised,
+    about: About<'_>,
+    notice: &Notice<'_>,
+    provenance: &Provenance,
+    now: UnixMs,
+) -> Result<(), StoreError> {
     let subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
     if subscribers.is_empty() {
         return Ok(());
     }
     let event_id = EventId::new(now);
-    let body = notice.to_bytes(event_id, now, about.job_id, about.job_name);
+    let body = notice.to_bytes(event_id, now, (about.job_id, about.job_name), provenance);
     let event_seq = write_event(conn, event_id, notice.kind(), None, now, &body)?;
     for destination in subscribers {
         let row = NewRow {
@@ -65,6 +77,34 @@ pub(super) fn publish_of_gateway(
 ) -> Result<(), StoreError> {
     let (job_id, agent_id) = (JobId::of_gateway(), AgentId::main());
     publish(conn, raised, About { job_id: &job_id, job_name: "", agent_id: &agent_id }, notice, now)
+}
+
+/// Counts that work was refused, because it was too many hops away from its beginning, and tells those who subscribed.
+pub(super) fn publish_loop(
+    conn: &Connection,
+    raised: &mut Raised,
+    about: About<'_>,
+    broken: &LoopBroken,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    tracing::warn!(job = %about.job_id, %broken, "a circle of events was broken: the work is refused");
+    conn.prepare_cached("UPDATE tallies SET count = count + 1 WHERE name = 'loops-broken'")
+        .and_then(|mut update| update.execute([]))
+        .map_err(fault)?;
+    let provenance = Provenance { hops: broken.hops, trail: broken.trail.clone() };
+    publish_caused(conn, raised, about, &Notice::LoopBroken(broken), &provenance, now)
+}
+
+/// What an event that is kept tells of where it comes from.
+pub(super) fn provenance_of(conn: &Connection, event: EventId) -> Result<Provenance, StoreError> {
+    let told = conn
+        .prepare_cached("SELECT body FROM events WHERE id = ?1")
+        .and_then(|mut select| {
+            let read = |row: &Row<'_>| Ok(Provenance::of_event(row.get_ref(0)?.as_bytes()?));
+            select.query_row([event.as_bytes()], read).optional()
+        })
+        .map_err(fault)?;
+    Ok(told.flatten().unwrap_or_default())
 }
 
 /// Writes a delivery of a finished run's event for each destination that subscribed to it and is not among the run's own.

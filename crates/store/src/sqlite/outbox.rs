@@ -275,7 +275,8 @@ fn tell_of_dead(conn: &Connection, raised: &mut Raised, settle: &SettleAttempt) 
     };
     let (job_name, agent_id) = jobs::name_and_agent(conn, &delivery.job_id)?;
     let about = About { job_id: &delivery.job_id, job_name: &job_name, agent_id: &agent_id };
-    notices::publish(conn, raised, about, &notice, settle.now)
+    let provenance = notices::provenance_of(conn, delivery.event_id)?;
+    notices::publish_caused(conn, raised, about, &notice, &provenance, settle.now)
 }
 
 fn used_up(row: &Row<'_>) -> Result<(clawhook_model::JobId, RunId), StoreError> {
@@ -521,6 +522,7 @@ pub(super) fn counts(conn: &Connection, now: UnixMs) -> Result<Counts, StoreErro
             )?,
         deliveries_halted: halted,
         deliveries_dead: dead(conn)?,
+        loops_broken: count("SELECT count FROM tallies WHERE name = 'loops-broken'")?,
         replays_running: count("SELECT count(*) FROM replays WHERE state = 'running'")?,
         oldest_due_delivery_at: oldest_due,
     })

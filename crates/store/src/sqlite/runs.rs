@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, EventId, Job, JobId, Lane, OpenRuns, Overlap, OwnerId, Run, RunId, RunOutcome, RunProgress,
-    SessionId, SessionRef, Trigger, UnixMs, Wait,
+    AgentId, EventId, Job, JobId, Lane, OpenRuns, Overlap, OwnerId, Provenance, Run, RunId, RunOutcome,
+    RunProgress, SessionId, SessionRef, Trigger, UnixMs, Wait,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
                        attempt, deferrals, queued_at, state, ready_at, wait_reason, started_at, ended_at, outcome, \
-                       late_at, late_outcome";
+                       late_at, late_outcome, provenance";
 
 /// How a run's row begins.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +34,14 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
         Begin::Running(owner) => ("running", Some(owner), None),
         Begin::Queued(ready_at) => ("queued", None, ready_at),
     };
+    let provenance = (run.provenance != Provenance::default())
+        .then(|| serde_json::to_string(&run.provenance))
+        .transpose()
+        .map_err(|error| StoreError::Engine(error.to_string()))?;
     conn.prepare_cached(
         "INSERT INTO runs (id, job_id, job_name, agent_id, trigger, scheduled_at, lane, state, owner, session_id, \
-         session_key, best_effort, queued_at, started_at, attempt, ready_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         session_key, best_effort, queued_at, started_at, attempt, ready_at, provenance) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -57,6 +61,7 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
             owner.map(|_| At(now)),
             run.attempt,
             ready_at.map(At),
+            provenance,
         ])
     })
     .map_err(fault)?;
@@ -352,6 +357,7 @@ fn read(row: &Row<'_>) -> Result<Read, StoreError> {
             key: rows::get(row, "session_key")?,
             id: rows::id(row, "session_id", SessionId::from_bytes)?,
         },
+        provenance: provenance(row)?,
         progress: progress(row)?,
     };
     let late = match (rows::at_opt(row, "late_at")?, rows::get::<Option<String>>(row, "late_outcome")?) {
@@ -359,6 +365,11 @@ fn read(row: &Row<'_>) -> Result<Read, StoreError> {
         _ => None,
     };
     Ok(Read { run, best_effort: rows::get(row, "best_effort")?, late })
+}
+
+fn provenance(row: &Row<'_>) -> Result<Provenance, StoreError> {
+    let text: Option<String> = rows::get(row, "provenance")?;
+    text.map_or(Ok(Provenance::default()), |text| rows::from_json(&text, "what led to a run"))
 }
 
 fn progress(row: &Row<'_>) -> Result<RunProgress, StoreError> {

@@ -11,6 +11,7 @@ mod late;
 mod ledger;
 mod outbox;
 mod overlap;
+mod provenance;
 mod replays;
 mod retention;
 mod sessions;

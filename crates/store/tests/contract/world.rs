@@ -235,6 +235,7 @@ pub(crate) fn planned(job: &Job, due: UnixMs, start: RunStart) -> PlannedRun {
 /// A run that was queued, as it was when it was new.
 pub(crate) fn begun(run: &Run) -> NewRun {
     NewRun {
+        provenance: run.provenance.clone(),
         id: run.id,
         job_id: run.job_id.clone(),
         job_name: run.job_name.clone(),

@@ -146,7 +146,8 @@ fn a_notice_says_what_happened_and_why() {
     let (id, at) = (EventId::new(T0), T0);
     let job = "j1".parse().unwrap();
     let told = |notice: Notice<'_>| {
-        let body = Bytes::from(notice.to_bytes(id, at, &job, "daily"));
+        let body =
+            Bytes::from(notice.to_bytes(id, at, (&job, "daily"), &clawhook_model::Provenance::default()));
         let kind = notice.kind().as_str();
         let rendered = Renderer::new(&BodyFormat::Preset(Preset::Zapier)).unwrap();
         let rendered =

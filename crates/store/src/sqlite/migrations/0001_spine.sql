@@ -83,7 +83,8 @@ CREATE TABLE runs (
     deferrals    INTEGER NOT NULL DEFAULT 0, -- how often it was put back, because it was asked to wait
     wait_reason  TEXT,                    -- why it was put back the last time
     late_at      INTEGER,                 -- when a result came after the run had been given up
-    late_outcome TEXT                     -- JSON: that result
+    late_outcome TEXT,                    -- JSON: that result
+    provenance   TEXT                     -- JSON: what led to it; null where somebody or the clock began it
 ) STRICT;
 CREATE INDEX runs_of_job ON runs (job_id, seq);
 CREATE INDEX runs_running ON runs (seq) WHERE state = 'running';
@@ -159,6 +160,13 @@ CREATE TABLE spending_days (
     total_tokens INTEGER NOT NULL,
     usd_micros   INTEGER NOT NULL
 ) STRICT;
+
+-- What is counted for ever.
+CREATE TABLE tallies (
+    name  TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO tallies (name, count) VALUES ('loops-broken', 0);
 
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY,
