@@ -20,22 +20,22 @@ mod sample;
 mod scheduler;
 mod secrets;
 mod service;
-pub mod signature;
 mod transport;
 mod verdict;
 
 pub use clawhook_model::RetrySchedule;
+pub use clawhook_signature as signature;
+pub use clawhook_signature::{
+    KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
+    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret, VerifyError, sign,
+    verify,
+};
 pub use destination::Unready;
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use handle::{DeliveryHandle, NoPingUrl, PingFailed, PingUrl, RenderRefused, TestRefused, TestReport};
 pub use secrets::{SecretReader, UnreadableSecret};
 pub use service::{DeliveryOptions, DeliveryService, UnsendableToken};
-pub use signature::{
-    KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
-    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret,
-    VerifyError, sign, verify,
-};
 pub use transport::{
     Carrier, ClientIdentity, ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Proxy, ProxyError,
     TlsRoots, Transport, TransportOptions,

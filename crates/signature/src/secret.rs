@@ -7,11 +7,11 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use thiserror::Error;
 
-use super::BASE64;
-use super::mac::MacKey;
+use crate::BASE64;
+use crate::mac::MacKey;
 
 /// What a written secret of Standard Webhooks begins with.
-pub(super) const PREFIX: &str = "whsec_";
+pub(crate) const PREFIX: &str = "whsec_";
 /// The standard's bounds on a secret's length, in bytes.
 const LENGTHS: RangeInclusive<usize> = 24..=64;
 /// The length of the secrets made here: the length of the hash, beyond which nothing is gained.
@@ -49,7 +49,7 @@ const HOW_TO_MAKE_ONE: &str = "make one with: echo whsec_$(openssl rand -base64 
 pub struct NoRandomness(getrandom::Error);
 
 /// Fills `bytes` from the operating system's randomness.
-pub(super) fn fill_with_randomness(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+pub(crate) fn fill_with_randomness(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     getrandom::fill(bytes).map_err(NoRandomness)
 }
 
@@ -80,7 +80,7 @@ impl SigningSecret {
         SecretString::from(format!("{PREFIX}{}", BASE64.encode(self.0.expose_secret())))
     }
 
-    pub(super) fn mac_key(&self) -> MacKey {
+    pub(crate) fn mac_key(&self) -> MacKey {
         MacKey::new(self.0.expose_secret())
     }
 }
@@ -112,13 +112,13 @@ impl SharedSecret {
     }
 
     /// The key of the schemes that take the whole text.
-    pub(super) fn text_key(&self) -> MacKey {
+    pub(crate) fn text_key(&self) -> MacKey {
         MacKey::new(self.0.expose_secret().as_bytes())
     }
 
     /// The key of a scheme that takes bytes and prescribes no form: those that follow `whsec_`, or the whole of a text
     /// that does not begin so.
-    pub(super) fn bytes_key(&self) -> Result<MacKey, SecretError> {
+    pub(crate) fn bytes_key(&self) -> Result<MacKey, SecretError> {
         match self.to_signing_secret() {
             Ok(secret) => Ok(secret.mac_key()),
             Err(SecretError::Prefix) => Ok(self.text_key()),

@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, FieldType as _, InnerList, ListEntry, Parser, StringRef};
 use sha2::{Digest as _, Sha256};
 
-use super::key_pair::{PublicKey, SigningKeyPair};
-use super::mac::{MacKey, push_hex};
-use super::secret::{SecretError, SharedSecret};
-use super::signer::{SigningInput, header_value};
-use super::verify_error::{VerifyError, shortened};
-use super::{BASE64, freshness};
+use crate::key_pair::{PublicKey, SigningKeyPair};
+use crate::mac::{MacKey, push_hex};
+use crate::secret::{SecretError, SharedSecret};
+use crate::signer::{SigningInput, header_value};
+use crate::verify_error::{VerifyError, shortened};
+use crate::{BASE64, freshness};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
@@ -38,7 +38,7 @@ const MOST_SIGNATURES: usize = 8;
 
 /// A key with the name that receivers know it by.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(crate) struct Key {
     id: String,
     kind: Kind,
 }
@@ -50,11 +50,11 @@ enum Kind {
 }
 
 impl Key {
-    pub(super) fn of_pair(pair: &SigningKeyPair) -> Self {
+    pub(crate) fn of_pair(pair: &SigningKeyPair) -> Self {
         Self { id: pair.public().key_id(), kind: Kind::Pair(pair.clone()) }
     }
 
-    pub(super) fn of_secret(secret: &SharedSecret) -> Result<Self, SecretError> {
+    pub(crate) fn of_secret(secret: &SharedSecret) -> Result<Self, SecretError> {
         let key = secret.bytes_key()?;
         let mut id = String::new();
         push_hex(&mut id, &key.hash(&[b"clawhook key id"])[..8]);
@@ -82,7 +82,7 @@ pub fn key_id(secret: &SharedSecret) -> Result<String, SecretError> {
 }
 
 /// Sets `Content-Digest`, `Signature-Input` and `Signature`.
-pub(super) fn sign<'a>(
+pub(crate) fn sign<'a>(
     keys: impl Iterator<Item = &'a Key>,
     input: &SigningInput<'_>,
     id: &str,

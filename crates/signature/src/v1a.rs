@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::key_pair::{PublicKey, SigningKeyPair};
-use super::standard::{self, SignedHeaders};
-use super::verify_error::VerifyError;
+use crate::key_pair::{PublicKey, SigningKeyPair};
+use crate::standard::{self, SignedHeaders};
+use crate::verify_error::VerifyError;
 
 /// The version of the scheme, as each signature names it.
-pub(super) const VERSION: &str = "v1a";
+pub(crate) const VERSION: &str = "v1a";
 
-/// The value of `webhook-signature` for one attempt; the arguments are those of [`v1::sign`](super::v1::sign).
+/// The value of `webhook-signature` for one attempt; the arguments are those of [`v1::sign`](crate::v1::sign).
 pub fn sign(key: &SigningKeyPair, id: &str, timestamp_secs: i64, body: &[u8]) -> String {
     let timestamp = timestamp_secs.to_string();
     let mut header = String::with_capacity(VERSION.len() + 1 + 88);

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use super::freshness;
-use super::mac::{MacKey, hash_from_hex, push_hex};
-use super::secret::SharedSecret;
-use super::verify_error::VerifyError;
+use crate::freshness;
+use crate::mac::{MacKey, hash_from_hex, push_hex};
+use crate::secret::SharedSecret;
+use crate::verify_error::VerifyError;
 
 /// The header that holds it.
 pub const HEADER: &str = "stripe-signature";
 const SCHEME: &str = "v1";
 
-pub(super) fn header<'a>(keys: impl Iterator<Item = &'a MacKey>, timestamp: &str, body: &[u8]) -> String {
+pub(crate) fn header<'a>(keys: impl Iterator<Item = &'a MacKey>, timestamp: &str, body: &[u8]) -> String {
     let message = message(timestamp, body);
     let mut header = String::with_capacity(2 + timestamp.len() + 2 * (SCHEME.len() + 2 + 64));
     header.push_str("t=");

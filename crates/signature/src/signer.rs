@@ -4,10 +4,10 @@ use clawhook_model::{EventId, SignatureScheme, SignatureSchemes, UnixMs, Webhook
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-use super::key_pair::SigningKeyPair;
-use super::mac::MacKey;
-use super::secret::{SecretError, SharedSecret};
-use super::{github, rfc9421, standard, stripe, v1, v1a};
+use crate::key_pair::SigningKeyPair;
+use crate::mac::MacKey;
+use crate::secret::{SecretError, SharedSecret};
+use crate::{github, rfc9421, standard, stripe, v1, v1a};
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -50,7 +50,7 @@ impl<K> LiveKeys<K> {
     }
 
     /// The keys that sign at `now`, the one that stays first.
-    pub(super) fn at(&self, now: UnixMs) -> impl Iterator<Item = &K> {
+    pub(crate) fn at(&self, now: UnixMs) -> impl Iterator<Item = &K> {
         let retiring = self.retiring.iter().filter(move |retiring| now < retiring.until);
         std::iter::once(&self.current).chain(retiring.map(|retiring| &retiring.key))
     }
@@ -208,6 +208,6 @@ fn unfit(scheme: SignatureScheme) -> impl Fn(SecretError) -> SignerError {
 }
 
 /// The value of a header that is made of ids, digits, base64 and the names of fields.
-pub(super) fn header_value(text: String) -> HeaderValue {
+pub(crate) fn header_value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("ids, digits, base64 and field names are fit for a header")
 }

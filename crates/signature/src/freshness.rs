@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::verify_error::{VerifyError, shortened};
+use crate::verify_error::{VerifyError, shortened};
 
 /// Reads the instant that stands in `header`, in seconds, and checks that it is now, give or take `tolerance`.
-pub(super) fn check_text(
+pub(crate) fn check_text(
     header: &'static str,
     text: &str,
     now_secs: i64,
@@ -16,7 +16,7 @@ pub(super) fn check_text(
 }
 
 /// Checks that `signed_at` is now, give or take `tolerance`.
-pub(super) fn check(signed_at: i64, now_secs: i64, tolerance: Duration) -> Result<(), VerifyError> {
+pub(crate) fn check(signed_at: i64, now_secs: i64, tolerance: Duration) -> Result<(), VerifyError> {
     let tolerance_secs = tolerance.as_secs();
     let apart = now_secs.abs_diff(signed_at);
     if apart <= tolerance_secs {

@@ -4,9 +4,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use clawhook_delivery::signature::rfc9421::{self, SignedRequest, VerifyingKey};
-use clawhook_delivery::signature::{github, stripe, v1, v1a};
-use clawhook_delivery::{
+use clawhook_signature::rfc9421::{self, SignedRequest, VerifyingKey};
+use clawhook_signature::{github, stripe, v1, v1a};
+use clawhook_signature::{
     LiveKeys, PublicKey, Retiring, SharedSecret, SignedHeaders, Signer, SignerError, SigningInput,
     SigningKeyPair, SigningKeys, SigningSecret, VerifyError,
 };

@@ -1,15 +1,15 @@
 //! GitHub's signature: HMAC-SHA256 over the body alone, in `X-Hub-Signature-256`. It covers no time and no id, and has
 //! room for one signature: while a secret is being changed, the new one signs.
 
-use super::mac::{MacKey, hash_from_hex, push_hex};
-use super::secret::SharedSecret;
-use super::verify_error::VerifyError;
+use crate::mac::{MacKey, hash_from_hex, push_hex};
+use crate::secret::SharedSecret;
+use crate::verify_error::VerifyError;
 
 /// The header that holds it.
 pub const HEADER: &str = "x-hub-signature-256";
 const SCHEME: &str = "sha256";
 
-pub(super) fn header(key: &MacKey, body: &[u8]) -> String {
+pub(crate) fn header(key: &MacKey, body: &[u8]) -> String {
     let mut header = String::with_capacity(SCHEME.len() + 1 + 64);
     header.push_str(SCHEME);
     header.push('=');

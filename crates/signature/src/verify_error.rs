@@ -61,6 +61,6 @@ pub enum VerifyError {
 }
 
 /// The start of a text that came from outside.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(32).collect()
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
-use super::verify_error::VerifyError;
-use super::{BASE64, freshness};
+use crate::verify_error::VerifyError;
+use crate::{BASE64, freshness};
 
 /// The three headers of a signed request, as they came.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +20,12 @@ pub struct SignedHeaders<'a> {
 }
 
 /// What is signed, in parts.
-pub(super) fn message<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5] {
+pub(crate) fn message<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5] {
     [id.as_bytes(), b".", timestamp.as_bytes(), b".", body]
 }
 
 /// Appends a signature to those that stand in `header` already.
-pub(super) fn push(header: &mut String, version: &str, signature: &[u8]) {
+pub(crate) fn push(header: &mut String, version: &str, signature: &[u8]) {
     if !header.is_empty() {
         header.push(' ');
     }
@@ -35,7 +35,7 @@ pub(super) fn push(header: &mut String, version: &str, signature: &[u8]) {
 }
 
 /// Checks freshness first, and then whether any signature of this version is genuine.
-pub(super) fn verify(
+pub(crate) fn verify(
     version: &'static str,
     headers: &SignedHeaders<'_>,
     body: &[u8],

@@ -5,20 +5,20 @@ use sha2::Sha256;
 
 /// A key that has been taken in once, so that each signature costs its message alone. It has no `Debug`.
 #[derive(Clone)]
-pub(super) struct MacKey(Hmac<Sha256>);
+pub(crate) struct MacKey(Hmac<Sha256>);
 
 impl MacKey {
-    pub(super) fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
     }
 
     /// The hash of a message that is given in parts.
-    pub(super) fn hash(&self, message: &[&[u8]]) -> [u8; 32] {
+    pub(crate) fn hash(&self, message: &[&[u8]]) -> [u8; 32] {
         self.fed(message).finalize().into_bytes().into()
     }
 
     /// Whether `hash` is the message's, in constant time.
-    pub(super) fn verifies(&self, message: &[&[u8]], hash: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, message: &[&[u8]], hash: &[u8]) -> bool {
         self.fed(message).verify_slice(hash).is_ok()
     }
 
@@ -30,7 +30,7 @@ impl MacKey {
 }
 
 /// Appends `bytes` in lower-case hexadecimal digits.
-pub(super) fn push_hex(out: &mut String, bytes: &[u8]) {
+pub(crate) fn push_hex(out: &mut String, bytes: &[u8]) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     for byte in bytes {
@@ -40,7 +40,7 @@ pub(super) fn push_hex(out: &mut String, bytes: &[u8]) {
 }
 
 /// The 32 bytes that a hash's 64 hexadecimal digits stand for.
-pub(super) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     let mut hash = [0; 32];
     if digits.len() != 2 * hash.len() {

@@ -11,8 +11,8 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::BASE64;
-use super::secret::{NoRandomness, fill_with_randomness};
+use crate::BASE64;
+use crate::secret::{NoRandomness, fill_with_randomness};
 
 /// What a written private key begins with.
 const PRIVATE_PREFIX: &str = "whsk_";
@@ -88,7 +88,7 @@ impl SigningKeyPair {
     }
 
     /// The signature of a message that is given in parts.
-    pub(super) fn sign(&self, message: &[&[u8]]) -> [u8; 64] {
+    pub(crate) fn sign(&self, message: &[&[u8]]) -> [u8; 64] {
         self.0.multipart_sign(message).to_bytes()
     }
 }
@@ -123,7 +123,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` is this key's for the message.
-    pub(super) fn verifies(&self, message: &[&[u8]], signature: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         Signature::from_slice(signature)
             .is_ok_and(|signature| self.0.multipart_verify(message, &signature).is_ok())
     }

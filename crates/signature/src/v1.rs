@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::secret::SigningSecret;
-use super::standard::{self, SignedHeaders};
-use super::verify_error::VerifyError;
+use crate::secret::SigningSecret;
+use crate::standard::{self, SignedHeaders};
+use crate::verify_error::VerifyError;
 
 /// The version of the scheme, as each signature names it.
-pub(super) const VERSION: &str = "v1";
+pub(crate) const VERSION: &str = "v1";
 
 /// The value of `webhook-signature` for one attempt.
 ///
