@@ -27,8 +27,8 @@ pub use clawhook_model::RetrySchedule;
 pub use clawhook_signature as signature;
 pub use clawhook_signature::{
     KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
-    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret, VerifyError, sign,
-    verify,
+    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret,
+    VerifyError, sign, verify,
 };
 pub use destination::Unready;
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};

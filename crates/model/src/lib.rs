@@ -18,6 +18,7 @@ mod event;
 mod event_kind;
 mod event_schema;
 mod failure;
+mod fence;
 mod fields;
 mod id;
 mod job;
@@ -61,6 +62,7 @@ pub use failure::{
     Aftermath, AutoDisableReason, AutoDisabled, BACKOFF, Failure, FailureRules, TransientClass,
     counts_against_job,
 };
+pub use fence::{FENCE_RULE, Fence, fence};
 pub use id::{
     AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId, seed_ids,
 };

@@ -5,6 +5,7 @@
 //! what the signer writes, and `verify`, which is how a receiver should read it.
 //! - [`v1`] and [`v1a`]: Standard Webhooks, with a shared secret and with a private key;
 //! - [`github`] and [`stripe`]: the headers that their receivers' libraries know;
+//! - [`slack`], [`token`] and [`generic`]: what services send us in their own ways, which is verified only;
 //! - [`rfc9421`]: HTTP Message Signatures, which cover the method and the address too.
 //!
 //! Who owns what: keys are taken in once, when the signer is built, so that a signature costs its message alone. Where
@@ -14,14 +15,17 @@
 //! because it covers no time; and that Stripe's and GitHub's cover the event's id, which travels beside them.
 
 mod freshness;
+pub mod generic;
 pub mod github;
 mod key_pair;
 mod mac;
 pub mod rfc9421;
 mod secret;
 mod signer;
+pub mod slack;
 mod standard;
 pub mod stripe;
+pub mod token;
 pub mod v1;
 pub mod v1a;
 mod verify_error;

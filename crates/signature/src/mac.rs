@@ -41,15 +41,17 @@ pub(crate) fn push_hex(out: &mut String, bytes: &[u8]) {
 
 /// The 32 bytes that a hash's 64 hexadecimal digits stand for.
 pub(crate) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
+    bytes_from_hex(text)?.try_into().ok()
+}
+
+/// The bytes that hexadecimal digits of either case stand for; as many as any hash has.
+pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
+    const LONGEST: usize = 2 * 64;
     let digits = text.as_bytes();
-    let mut hash = [0; 32];
-    if digits.len() != 2 * hash.len() {
+    if digits.len() % 2 != 0 || digits.len() > LONGEST {
         return None;
     }
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (value_of(pair[0])? << 4) | value_of(pair[1])?;
-    }
-    Some(hash)
+    digits.chunks_exact(2).map(|pair| Some((value_of(pair[0])? << 4) | value_of(pair[1])?)).collect()
 }
 
 fn value_of(digit: u8) -> Option<u8> {

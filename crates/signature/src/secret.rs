@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
 use crate::BASE64;
@@ -114,6 +116,16 @@ impl SharedSecret {
     /// The key of the schemes that take the whole text.
     pub(crate) fn text_key(&self) -> MacKey {
         MacKey::new(self.0.expose_secret().as_bytes())
+    }
+
+    /// The bytes of the whole text.
+    pub(crate) fn text_bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+
+    /// Whether `given` has the digest that the whole text has, in constant time.
+    pub(crate) fn has_digest_of(&self, given: &str) -> bool {
+        Sha256::digest(self.text_bytes()).ct_eq(&Sha256::digest(given.as_bytes())).into()
     }
 
     /// The key of a scheme that takes bytes and prescribes no form: those that follow `whsec_`, or the whole of a text

@@ -4,13 +4,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use clawhook_model::{EventId, SignatureScheme, SignatureSchemes, UnixMs, WebhookUrl};
 use clawhook_signature::rfc9421::{self, SignedRequest, VerifyingKey};
-use clawhook_signature::{github, stripe, v1, v1a};
 use clawhook_signature::{
     LiveKeys, PublicKey, Retiring, SharedSecret, SignedHeaders, Signer, SignerError, SigningInput,
     SigningKeyPair, SigningKeys, SigningSecret, VerifyError,
 };
-use clawhook_model::{EventId, SignatureScheme, SignatureSchemes, UnixMs, WebhookUrl};
+use clawhook_signature::{github, stripe, v1, v1a};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use clawhook_model::{EntryDetail, Role, TranscriptEntry};
 use serde_json::{Map, Value};
 
-use super::fence::fence;
+use super::fence;
 use crate::providers::{ChatMessage, ToolCall, ToolResult};
 
 /// The longest name of a tool that every provider takes.

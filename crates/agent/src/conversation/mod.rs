@@ -1,10 +1,9 @@
 //! A conversation with a model: it is asked, uses its tools, and is asked again, until it has said what it has to say.
 //!
 //! The cast: [`history`] tells what was said before; each round is one request to [`ChatModels`]; what tools answer comes
-//! back behind a [`mod@fence`], because it is data and not orders; and [`silence`] is the tool by which an agent says that there
+//! back behind a [`fence`], because it is data and not orders; and [`silence`] is the tool by which an agent says that there
 //! is nothing to report. Rounds and calls have limits, and one that is met is an error that says which.
 
-mod fence;
 mod history;
 mod silence;
 
@@ -17,13 +16,13 @@ use clawhook_model::{EntryDetail, ErrorReason, Role, TranscriptEntry};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::fence::{FENCE_RULE, fence};
 use crate::backend::{Ask, Backend, Said, TryError};
 use crate::live::LivePiece;
 use crate::providers::{
     ChatMessage, ChatModels, FinishKind, ModelInfo, Prompt, RawCall, Reply, ToolCall, ToolResult,
 };
 use crate::toolbox::{ToolAnswer, ToolSpec};
+pub(crate) use clawhook_model::{FENCE_RULE, fence};
 
 /// Answers messages by conversations with the models of one provider.
 pub(crate) struct Conversations {
