@@ -16,6 +16,9 @@ use super::clock::SimClock;
 use super::trace::Trace;
 use crate::chance::Chance;
 
+/// How the key of an agent's main session ends; its turns are many, of many runs.
+pub(super) const MAIN_SESSION: &str = ":main";
+
 /// What a simulated agent panics with, so that nobody reports it as a fault of the simulation.
 #[derive(Debug)]
 pub(super) struct SimulatedPanic;
@@ -168,7 +171,7 @@ impl Runtime for Agents {
         // A turn of a main session is asked last what its job says, behind the texts that wait there.
         let job = text.lines().last().unwrap_or_default();
         self.note(job, "begins");
-        let is_main = turn.session.key.ends_with(":main");
+        let is_main = turn.session.key.ends_with(MAIN_SESSION);
         let (own, token) = ((!is_main).then_some(turn.session.id), cancel.clone());
         let (number, deed) = self.with(|state| state.begin(job, own, token));
         let _leaving = Leaving { agents: self, number };

@@ -14,7 +14,7 @@ use clawhook_store::{
 };
 
 use super::World;
-use super::agents::Begun;
+use super::agents::{Begun, MAIN_SESSION};
 use super::failures::{Streak, happenings};
 use super::jobs::{Span, Watched, off_since};
 use super::network::Received;
@@ -196,11 +196,14 @@ impl Evidence<'_> {
         self.begun.get(&record.run.session.id).copied()
     }
 
-    /// Whether a run was cancelled before its turn began: it is an error, and its instant was skipped.
-    fn was_called_off(&self, record: &RunRecord) -> bool {
-        let is_cancelled = finished(record).and_then(|(_, _, outcome)| outcome.error.as_ref());
-        is_cancelled.is_some_and(|error| error.reason == ErrorReason::Cancelled)
-            && self.turn_of(record).is_none()
+    /// Whether a run was cancelled before its turn began: it is an error, and its instant was skipped. Turns in a main
+    /// session are not told apart by it, so that there the instant's record is believed.
+    fn was_called_off(&self, record: &RunRecord, instant: &OccurrenceOutcome) -> bool {
+        let error = finished(record).and_then(|(_, _, outcome)| outcome.error.as_ref());
+        let is_cancelled = error.is_some_and(|error| error.reason == ErrorReason::Cancelled);
+        let is_untold = record.run.session.key.ends_with(MAIN_SESSION);
+        let never_began = self.turn_of(record).is_none();
+        is_cancelled && never_began && !(is_untold && matches!(instant, OccurrenceOutcome::Ran(_)))
     }
 
     fn i02_each_instant_was_tried_in_order(
@@ -227,7 +230,7 @@ impl Evidence<'_> {
         }
         for record in records {
             let tries = tries.remove(&record.due_at).unwrap_or_default();
-            let is_begun = |record: &RunRecord| was_executed(record) && !self.was_called_off(record);
+            let is_begun = |run: &RunRecord| was_executed(run) && !self.was_called_off(run, &record.outcome);
             if let Some(fault) = fault_of_tries(&record.outcome, &tries, is_begun) {
                 self.broken.push(format!("i02: {id} at {}: {fault}", record.due_at));
             }

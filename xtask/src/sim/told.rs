@@ -7,6 +7,7 @@ use clawhook_model::{AgentId, JobId, RunStatus, SessionRef, UnixMs};
 use clawhook_store::{RunRecord, Store, StoreError};
 use jiff::Timestamp;
 
+use super::agents::MAIN_SESSION;
 use super::promises::finished;
 
 /// How many wait in a session before the oldest are dropped.
@@ -31,7 +32,7 @@ impl Texts {
     /// Notes a run: where its result is the reply of a turn, that turn told what it was told of; else it left a text.
     pub(super) fn note(&mut self, record: &RunRecord, told_by: &HashMap<String, Vec<String>>) {
         let Some((_, ended_at, outcome)) = finished(record) else { return };
-        if !record.run.session.key.ends_with(":main") || outcome.status != RunStatus::Ok {
+        if !record.run.session.key.ends_with(MAIN_SESSION) || outcome.status != RunStatus::Ok {
             return;
         }
         match outcome.summary.as_ref().and_then(|reply| told_by.get(reply)) {
