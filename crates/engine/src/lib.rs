@@ -74,7 +74,7 @@ use crate::control::UnderWay;
 use crate::presence::Presence;
 use crate::runner::Begun;
 use crate::sessions::TurnLocks;
-use crate::slots::{LANES, Slots};
+use crate::slots::Slots;
 use crate::tally::Counted;
 
 /// Why a run was cancelled that a person ended.
@@ -89,6 +89,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct EngineOptions {
     /// How many runs go on at once; system events do not count.
     pub max_concurrent_runs: usize,
+    /// How many runs that inbound hooks asked for go on at once, beside those.
+    pub max_concurrent_hook_runs: usize,
     /// Whether due jobs are run. Without it only runs that are asked for by hand happen.
     pub run_jobs_on_schedule: bool,
     /// How long runs may go on after the shutdown began, before they are ended.
@@ -123,6 +125,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             max_concurrent_runs: 8,
+            max_concurrent_hook_runs: 4,
             run_jobs_on_schedule: true,
             shutdown_grace: Duration::from_secs(20),
             patience: Duration::from_secs(10),
@@ -241,7 +244,7 @@ impl Engine {
     ) -> (Self, EngineHandle) {
         let clock_now = clock.now();
         let core = Arc::new(Core {
-            slots: Slots::new(options.max_concurrent_runs),
+            slots: Slots::new(options.max_concurrent_runs, options.max_concurrent_hook_runs),
             failure: Arc::new(options.failure.clone()),
             under_way: UnderWay::default(),
             turns: TurnLocks::default(),
@@ -328,7 +331,7 @@ impl EngineHandle {
         Ok(match core.store.backfill(backfill, now).await? {
             Backfilled::Done { queued, already_ran } => {
                 if !dry_run && !queued.is_empty() {
-                    LANES.into_iter().for_each(|lane| core.slots.note_queue(lane, true));
+                    Lane::ALL.into_iter().for_each(|lane| core.slots.note_queue(lane, true));
                     core.slots.nudge();
                 }
                 BackfillNow::Done { queued, already_ran }

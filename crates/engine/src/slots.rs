@@ -9,13 +9,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// How many system events are under way at once; each is over within two commits.
 const INSTANT: usize = 2048;
 
-/// Both lanes.
-pub(crate) const LANES: [Lane; 2] = [Lane::Instant, Lane::Slot];
-
-/// The slots of both lanes.
+/// The slots of all lanes.
 pub(crate) struct Slots {
     instant: LaneSlots,
     slot: LaneSlots,
+    hook: LaneSlots,
     freed: Arc<Notify>,
 }
 
@@ -46,14 +44,19 @@ impl Drop for Held {
 }
 
 impl Slots {
-    pub(crate) fn new(runs: usize) -> Self {
+    pub(crate) fn new(runs: usize, hook_runs: usize) -> Self {
         // A run may have been queued before this process began.
         let lane = |slots| LaneSlots {
             free: Arc::new(Semaphore::new(slots)),
             queue: AtomicBool::new(true),
             wanted: Arc::new(AtomicBool::new(false)),
         };
-        Self { instant: lane(INSTANT), slot: lane(runs), freed: Arc::new(Notify::new()) }
+        Self {
+            instant: lane(INSTANT),
+            slot: lane(runs),
+            hook: lane(hook_runs),
+            freed: Arc::new(Notify::new()),
+        }
     }
 
     /// How many slots of `lane` are free. Where none is, the next one that is freed wakes the timer.
@@ -88,7 +91,7 @@ impl Slots {
     /// Takes a slot of each lane that has one free and nobody waiting for it.
     pub(crate) fn try_hold_each(&self) -> Vec<Held> {
         let unclaimed = |lane: &Lane| !self.has_queue(*lane);
-        LANES.into_iter().filter(unclaimed).filter_map(|lane| self.try_hold_one(lane)).collect()
+        Lane::ALL.into_iter().filter(unclaimed).filter_map(|lane| self.try_hold_one(lane)).collect()
     }
 
     fn try_hold_one(&self, lane: Lane) -> Option<Held> {
@@ -125,6 +128,7 @@ impl Slots {
         match lane {
             Lane::Instant => &self.instant,
             Lane::Slot => &self.slot,
+            Lane::Hook => &self.hook,
         }
     }
 }

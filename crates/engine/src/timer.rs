@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::claims::{self, Planned, Strikes};
 use crate::presence::{ClockMove, LONGEST_SLEEP, Presence};
 use crate::runner::{self, Begun};
-use crate::slots::{Held, LANES};
+use crate::slots::Held;
 use crate::{Core, failpoint};
 
 /// How many jobs are claimed in one transaction.
@@ -155,7 +155,7 @@ impl Timer<'_> {
     async fn round(&mut self) -> Result<Wake, StoreError> {
         failpoint::timer_round().await;
         let mut wake = Wake::OnChange;
-        for lane in LANES {
+        for lane in Lane::ALL {
             wake = wake.min(self.serve(lane).await?);
         }
         Ok(wake)
@@ -169,8 +169,9 @@ impl Timer<'_> {
             self.look();
             self.begin_queued(lane).await?;
             let now = self.core.clock.now();
-            let progress =
-                if self.core.options.run_jobs_on_schedule { self.claim_due(lane, now).await? } else { None };
+            // No job of the hooks' lane is due by the clock.
+            let claims = self.core.options.run_jobs_on_schedule && lane != Lane::Hook;
+            let progress = if claims { self.claim_due(lane, now).await? } else { None };
             match progress {
                 Some(0) if lost + 1 >= LOST_BATCHES => return Ok(Wake::At(now.plus(PAUSE))),
                 Some(0) => lost += 1,

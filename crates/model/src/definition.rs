@@ -62,6 +62,7 @@ const LONGEST_NAME: usize = 200;
 impl Schedule {
     /// Reads a schedule as the definition of a job holds it. `now` is the anchor of an interval that names none.
     pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
+        refuse_event(Some(&value))?;
         parse_schedule(value, now)
     }
 }
@@ -70,9 +71,10 @@ impl JobDefinition {
     /// Reads the definition of a new job. `now` is the anchor of an interval that names none.
     pub fn parse(value: Value, now: UnixMs) -> Result<Self, DefinitionError> {
         let value = hoist_legacy(unwrap_envelope(value))?;
+        refuse_event(value.get("schedule"))?;
         let mut definition = Self::read(value, now)?;
         if definition.is_system_owned() {
-            return Err(DefinitionError::heartbeat());
+            return Err(DefinitionError::system_owned(&definition));
         }
         // There is no conversation to continue (contract §1.7).
         if definition.session_target == SessionTarget::Current && definition.session_key.is_none() {
@@ -150,7 +152,7 @@ impl JobDefinition {
             let why = "a system event has no result of its own that could fit a schema";
             return Err(DefinitionError::invalid("outputSchema", why));
         }
-        if self.session_target == SessionTarget::Main && self.payload != Payload::Heartbeat {
+        if self.session_target == SessionTarget::Main && !self.is_system_owned() {
             if matches!(self.delivery.mode, DeliveryMode::Announce(_)) {
                 let why = "cron channel delivery config is only supported for sessionTarget=\"isolated\"";
                 return Err(DefinitionError::invalid("delivery.mode", why));
@@ -180,6 +182,15 @@ impl JobDefinition {
             }
         }
         Ok(())
+    }
+}
+
+/// Jobs that something other than the clock begins are the gateway's own.
+pub(crate) fn refuse_event(schedule: Option<&Value>) -> Result<(), DefinitionError> {
+    let kind = schedule.and_then(|schedule| schedule.get("kind")).and_then(Value::as_str);
+    match kind.map(|kind| kind.trim().to_lowercase()) {
+        Some(kind) if kind == "event" => Err(DefinitionError::kind_not_run(&kind)),
+        _ => Ok(()),
     }
 }
 
@@ -308,10 +319,12 @@ pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, Defi
             stagger_ms: parse_stagger(fields.value("staggerMs").as_ref())?,
             dst: parse_dst(fields.text("dst")?.as_deref())?,
         },
-        "on-exit" | "stream" | "event" => {
-            let why = format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run");
-            return Err(DefinitionError::invalid("schedule.kind", why));
-        }
+        "event" => Schedule::Event {
+            source: fields
+                .text("source")?
+                .ok_or(DefinitionError::Missing { field: "schedule.source".to_owned() })?,
+        },
+        "on-exit" | "stream" => return Err(DefinitionError::kind_not_run(kind)),
         other => {
             return Err(DefinitionError::invalid(
                 "schedule.kind",
@@ -423,5 +436,6 @@ fn infer_name(payload: &Payload, schedule: &Schedule) -> String {
         (None, Schedule::Cron { expr, .. }) => format!("Cron: {expr}"),
         (None, Schedule::Every { every_ms, .. }) => format!("Every: {every_ms}ms"),
         (None, Schedule::At { .. }) => "One-shot".to_owned(),
+        (None, Schedule::Event { source }) => format!("Event: {source}"),
     }
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::job::JobDefinition;
+use crate::schedule::Schedule;
 use crate::webhook_url::WebhookUrlError;
 
 /// Why JSON is no definition of a job, or of a destination. The message carries the value; what to do is in
@@ -89,6 +91,20 @@ impl DefinitionError {
     pub(crate) fn heartbeat() -> Self {
         let why = "heartbeats are the gateway's own; set `agents.defaults.heartbeat` in its configuration";
         Self::invalid("payload.kind", why)
+    }
+
+    /// The gateway's own jobs are nobody's to make.
+    pub(crate) fn system_owned(definition: &JobDefinition) -> Self {
+        match definition.schedule {
+            Schedule::Event { .. } => Self::kind_not_run("event"),
+            _ => Self::heartbeat(),
+        }
+    }
+
+    /// A kind of schedule that only OpenClaw has.
+    pub(crate) fn kind_not_run(kind: &str) -> Self {
+        let why = format!("`{kind}` is a kind of OpenClaw that this version of clawhook does not run");
+        Self::invalid("schedule.kind", why)
     }
 
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {

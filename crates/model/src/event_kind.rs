@@ -31,11 +31,13 @@ pub enum EventKind {
     GatewayAlarm,
     /// What was wrong with the gateway is over.
     GatewayAlarmCleared,
+    /// A request to an inbound hook that is carried on without an agent.
+    HookReceived,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RunFinished,
         Self::RunLate,
         Self::RunSkipped,
@@ -49,6 +51,7 @@ impl EventKind {
         Self::LoopBroken,
         Self::GatewayAlarm,
         Self::GatewayAlarmCleared,
+        Self::HookReceived,
     ];
 
     /// The wire's name.
@@ -67,6 +70,7 @@ impl EventKind {
             Self::LoopBroken => "loop.broken",
             Self::GatewayAlarm => "gateway.alarm",
             Self::GatewayAlarmCleared => "gateway.alarm_cleared",
+            Self::HookReceived => "hook.received",
         }
     }
 }

@@ -100,6 +100,8 @@ uuid_ids! {
     DeliveryId, "dlv_", "delivery";
     /// One event, for ever; it travels as `webhook-id`.
     EventId, "evt_", "event";
+    /// One request to an inbound hook.
+    HookRequestId, "hkr_", "hook request";
     /// One holding of a delivery by a worker; the fence of invariant 5.
     LeaseId, "lea_", "lease";
     /// One life of a gateway process.

@@ -16,7 +16,7 @@ use crate::misfire::{MisfirePolicy, MisfireSettings};
 use crate::money::Budget;
 use crate::outbox::SuppressionReason;
 use crate::overlap::{OpenRuns, Overlap};
-use crate::payload::{Lane, Payload};
+use crate::payload::{AgentTurn, Lane, Payload};
 use crate::run::{ErrorReason, RunStatus};
 use crate::schedule::Schedule;
 use crate::session::{SessionId, SessionName, SessionRef};
@@ -205,9 +205,34 @@ impl JobDefinition {
         }
     }
 
+    /// The standing job of an inbound hook: what its runs, their history, budget and alerts belong to. Each run brings the
+    /// definition that it runs by. The gateway's own; `source` is `hook.` and the hook's id.
+    pub fn hook(id: &str, agent: Option<AgentId>) -> Self {
+        let message = format!("Each request to the hook `{id}` brings its own message.");
+        Self {
+            name: format!("hook-{id}"),
+            display_name: None,
+            description: Some(format!("Stands for the inbound hook `{id}` of the configuration.")),
+            enabled: true,
+            delete_after_run: false,
+            agent_id: agent,
+            schedule: Schedule::Event { source: format!("hook.{id}") },
+            misfire: MisfireSettings::default(),
+            overlap: None,
+            session_target: SessionTarget::Isolated,
+            wake_mode: WakeMode::Now,
+            payload: Payload::AgentTurn(AgentTurn { message, ..AgentTurn::default() }),
+            session_key: None,
+            output_schema: None,
+            budget: Budget::default(),
+            cleanup: Cleanup::Keep,
+            delivery: DeliverySettings::default(),
+        }
+    }
+
     /// Whether it is the gateway's own, and not a user's.
     pub fn is_system_owned(&self) -> bool {
-        self.payload == Payload::Heartbeat
+        self.payload == Payload::Heartbeat || matches!(self.schedule, Schedule::Event { .. })
     }
 
     /// The agent it runs as.
@@ -240,6 +265,7 @@ impl JobDefinition {
     pub fn lane(&self) -> Lane {
         match (&self.payload, self.wake_mode) {
             (Payload::SystemEvent { .. }, WakeMode::NextHeartbeat) => Lane::Instant,
+            _ if matches!(self.schedule, Schedule::Event { .. }) => Lane::Hook,
             _ => Lane::Slot,
         }
     }

@@ -64,7 +64,8 @@ pub use failure::{
 };
 pub use fence::{FENCE_RULE, Fence, fence};
 pub use id::{
-    AgentId, DeliveryId, DestinationId, EventId, IdError, JobId, LeaseId, OwnerId, ReplayId, RunId, seed_ids,
+    AgentId, DeliveryId, DestinationId, EventId, HookRequestId, IdError, JobId, LeaseId, OwnerId, ReplayId,
+    RunId, seed_ids,
 };
 pub use job::{Cleanup, Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::definition::refuse_event;
 use crate::definition_error::DefinitionError;
 use crate::job::JobDefinition;
 use crate::schedule::Schedule;
@@ -28,6 +29,7 @@ impl JobDefinition {
         let Value::Object(mut merged) = self.to_stored_json() else {
             unreachable!("a definition is an object")
         };
+        refuse_event(patch.get("schedule"))?;
         for (key, value) in patch {
             let old = merged.remove(&key);
             let new = match key.as_str() {
@@ -42,7 +44,7 @@ impl JobDefinition {
         }
         let after = Self::read(Value::Object(merged), now)?;
         if after.is_system_owned() && !self.is_system_owned() {
-            return Err(DefinitionError::heartbeat());
+            return Err(DefinitionError::system_owned(&after));
         }
         Ok(after)
     }

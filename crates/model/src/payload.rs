@@ -33,7 +33,7 @@ pub enum Payload {
 }
 
 /// One turn of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentTurn {
     /// What the agent is told.
     pub message: String,
@@ -89,6 +89,13 @@ pub enum Lane {
     Instant,
     /// Takes one of the run slots (`cron.maxConcurrentRuns`).
     Slot,
+    /// Takes one of the slots of inbound hooks (`hooks.maxConcurrentRuns`), so that a burst of requests delays nothing else.
+    Hook,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 3] = [Self::Instant, Self::Slot, Self::Hook];
 }
 
 impl Payload {

@@ -24,15 +24,23 @@ pub enum Trigger {
     Backfill,
     /// A person or a program asked for it; the schedule does not move.
     Manual,
+    /// A request to an inbound hook asked for it.
+    Hook,
 }
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 5] = [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual];
+    pub const ALL: [Self; 6] =
+        [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual, Self::Hook];
 
-    /// Whether the schedule brought the run about: such runs alone count among a job's failures.
+    /// Whether the schedule brought the run about: such runs alone make a job back off, are tried again, and switch it off.
     pub fn is_scheduled(self) -> bool {
         matches!(self, Self::Schedule | Self::CatchUp | Self::Retry)
+    }
+
+    /// Whether its end counts among the failures in a row of its job: what a person asked for does not.
+    pub fn counts_for_job(self) -> bool {
+        self.is_scheduled() || self == Self::Hook
     }
 
     /// Whether a bound on lateness holds for such a run. A retry is no first beginning, and what a person asked for is not
@@ -49,6 +57,7 @@ impl Trigger {
             Self::Retry => "retry",
             Self::Backfill => "backfill",
             Self::Manual => "manual",
+            Self::Hook => "hook",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The three kinds of schedule (contract §1.2). When they are due is the `schedule` crate's business.
+//! The kinds of schedule (contract §1.2). When they are due is the `schedule` crate's business.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,6 +41,11 @@ pub enum Schedule {
         /// What becomes of civil times that the clocks skip or repeat.
         #[serde(default, skip_serializing_if = "DstRule::is_default")]
         dst: DstRule,
+    },
+    /// Never by the clock: when something asks for it. The gateway's own; clients cannot make one.
+    Event {
+        /// What asks, for example `hook.deploys`.
+        source: String,
     },
 }
 
@@ -107,6 +112,7 @@ impl Schedule {
             Self::At { .. } => "at",
             Self::Every { .. } => "every",
             Self::Cron { .. } => "cron",
+            Self::Event { .. } => "event",
         }
     }
 

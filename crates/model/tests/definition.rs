@@ -296,3 +296,23 @@ fn another_delivery_mode_starts_afresh() {
     let edited = job.patched(json!({ "delivery": { "mode": "none" } }), NOW).unwrap();
     assert_eq!(edited.delivery.mode, DeliveryMode::None);
 }
+
+#[test]
+fn a_job_that_requests_begin_is_the_gateways_own_and_nobody_elses_to_make() {
+    let hook = JobDefinition::hook("deploys", None);
+    assert!(hook.is_system_owned());
+    assert_eq!(JobDefinition::from_stored_json(hook.to_stored_json()), Ok(hook.clone()));
+    assert_eq!(hook.lane(), clawhook_model::Lane::Hook);
+    let refused = "`schedule.kind`: `event` is a kind of OpenClaw that this version of clawhook does not run";
+    let given = json!({ "name": "x", "schedule": { "kind": " Event", "source": "hook.x", "options": {} },
+        "payload": { "kind": "agentTurn", "message": "hello" } });
+    assert_eq!(JobDefinition::parse(given.clone(), UnixMs::EPOCH).unwrap_err().to_string(), refused);
+    let ordinary = json!({ "name": "x", "schedule": { "kind": "every", "everyMs": 1000 },
+        "payload": { "kind": "agentTurn", "message": "hello" } });
+    let ordinary = JobDefinition::parse(ordinary, UnixMs::EPOCH).unwrap();
+    let patch = json!({ "schedule": given["schedule"] });
+    assert_eq!(ordinary.patched(patch, UnixMs::EPOCH).unwrap_err().to_string(), refused);
+    assert_eq!(Schedule::parse(given["schedule"].clone(), UnixMs::EPOCH).unwrap_err().to_string(), refused);
+    let off = hook.patched(json!({ "enabled": false }), UnixMs::EPOCH).unwrap();
+    assert!(!off.enabled && off.is_system_owned());
+}

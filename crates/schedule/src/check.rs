@@ -31,6 +31,7 @@ pub fn check_new(
             }
         }
         Schedule::Cron { stagger_ms, .. } => check_length("staggerMs", stagger_ms.unwrap_or(0))?,
+        Schedule::Event { .. } => return Ok(timetable),
     }
     if !schedule.is_one_shot() && timetable.next_after(now).is_none() {
         return Err(ScheduleError::NeverDue(describe(schedule, job)));

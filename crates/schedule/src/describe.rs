@@ -27,7 +27,7 @@ pub fn describe_for(schedule: &Schedule, job: Option<&JobId>, host_zone: Option<
     let (expr, tz, stagger_ms, dst) = match schedule {
         Schedule::Cron { expr, tz, stagger_ms, dst } => (expr, tz, stagger_ms, dst),
         Schedule::At { at } => return format!("at {at}"),
-        Schedule::Every { .. } => return without_stagger(schedule),
+        Schedule::Every { .. } | Schedule::Event { .. } => return without_stagger(schedule),
     };
     let window = stagger::window_ms(expr, *stagger_ms);
     let mut remarks = vec![spread(window)];
@@ -47,6 +47,7 @@ fn without_stagger(schedule: &Schedule) -> String {
             format!("every {}", format_duration(Duration::from_millis(*every_ms)))
         }
         Schedule::Cron { expr, .. } => format!("cron {expr}"),
+        Schedule::Event { source } => format!("event {source}"),
     }
 }
 

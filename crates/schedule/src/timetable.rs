@@ -33,8 +33,13 @@ pub struct Timetable {
 #[derive(Debug, Clone)]
 enum Rule {
     At(UnixMs),
-    Every { interval_ms: u64, anchor: UnixMs },
+    Every {
+        interval_ms: u64,
+        anchor: UnixMs,
+    },
     Cron(Box<Cron>),
+    /// What the clock does not begin.
+    Never,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +56,7 @@ impl Timetable {
     pub fn new(schedule: &Schedule, job: &JobId, host_zone: &TimeZone) -> Result<Self, ScheduleError> {
         let rule = match schedule {
             Schedule::At { at } => Rule::At(*at),
+            Schedule::Event { .. } => Rule::Never,
             Schedule::Every { every_ms: 0, .. } => return Err(ScheduleError::ZeroInterval),
             Schedule::Every { every_ms, anchor_ms } => {
                 Rule::Every { interval_ms: *every_ms, anchor: *anchor_ms }
@@ -77,6 +83,7 @@ impl Timetable {
             Rule::At(at) => Some(*at).filter(|at| after < *at),
             Rule::Every { interval_ms, anchor } => next_on_grid(*anchor, *interval_ms, after),
             Rule::Cron(cron) => cron.next_after(after),
+            Rule::Never => None,
         }
     }
 
@@ -86,6 +93,7 @@ impl Timetable {
             Rule::At(at) => Some(*at).filter(|at| *at <= instant),
             Rule::Every { interval_ms, anchor } => last_on_grid(*anchor, *interval_ms, instant),
             Rule::Cron(cron) => cron.previous_at_or_before(instant),
+            Rule::Never => None,
         }
     }
 
@@ -100,7 +108,7 @@ impl Timetable {
     /// There are none for `at` and `every`: an instant is absolute, and an interval keeps its cadence.
     pub fn transitions_between(&self, from: UnixMs, until: UnixMs) -> Vec<Transition> {
         match &self.rule {
-            Rule::At(_) | Rule::Every { .. } => Vec::new(),
+            Rule::At(_) | Rule::Every { .. } | Rule::Never => Vec::new(),
             Rule::Cron(cron) => cron.transitions_between(from, until),
         }
     }
@@ -109,7 +117,7 @@ impl Timetable {
     pub fn zone(&self) -> Option<&TimeZone> {
         match &self.rule {
             Rule::Cron(cron) => Some(&cron.zone),
-            Rule::At(_) | Rule::Every { .. } => None,
+            Rule::At(_) | Rule::Every { .. } | Rule::Never => None,
         }
     }
 
@@ -117,7 +125,7 @@ impl Timetable {
     pub fn stagger_offset(&self) -> Duration {
         match &self.rule {
             Rule::Cron(cron) => Duration::from_millis(cron.offset_ms.unsigned_abs()),
-            Rule::At(_) | Rule::Every { .. } => Duration::ZERO,
+            Rule::At(_) | Rule::Every { .. } | Rule::Never => Duration::ZERO,
         }
     }
 }

@@ -22,6 +22,7 @@ mod error;
 mod failpoint;
 mod faults;
 mod gateway_notice;
+mod hooks;
 mod jobs;
 mod ledger;
 mod outbox;
@@ -33,9 +34,11 @@ mod spending;
 pub mod sqlite;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane, Replay,
-    ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, HookRequestId, Job,
+    JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry,
+    UnixMs,
 };
 use tokio::sync::watch;
 
@@ -46,6 +49,10 @@ pub use destinations::{
 pub use error::StoreError;
 pub use faults::{Fate, Faults};
 pub use gateway_notice::{GatewayNotice, RefusedLoop};
+pub use hooks::{
+    AcceptHook, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRequest, HookRequestFilter, HookRun,
+    HookState, HookWake, KEY_LIFE, KeptHook, NewHookRequest,
+};
 pub use jobs::{
     JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobRemoved, JobSort, JobTotal, JobUpdated, Left,
     NextRun, NoJobCursor, PageStart,
@@ -196,6 +203,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was said in a run.
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError>;
+
+    // Inbound hooks.
+
+    /// Keeps a hook as the configuration has it: its job is added where there is none, else it gets the new definition, and
+    /// stays switched off where a person did that.
+    async fn keep_hook(&self, hook: KeptHook, now: UnixMs) -> Result<(), StoreError>;
+
+    /// How the hooks stand, in the order of their jobs.
+    async fn hooks(&self) -> Result<Vec<HookState>, StoreError>;
+
+    /// Has nothing more of what a hook accepts begin, or lets it begin again. False where there is no such hook.
+    async fn pause_hook(&self, job: &JobId, paused: bool, now: UnixMs) -> Result<bool, StoreError>;
+
+    /// Accepts a request to a hook: the request, its key and all that it asks for become durable together. One that was
+    /// made before is answered as it was then.
+    async fn accept_hook(&self, accept: AcceptHook, now: UnixMs) -> Result<HookAccepted, StoreError>;
+
+    /// A page of requests.
+    async fn hook_requests(&self, filter: HookRequestFilter) -> Result<Vec<HookRequest>, StoreError>;
+
+    /// One request, and its bytes.
+    async fn hook_request(&self, id: HookRequestId) -> Result<Option<(HookRequest, Bytes)>, StoreError>;
+
+    /// The request that asked for a run.
+    async fn hook_request_of(&self, run: RunId) -> Result<Option<HookRequest>, StoreError>;
 
     // Sessions and money.
 

@@ -54,6 +54,7 @@ pub struct PruneCursor {
     /// Up to which job the passes before have counted runs, and records of the ledger.
     pub(crate) runs_counted: Option<JobId>,
     pub(crate) ledger_counted: Option<JobId>,
+    pub(crate) requests_counted: Option<JobId>,
     /// How many jobs this pass has looked at in this stage.
     pub(crate) jobs: usize,
 }
@@ -69,6 +70,7 @@ pub(crate) enum PruneStage {
     Bytes,
     Ledger,
     Notices,
+    Requests,
     Replays,
     Conversations,
     Spending,
@@ -130,6 +132,8 @@ pub struct PrunedRows {
     pub replays: u64,
     /// Texts that waited for a turn that never came.
     pub system_events: u64,
+    /// Requests to hooks.
+    pub hook_requests: u64,
     /// Days of what was spent, by job and model.
     pub spending: u64,
 }
@@ -138,7 +142,7 @@ impl PrunedRows {
     /// All of them together.
     pub fn total(&self) -> u64 {
         let Self { runs, sessions, entries, events, deliveries, attempts, .. } = *self;
-        let Self { occurrences, replays, system_events, spending, .. } = *self;
+        let Self { occurrences, replays, system_events, hook_requests, spending, .. } = *self;
         runs + sessions
             + entries
             + events
@@ -147,6 +151,7 @@ impl PrunedRows {
             + occurrences
             + replays
             + system_events
+            + hook_requests
             + spending
     }
 
@@ -161,6 +166,7 @@ impl PrunedRows {
         self.occurrences += more.occurrences;
         self.replays += more.replays;
         self.system_events += more.system_events;
+        self.hook_requests += more.hook_requests;
         self.spending += more.spending;
     }
 }

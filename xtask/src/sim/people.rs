@@ -121,7 +121,7 @@ impl People {
             Schedule::Every { every_ms, anchor_ms } => {
                 *anchor_ms = anchor_ms.plus_millis(-i64::try_from(*every_ms).unwrap_or(0));
             }
-            Schedule::At { .. } => return Ok(()),
+            Schedule::At { .. } | Schedule::Event { .. } => return Ok(()),
         }
         self.edit(doors, place, after).await
     }

@@ -495,7 +495,7 @@ impl Verbs {
             Schedule::Cron { expr, stagger_ms, .. } => {
                 Duration::from_millis(stagger_ms.unwrap_or_else(|| default_stagger_ms(expr)))
             }
-            Schedule::At { .. } | Schedule::Every { .. } => Duration::ZERO,
+            Schedule::At { .. } | Schedule::Every { .. } | Schedule::Event { .. } => Duration::ZERO,
         };
         let stagger = timetable.filter(|_| !window.is_zero());
         SchedulePreview {
@@ -544,7 +544,9 @@ fn why_left(job: &Job, after: &JobDefinition) -> &'static str {
 pub(super) fn first_due(schedule: &Schedule, timetable: &Timetable, after: UnixMs) -> Option<UnixMs> {
     match schedule {
         Schedule::At { at } => Some(*at),
-        Schedule::Every { .. } | Schedule::Cron { .. } => timetable.next_after(after),
+        Schedule::Every { .. } | Schedule::Cron { .. } | Schedule::Event { .. } => {
+            timetable.next_after(after)
+        }
     }
 }
 

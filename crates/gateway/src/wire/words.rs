@@ -35,7 +35,7 @@ words! {
     /// Where a run stands.
     RunState, "camelCase" { Queued, Running, Finished }
     /// What made a run happen.
-    Trigger, "camelCase" { Schedule, CatchUp, Retry, Backfill, Manual }
+    Trigger, "camelCase" { Schedule, CatchUp, Retry, Backfill, Manual, Hook }
     /// How the execution ended.
     RunStatus, "camelCase" { Ok, Error, Skipped }
     /// The class of a failed run.

@@ -11,7 +11,7 @@ use super::rows::At;
 use super::runs::Begin;
 use super::spending::Spender;
 use super::writer::Raised;
-use super::{fault, jobs, ledger, outbox, runs, sessions, spending};
+use super::{fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
 use crate::{
     AfterRun, FinishRun, LateResult, NewRun, OccurrenceOutcome, RunFinished, RunRecord, StoreError, Topic,
 };
@@ -51,6 +51,7 @@ pub(super) fn finish(
     if let Some(passed) = finish.passed.clone().or_else(|| skipped(&finish.outcome)) {
         ledger::amend(conn, raised, finish, &passed)?;
     }
+    hooks::complete_of(conn, finish)?;
     settle_job(conn, raised, finish)?;
     raised.raise(Topic::Settled);
     Ok(RunFinished::Done)
@@ -76,7 +77,7 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
 
 /// Tells those who subscribed that a job succeeded after failures; before the job's count of them starts anew.
 fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
-    let counts = finish.outcome.status == RunStatus::Ok && finish.trigger.is_scheduled();
+    let counts = finish.outcome.status == RunStatus::Ok && finish.trigger.counts_for_job();
     if !counts || !notices::anybody(conn, EventKind::JobRecovered)? {
         return Ok(());
     }
@@ -116,8 +117,8 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
         };
         apply(conn, raised, finish, finish.failure.aftermath(failure))?;
     }
-    if job.running == 0 && job.waiting > 0 {
-        runs::release_next(conn, raised, &finish.job_id, finish.ended_at)?;
+    if job.waiting > 0 {
+        hooks::release_after(conn, raised, &finish.job_id, job.running, finish.ended_at)?;
     }
     let succeeded = finish.outcome.status == RunStatus::Ok;
     if finish.after == AfterRun::RemoveWhenComplete && succeeded && nothing_is_missing(conn, finish.run_id)? {
@@ -136,12 +137,12 @@ struct Closed {
     is_removed: bool,
 }
 
-/// Counts the run as over, and its failure where it counts: the streak ends with a success or a skip, and only runs of
-/// the schedule that were executed are part of it.
+/// Counts the run as over, and its failure where it counts: the streak ends with a success or a skip, and only runs that
+/// were executed, and that nobody asked for by hand, are part of it.
 fn close_run(conn: &Connection, finish: &FinishRun) -> Result<Option<Closed>, StoreError> {
     let reason = finish.outcome.error.as_ref().map(|error| error.reason);
     let (adds, ends) = match finish.outcome.status {
-        _ if !finish.trigger.is_scheduled() || finish.passed.is_some() => (false, false),
+        _ if !finish.trigger.counts_for_job() || finish.passed.is_some() => (false, false),
         RunStatus::Error => (reason.is_none_or(counts_against_job), false),
         RunStatus::Ok | RunStatus::Skipped => (false, true),
     };

@@ -284,6 +284,7 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// No job of the hooks' lane waits for an instant.
 fn waiting_in_each_lane() -> [String; 2] {
     [Lane::Instant, Lane::Slot]
         .map(|lane| format!("lane = '{}' AND next_run_at IS NOT NULL", rows::lane_word(lane)))

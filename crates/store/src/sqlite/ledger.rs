@@ -352,7 +352,7 @@ pub(super) fn occurrences(
 /// What has waited since before `since`.
 pub(super) fn overdue(conn: &Connection, since: UnixMs) -> Result<Overdue, StoreError> {
     let mut overdue = Overdue::default();
-    for lane in [Lane::Instant, Lane::Slot] {
+    for lane in Lane::ALL {
         let job = conn
             .prepare_cached(
                 "SELECT id AS job_id, next_run_at FROM jobs WHERE lane = ?1 AND next_run_at IS NOT NULL \

@@ -5,6 +5,7 @@
 
 mod destinations;
 mod finish;
+mod hooks;
 mod inline;
 mod job_pages;
 mod jobs;
@@ -30,10 +31,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, Job, JobId, Lane,
-    OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry,
-    UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, HookRequestId, Job,
+    JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target,
+    TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -43,17 +45,17 @@ use self::inline::InlineWriter;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
-    Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled, DeliveryFilter,
-    DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
+    AcceptHook, Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled,
+    DeliveryFilter, DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
     DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
-    GatewayNotice, InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, LaneWake, LateResult,
-    LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
-    RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
-    Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
-    SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter,
-    SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter,
-    UsageReport,
+    GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState, InterruptedRun, JobEdit,
+    JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult, LeaseBatch, LeaseRequest,
+    Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue,
+    PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed, RefusedLoop,
+    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
+    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -325,6 +327,35 @@ impl Store for SqliteStore {
 
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {
         self.readers.read(move |conn| sessions::transcript(conn, run)).await
+    }
+
+    async fn keep_hook(&self, hook: KeptHook, now: UnixMs) -> Result<(), StoreError> {
+        self.write("keep_hook", move |conn, raised| hooks::keep(conn, raised, &hook, now)).await
+    }
+
+    async fn hooks(&self) -> Result<Vec<HookState>, StoreError> {
+        self.readers.read(hooks::states).await
+    }
+
+    async fn pause_hook(&self, job: &JobId, paused: bool, now: UnixMs) -> Result<bool, StoreError> {
+        let job = job.clone();
+        self.write("pause_hook", move |conn, raised| hooks::pause(conn, raised, &job, paused, now)).await
+    }
+
+    async fn accept_hook(&self, accept: AcceptHook, now: UnixMs) -> Result<HookAccepted, StoreError> {
+        self.write("accept_hook", move |conn, raised| hooks::accept(conn, raised, &accept, now)).await
+    }
+
+    async fn hook_requests(&self, filter: HookRequestFilter) -> Result<Vec<HookRequest>, StoreError> {
+        self.readers.read(move |conn| hooks::requests::page(conn, &filter)).await
+    }
+
+    async fn hook_request(&self, id: HookRequestId) -> Result<Option<(HookRequest, Bytes)>, StoreError> {
+        self.readers.read(move |conn| hooks::requests::get(conn, id)).await
+    }
+
+    async fn hook_request_of(&self, run: RunId) -> Result<Option<HookRequest>, StoreError> {
+        self.readers.read(move |conn| hooks::requests::of_run(conn, run)).await
     }
 
     async fn history(

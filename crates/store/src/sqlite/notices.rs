@@ -135,6 +135,34 @@ pub(super) fn publish_finished(
     Ok(())
 }
 
+/// Writes a delivery of an event of no run for each destination that subscribed to it and is not among `own`.
+pub(super) fn carry_to_subscribers(
+    conn: &Connection,
+    raised: &mut Raised,
+    about: About<'_>,
+    (event_seq, event_id, kind): (i64, EventId, EventKind),
+    own: &[DestinationId],
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let subscribers = subscribers(conn, kind, None, about.job_id, about.agent_id)?;
+    for destination in subscribers.into_iter().filter(|subscriber| !own.contains(subscriber)) {
+        let row = NewRow {
+            id: DeliveryId::new(now),
+            event_seq,
+            event_id,
+            run_id: None,
+            job_id: about.job_id,
+            to: destinations::accepting_of(conn, destination)?,
+            begin: DeliveryBegin::Pending,
+            required: false,
+            removes_job: false,
+            now,
+        };
+        outbox::insert(conn, raised, &row)?;
+    }
+    Ok(())
+}
+
 fn begin(outcome: &RunOutcome) -> DeliveryBegin {
     SuppressionReason::of(outcome).map_or(DeliveryBegin::Pending, DeliveryBegin::Suppressed)
 }

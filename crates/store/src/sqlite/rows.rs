@@ -102,6 +102,7 @@ pub(super) fn lane_word(lane: Lane) -> &'static str {
     match lane {
         Lane::Instant => "instant",
         Lane::Slot => "slot",
+        Lane::Hook => "hook",
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, EventId, Job, JobId, Lane, OpenRuns, Overlap, OwnerId, Provenance, Run, RunId, RunOutcome,
-    RunProgress, SessionId, SessionRef, Trigger, UnixMs, Wait,
+    AgentId, EventId, Job, JobDefinition, JobId, Lane, OpenRuns, Overlap, OwnerId, Provenance, Run, RunId,
+    RunOutcome, RunProgress, SessionId, SessionRef, Trigger, UnixMs, Wait,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -108,7 +108,7 @@ fn newest_open(conn: &Connection, job: &JobId) -> Result<RunId, StoreError> {
 }
 
 /// Lets the runs of a job that wait to be begun at once, in order to be ended: the job is disabled or gone. Those that were
-/// asked for by hand keep their place, unless the job is gone.
+/// asked for by hand or by a request keep their place, unless the job is gone.
 pub(super) fn hasten(
     conn: &Connection,
     raised: &mut Raised,
@@ -118,7 +118,7 @@ pub(super) fn hasten(
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE runs SET ready_at = ?3 WHERE job_id = ?1 AND state = 'queued' \
-         AND (?2 OR trigger NOT IN ('manual', 'backfill'))",
+         AND (?2 OR trigger NOT IN ('manual', 'backfill', 'hook'))",
     )
     .and_then(|mut update| update.execute(params![job.as_str(), by_hand_too, At(now)]))
     .map_err(fault)?;
@@ -131,7 +131,7 @@ pub(super) fn hasten(
 pub(super) fn queue_again(conn: &Connection, job: &JobId) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE runs SET ready_at = NULL WHERE job_id = ?1 AND state = 'queued' \
-         AND trigger NOT IN ('manual', 'backfill')",
+         AND trigger NOT IN ('manual', 'backfill', 'hook')",
     )
     .and_then(|mut update| update.execute([job.as_str()]))
     .map_err(fault)?;
@@ -247,10 +247,44 @@ pub(super) fn defer(
     Ok(RunFinished::Done)
 }
 
-/// The job of a run that is not over: its row stays for as long, even if the job is removed.
+/// The job of a run that is not over, with the definition that the run carries, where it does: its row stays for as long,
+/// even if the job is removed.
 pub(super) fn job_of(conn: &Connection, run: &Run) -> Result<(Job, bool), StoreError> {
-    jobs::of_run(conn, &run.job_id)?
-        .ok_or_else(|| StoreError::BadRow(format!("the run `{}` has no job `{}`", run.id, run.job_id)))
+    let (mut job, removed) = jobs::of_run(conn, &run.job_id)?
+        .ok_or_else(|| StoreError::BadRow(format!("the run `{}` has no job `{}`", run.id, run.job_id)))?;
+    if let Some(work) = work_of(conn, run)? {
+        job.definition = work;
+    }
+    Ok((job, removed))
+}
+
+/// Writes the definition that a run carries, and the request that asked for it.
+pub(super) fn carry(
+    conn: &Connection,
+    run: RunId,
+    request: i64,
+    work: &JobDefinition,
+) -> Result<(), StoreError> {
+    let work = work.to_stored_json().to_string();
+    conn.prepare_cached("UPDATE runs SET request = ?2, work = ?3 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![run.as_bytes(), request, work]))
+        .map_err(fault)?;
+    Ok(())
+}
+
+/// The definition that a run carries. It is used once, and kept from those that are read again and again.
+fn work_of(conn: &Connection, run: &Run) -> Result<Option<JobDefinition>, StoreError> {
+    if run.trigger != Trigger::Hook {
+        return Ok(None);
+    }
+    let text: Option<String> = conn
+        .prepare_cached("SELECT work FROM runs WHERE id = ?1")
+        .and_then(|mut select| select.query_row([run.id.as_bytes()], |row| row.get(0)))
+        .map_err(fault)?;
+    let Some(text) = text else { return Ok(None) };
+    let bad = |error: String| StoreError::BadRow(format!("what the run `{}` carries: {error}", run.id));
+    let value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    JobDefinition::from_stored_json(value).map(Some).map_err(|error| bad(error.to_string()))
 }
 
 /// Makes `owner` the owner of every run that was under way, and returns them.

@@ -54,6 +54,45 @@ pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Leaves a text of no run for the next turn of a session that is kept. False where the very text waits there already.
+pub(super) fn leave_event(
+    conn: &Connection,
+    session: &SessionRef,
+    (agent, job): (&AgentId, &JobId),
+    text: &str,
+    at: UnixMs,
+) -> Result<bool, StoreError> {
+    let waits = conn
+        .prepare_cached("SELECT 1 FROM system_events WHERE session_id = ?1 AND text = ?2")
+        .and_then(|mut select| select.exists(params![session.id.as_bytes(), text]))
+        .map_err(fault)?;
+    if waits {
+        return Ok(false);
+    }
+    conn.prepare_cached(
+        "INSERT INTO sessions (id, key, agent_id, job_id, run_id, cleanup, created_at, updated_at)          VALUES (?1, ?2, ?3, ?4, NULL, 0, ?5, ?5) ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            session.id.as_bytes(),
+            session.key,
+            agent.as_str(),
+            job.as_str(),
+            At(at)
+        ])
+    })
+    .map_err(fault)?;
+    conn.prepare_cached(
+        "INSERT INTO system_events (session_id, agent_id, job_id, run_id, at, text) VALUES (?1, ?2, ?3, NULL, ?4, ?5)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![session.id.as_bytes(), agent.as_str(), job.as_str(), At(at), text])
+    })
+    .map_err(fault)?;
+    drop_what_is_too_much(conn, session)?;
+    Ok(true)
+}
+
 /// Drops the oldest of what waits in a session where nobody has come to it for too long.
 fn drop_what_is_too_much(conn: &Connection, session: &SessionRef) -> Result<(), StoreError> {
     let waiting: u32 = conn

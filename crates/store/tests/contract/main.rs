@@ -5,6 +5,7 @@ mod counters;
 mod destinations;
 mod failures;
 mod faults;
+mod hooks;
 mod inline;
 mod jobs;
 mod late;

@@ -84,12 +84,15 @@ CREATE TABLE runs (
     wait_reason  TEXT,                    -- why it was put back the last time
     late_at      INTEGER,                 -- when a result came after the run had been given up
     late_outcome TEXT,                    -- JSON: that result
-    provenance   TEXT                     -- JSON: what led to it; null where somebody or the clock began it
+    provenance   TEXT,                    -- JSON: what led to it; null where somebody or the clock began it
+    request      INTEGER,                 -- the request to a hook that asked for it
+    work         TEXT                     -- JSON, secrets included: the definition that it runs by, where not its job's
 ) STRICT;
 CREATE INDEX runs_of_job ON runs (job_id, seq);
 CREATE INDEX runs_running ON runs (seq) WHERE state = 'running';
 CREATE INDEX runs_queued ON runs (job_id, seq) WHERE state = 'queued';
 CREATE INDEX runs_ready ON runs (lane, ready_at, seq) WHERE ready_at IS NOT NULL;
+CREATE INDEX runs_of_request ON runs (request, seq) WHERE request IS NOT NULL;
 
 -- A session of one run's own goes with its run; one that is kept belongs to its agent.
 CREATE TABLE sessions (
@@ -270,3 +273,31 @@ CREATE TABLE replays (
     ended_at    INTEGER
 ) STRICT;
 CREATE INDEX replays_running ON replays (seq) WHERE state = 'running';
+
+-- The inbound hooks that the configuration has: each is a job of the gateway's own.
+CREATE TABLE hooks (
+    job_id    TEXT PRIMARY KEY,
+    at_once   INTEGER NOT NULL,           -- how many of its runs go on at once
+    paused_at INTEGER                     -- while nothing that was accepted begins
+) STRICT, WITHOUT ROWID;
+
+-- What was asked of hooks: written with what was asked for, before the answer is given.
+CREATE TABLE hook_requests (
+    seq          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    job_id       TEXT NOT NULL,           -- the hook's job
+    path         TEXT NOT NULL,           -- behind `hooks.path`
+    received_at  INTEGER NOT NULL,
+    completed_at INTEGER,                 -- when the last of its runs ended; at once where it has none
+    idempotency  BLOB,                    -- digest of who asked, of the key and of what was asked for
+    outcome      TEXT NOT NULL,           -- queued | coalesced | published | ignored
+    first_event  INTEGER,                 -- the first and the last of the events that it was made into, where no agent is
+    last_event   INTEGER,                 -- needed
+    replay_of    BLOB,
+    client       TEXT,
+    answer       TEXT NOT NULL,           -- JSON: what was answered, and is answered again
+    headers      TEXT NOT NULL,           -- JSON, secrets masked; null once it is forgotten with the body
+    body         BLOB NOT NULL            -- the exact bytes
+) STRICT;
+CREATE UNIQUE INDEX hook_requests_by_key ON hook_requests (idempotency) WHERE idempotency IS NOT NULL;
+CREATE INDEX hook_requests_of_hook ON hook_requests (job_id, seq);

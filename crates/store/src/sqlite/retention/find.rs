@@ -7,7 +7,7 @@ use super::super::rows::{self, At};
 use super::super::{fault, outbox};
 use super::{Kept, ROWS_AT_ONCE, RUNS_AT_ONCE, Work, before, earliest_open, last_record, size};
 use crate::retention::{PruneMark, PruneStage};
-use crate::{HeldSpace, PruneCursor, PruneNext, Retention, StoreError};
+use crate::{HeldSpace, KEY_LIFE, PruneCursor, PruneNext, Retention, StoreError};
 
 /// How many rows a look passes over at most.
 const SCANNED: usize = 4096;
@@ -85,8 +85,8 @@ pub(in super::super) fn find(
 
 fn following(stage: PruneStage) -> Option<PruneStage> {
     use PruneStage::{
-        Bytes, CleanedSessions, Conversations, Ledger, Notices, OldRuns, OldSessions, Replays, RunsPerJob,
-        Spending,
+        Bytes, CleanedSessions, Conversations, Ledger, Notices, OldRuns, OldSessions, Replays, Requests,
+        RunsPerJob, Spending,
     };
     match stage {
         CleanedSessions => Some(OldSessions),
@@ -95,7 +95,8 @@ fn following(stage: PruneStage) -> Option<PruneStage> {
         RunsPerJob => Some(Bytes),
         Bytes => Some(Ledger),
         Ledger => Some(Notices),
-        Notices => Some(Replays),
+        Notices => Some(Requests),
+        Requests => Some(Replays),
         Replays => Some(Conversations),
         Conversations => Some(Spending),
         Spending => None,
@@ -151,6 +152,7 @@ impl Finder<'_> {
             PruneStage::Bytes => self.bytes(cursor),
             PruneStage::Ledger => self.ledger(cursor),
             PruneStage::Notices => self.notices(cursor),
+            PruneStage::Requests => self.requests(cursor),
             PruneStage::Replays => self.replays(),
             PruneStage::Conversations => self.conversations(cursor),
             PruneStage::Spending => self.spending(),
@@ -267,6 +269,7 @@ impl Finder<'_> {
         );
         let counted = match cursor.stage {
             PruneStage::Ledger => &mut cursor.ledger_counted,
+            PruneStage::Requests => &mut cursor.requests_counted,
             _ => &mut cursor.runs_counted,
         };
         let (mut last, mut within) = match &cursor.after {
@@ -391,6 +394,60 @@ impl Finder<'_> {
             })
             .map(|found| found.map(|at| at.0))
             .map_err(fault)
+    }
+
+    /// Requests to hooks whose runs and events have gone. While the store takes too much room, those whose keys are still
+    /// needed give up their bodies.
+    fn requests(&self, cursor: &mut PruneCursor) -> Result<Look, StoreError> {
+        let is_full = self.excess()?.is_some();
+        self.each_job("hook_requests", cursor, |finder, hook, after| {
+            let rows = finder.old_requests(hook, after, is_full)?;
+            if let Some(last) = rows.last().copied() {
+                return Ok(Some((Work::Requests(rows), last)));
+            }
+            if !is_full {
+                return Ok(None);
+            }
+            let sql = "SELECT q.seq FROM hook_requests q WHERE q.job_id = ?1 AND q.seq > ?2 AND length(q.body) > 0 \
+                       AND q.completed_at IS NOT NULL ORDER BY q.seq LIMIT ?3";
+            let rows = finder.rows(sql, params![hook.as_str(), after, rows::int(ROWS_AT_ONCE)])?;
+            Ok(rows.last().copied().map(|last| (Work::RequestBodies(rows), last)))
+        })
+    }
+
+    fn old_requests(&self, hook: &JobId, after: i64, is_full: bool) -> Result<Vec<i64>, StoreError> {
+        let beyond: Option<Option<i64>> = self
+            .rules
+            .runs_per_job
+            .map(|most| {
+                self.conn
+                    .prepare_cached(
+                        "SELECT seq FROM hook_requests WHERE job_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2",
+                    )
+                    .and_then(|mut select| {
+                        select.query_row(params![hook.as_str(), most], |row| row.get(0)).optional()
+                    })
+                    .map_err(fault)
+            })
+            .transpose()?;
+        let never = UnixMs::from_millis(i64::MIN);
+        let old = self.rules.history_max_age.map_or(never, |age| before(self.now, age));
+        let sql = format!(
+            "SELECT q.seq FROM hook_requests q WHERE q.job_id = ?1 AND q.seq > ?2 \
+             AND (q.seq <= ?3 OR q.received_at < ?4 OR ?5) AND (q.idempotency IS NULL OR q.completed_at < ?6) \
+             AND {} ORDER BY q.seq LIMIT ?7",
+            Kept::REQUEST_MAY_GO
+        );
+        let values = params![
+            hook.as_str(),
+            after,
+            beyond.flatten().unwrap_or(0),
+            At(old),
+            is_full,
+            At(before(self.now, KEY_LIFE)),
+            rows::int(ROWS_AT_ONCE)
+        ];
+        self.rows(&sql, values)
     }
 
     fn notices(&self, cursor: &PruneCursor) -> Result<Look, StoreError> {

@@ -41,6 +41,10 @@ pub(super) enum Work {
     Occurrences(JobId, UnixMs),
     /// Events of no run, by their rows.
     Notices(Vec<i64>),
+    /// Requests to hooks, by their rows.
+    Requests(Vec<i64>),
+    /// The bodies and headers of such requests.
+    RequestBodies(Vec<i64>),
     /// Replays that are over, by their rows.
     Replays(Vec<i64>),
     /// Entries of sessions that are kept, by their rows.
@@ -73,6 +77,10 @@ impl Kept {
     const NOTICE_MAY_GO: &str = "e.run_id IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id IS NULL \
          AND d.event_seq = e.seq AND (d.settled_at IS NULL OR (d.state = 'dead' AND d.settled_at > ?1) \
          OR (d.seq > ?2 AND d.seq <= ?3)))";
+    /// A request (`q`) to a hook: what it asked for is over, and forgotten.
+    const REQUEST_MAY_GO: &str = "q.completed_at IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.request IS NOT NULL AND r.request = q.seq) \
+         AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN q.first_event AND q.last_event)";
     /// A session (`s`) of a run's own.
     const SESSION_MAY_GO: &str =
         "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = s.run_id AND d.settled_at IS NULL)";

@@ -30,6 +30,10 @@ const SOMETHING: &str = "
     INSERT INTO system_events VALUES (1, x'00000000000000000000000000000003', 'main', 'job', NULL, 1, 'x');
     INSERT INTO system_events VALUES (2, x'00000000000000000000000000000004', 'main', 'job', NULL, 1, 'x');
     INSERT INTO events VALUES (1, x'00000000000000000000000000000001', 'job.added', NULL, 1, x'00');
+    INSERT INTO hook_requests (id, job_id, path, received_at, completed_at, outcome, answer, headers, body)
+        VALUES (x'01', 'hook-a', 'a', 1, 1, 'ignored', '{}', '{}', x''), (x'02', 'hook-a', 'a', 2, 1, 'ignored', '{}', '{}', x'');
+    INSERT INTO hook_requests (id, job_id, path, received_at, completed_at, idempotency, outcome, answer, headers,
+        body) VALUES (x'03', 'hook-a', 'a', 1, 9223372036854775807, x'01', 'ignored', '{}', '{}', x'01');
     INSERT INTO replays (id, filter, upto, matched, state, created_at, ended_at)
         VALUES (x'01', '{}', 0, 0, 'done', 1, 1), (x'02', '{}', 0, 0, 'done', 1, 1);
     INSERT INTO spending VALUES (1, 'job', 'main', '', '', 1, 0, 1, 1, 1, 1);
@@ -86,7 +90,7 @@ fn no_statement_of_a_pass_looks_through_the_whole_history() {
     }
     conn.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>).expect("no more is told");
     let kinds: HashSet<_> = works.iter().map(std::mem::discriminant).collect();
-    assert_eq!(kinds.len(), 9, "everything goes in its turn: {works:?}");
+    assert_eq!(kinds.len(), 11, "everything goes in its turn: {works:?}");
     for sql in statements.lock().expect("nobody panicked").iter().filter(|sql| !sql.starts_with("PRAGMA")) {
         let is_about_runs = sql.contains("FROM runs r");
         for step in plan(&conn, sql) {

@@ -22,6 +22,13 @@ pub(in super::super) fn remove(
         Work::Sessions(rows) => rows.iter().try_for_each(|row| session(conn, *row, &mut gone))?,
         Work::Occurrences(job, upto) => gone.occurrences += occurrences(conn, job, *upto, now)?,
         Work::Notices(rows) => rows.iter().try_for_each(|seq| notice(conn, kept, *seq, &mut gone))?,
+        Work::Requests(rows) => {
+            let sql = format!("DELETE FROM hook_requests AS q WHERE q.seq = ?1 AND {}", Kept::REQUEST_MAY_GO);
+            gone.hook_requests += each(conn, &sql, rows)?;
+        }
+        Work::RequestBodies(rows) => {
+            each(conn, "UPDATE hook_requests SET body = x'', headers = 'null' WHERE seq = ?1", rows)?;
+        }
         Work::Replays(rows) => gone.replays += each(conn, "DELETE FROM replays WHERE seq = ?1", rows)?,
         Work::Entries(rows) => gone.entries += each(conn, "DELETE FROM transcript WHERE seq = ?1", rows)?,
         Work::SystemEvents(rows) => {
