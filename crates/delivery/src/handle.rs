@@ -10,7 +10,7 @@ use clawhook_model::{
     UnixMs, WebhookUrl,
 };
 use clawhook_store::{StoreError, StoredEvent};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -187,7 +187,10 @@ impl DeliveryHandle {
     pub async fn ping(&self, to: &PingUrl) -> Result<(), PingFailed> {
         let profile = ConnectionProfile::default();
         let (headers, body) = (HeaderMap::new(), Bytes::new());
-        let report = self.core.send(PostRequest { url: &to.0, profile: &profile, headers, body }).await;
+        let report = self
+            .core
+            .send(PostRequest { method: Method::POST, url: &to.0, profile: &profile, headers, body })
+            .await;
         if report.class.is_delivered() {
             return Ok(());
         }

@@ -24,7 +24,7 @@ use clawhook_store::{
     Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
     Settled, Store, StoreError, Topic,
 };
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -652,7 +652,15 @@ impl Core {
                 headers.insert(TRAIL, trail);
             }
         }
-        self.carrier.send(PostRequest { url: &ready.url, profile: &ready.profile, headers, body }).await
+        self.carrier
+            .send(PostRequest {
+                method: Method::POST,
+                url: &ready.url,
+                profile: &ready.profile,
+                headers,
+                body,
+            })
+            .await
     }
 
     /// Sends what is no delivery.
@@ -691,6 +699,8 @@ fn ended(report: &AttemptReport, rules: &RetryRules, now: UnixMs) -> Ended {
     match report.status {
         _ if report.class.is_delivered() => Ended::Well,
         _ if report.class.is_own_fault() => Ended::OwnFault,
+        _ if report.class == AttemptClass::RateLimited => Ended::Throttled { hold_until },
+        _ if matches!(report.class, AttemptClass::Refused | AttemptClass::Unauthorized) => Ended::Answered,
         Some(410) => Ended::Gone,
         Some(429) => Ended::Throttled { hold_until },
         Some(408 | 425) => Ended::Badly { hold_until: None },

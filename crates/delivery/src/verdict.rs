@@ -7,6 +7,7 @@ use clawhook_model::{AttemptClass, AttemptReport, HaltReason, RetryRules, UnixMs
 use clawhook_store::{Spends, Verdict};
 
 use crate::backoff::{after_own_fault, with_jitter};
+use crate::transport::ANSWERED;
 
 const GONE: u16 = 410;
 /// The statuses of 4xx that speak of the moment and not of the event: the same event may be taken later.
@@ -46,7 +47,7 @@ struct Plan {
 
 /// Why there is no further try.
 enum End {
-    Refused { status: u16, tries: NonZeroU32 },
+    Refused { by: String, tries: NonZeroU32 },
     ScheduleUsedUp { retries: u32 },
     WindowOver { wait: Duration, window: Duration, ends: UnixMs },
 }
@@ -66,7 +67,7 @@ pub(crate) fn judge(
     if report.class == AttemptClass::RenderFailed {
         return unrenderable(report);
     }
-    if report.status == Some(GONE) {
+    if report.status == Some(GONE) && report.class == AttemptClass::ClientError {
         return gone(report, now);
     }
     let planned = next_try(report, rules, history, now);
@@ -115,13 +116,13 @@ fn next_try(report: &AttemptReport, rules: &RetryRules, history: History, now: U
             why: format!("the fault is on our side ({class}), no retry is used up"),
         });
     }
-    let refusal = report.status.filter(|status| is_refusal(*status));
+    let refusal = refusal(report);
     let tries = rules.client_error_tries;
     let refusals = history.refusals.saturating_add(1);
-    if let Some(status) = refusal
+    if let Some(by) = &refusal
         && refusals >= tries.get()
     {
-        return Err(End::Refused { status, tries });
+        return Err(End::Refused { by: by.clone(), tries });
     }
     let schedule = &rules.schedule;
     let retries = schedule.retries();
@@ -129,8 +130,8 @@ fn next_try(report: &AttemptReport, rules: &RetryRules, history: History, now: U
         return Err(End::ScheduleUsedUp { retries });
     };
     let (wait, asked) = heed(report, rules, step, now);
-    let after = match refusal {
-        Some(status) => format!("HTTP {status}, refusal {refusals} of {tries}"),
+    let after = match &refusal {
+        Some(by) => format!("{by}, refusal {refusals} of {tries}"),
         None => class.to_owned(),
     };
     let spends = if refusal.is_some() { Spends::RefusalAndRetry } else { Spends::Retry };
@@ -176,9 +177,9 @@ fn within_window(
 fn given_up(report: &AttemptReport, end: &End) -> Judgement {
     let failed = what_failed(report);
     let (why, reason) = match end {
-        End::Refused { status, tries } => (
+        End::Refused { by, tries } => (
             format!(
-                "the receiver refused it with HTTP {status}, and all {tries} tries that it may refuse are used up"
+                "the receiver refused it with {by}, and all {tries} tries that it may refuse are used up"
             ),
             format!("{failed}; refused {tries} times"),
         ),
@@ -199,13 +200,22 @@ fn given_up(report: &AttemptReport, end: &End) -> Judgement {
     Judgement { verdict: Verdict::Dead, pause: None, decision, reason: Some(reason) }
 }
 
-/// Whether a status says that this event will not be taken, however often it is sent.
-fn is_refusal(status: u16) -> bool {
-    AttemptClass::of_status(status) == AttemptClass::ClientError && !PASSING.contains(&status)
+/// What says, if anything does, that this event will not be taken, however often it is sent.
+fn refusal(report: &AttemptReport) -> Option<String> {
+    match report.class {
+        AttemptClass::Refused | AttemptClass::Unauthorized => Some(format!("`{}`", report.class.as_str())),
+        AttemptClass::ClientError => {
+            let status = report.status.filter(|status| !PASSING.contains(status))?;
+            Some(format!("HTTP {status}"))
+        }
+        _ => None,
+    }
 }
 
 fn what_failed(report: &AttemptReport) -> String {
     match (report.status, &report.error) {
+        // What a chat channel's service says is better than its status.
+        (_, Some(error)) if report.status.is_some() && !error.starts_with(ANSWERED) => error.clone(),
         (Some(status), _) if !AttemptClass::of_status(status).is_delivered() => {
             format!("Webhook request failed with HTTP {status}")
         }

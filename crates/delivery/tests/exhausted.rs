@@ -17,7 +17,13 @@ async fn without_open_files_left_the_receiver_is_not_to_blame() {
     let before = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();
     let profile = &ConnectionProfile::default();
-    let request = PostRequest { url: &url, headers: HeaderMap::new(), body: Bytes::new(), profile };
+    let request = PostRequest {
+        method: http::Method::POST,
+        url: &url,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        profile,
+    };
     let report = transport.send(request).await;
     setrlimit(Resource::Nofile, before).unwrap();
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::DeliveryId;
 use crate::recorded_headers::RecordedHeaders;
 use crate::time::UnixMs;
+use crate::webhook_url::MASK;
 
 /// How one attempt ended.
 ///
@@ -47,6 +48,13 @@ pub enum AttemptClass {
     ProxyFailed,
     /// This machine has no more open files, ports or memory for a connection; the receiver is not to blame.
     ResourcesExhausted,
+    /// A chat channel's service, or a mail server, does not take the message: the place is unknown to it, closed to the
+    /// sender, or the text is not to its liking.
+    Refused,
+    /// It does not accept the account's credential, or not for this.
+    Unauthorized,
+    /// It is sent too much at once.
+    RateLimited,
     /// The body could not be made as the destination's format wants it; nothing was sent.
     RenderFailed,
 }
@@ -98,6 +106,9 @@ impl AttemptClass {
             Self::Interrupted => "interrupted",
             Self::ProxyFailed => "proxy_failed",
             Self::ResourcesExhausted => "resources_exhausted",
+            Self::Refused => "refused",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
             Self::RenderFailed => "render_failed",
         }
     }
@@ -224,6 +235,20 @@ impl AttemptReport {
             timings,
         }
     }
+
+    /// Puts the mask in the place of a secret wherever what came back repeats it.
+    pub fn mask(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        for text in [&mut self.error, &mut self.response_body, &mut self.location].into_iter().flatten() {
+            if text.contains(secret) {
+                *text = text.replace(secret, MASK);
+            }
+        }
+        self.request_headers.mask(secret);
+        self.response_headers.mask(secret);
+    }
 }
 
 /// One try, as the store keeps it.
@@ -278,6 +303,21 @@ mod tests {
         });
         assert_eq!(written, expected);
         assert_eq!(serde_json::from_value::<AttemptReport>(written).unwrap(), report);
+    }
+
+    #[test]
+    fn i12_a_secret_that_comes_back_is_masked() {
+        let mut report = AttemptReport {
+            response_body: Some("unknown token s3cret".to_owned()),
+            location: Some("https://h/bots3cret/".to_owned()),
+            response_headers: RecordedHeaders::record([("x-echo", b"Bearer s3cret".as_slice())]),
+            ..AttemptReport::failed(AttemptClass::Unauthorized, "s3cret is no token", PhaseTimings::default())
+        };
+        report.mask("s3cret");
+        let written = serde_json::to_string(&report).unwrap();
+        assert!(!written.contains("s3cret") && written.contains("Bearer ***"), "{written}");
+        report.mask("");
+        assert_eq!(report.error.as_deref(), Some("*** is no token"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl DeadCause {
             AttemptClass::Blocked
             | AttemptClass::DnsNotFound
             | AttemptClass::TlsFailed
+            | AttemptClass::Unauthorized
             | AttemptClass::RenderFailed => Self::Configuration,
             _ if class.is_own_fault() => Self::Gateway,
             _ => Self::Receiver,
@@ -57,6 +58,8 @@ mod tests {
             (AttemptClass::Blocked, DeadCause::Configuration),
             (AttemptClass::DnsNotFound, DeadCause::Configuration),
             (AttemptClass::TlsFailed, DeadCause::Configuration),
+            (AttemptClass::Unauthorized, DeadCause::Configuration),
+            (AttemptClass::Refused, DeadCause::Receiver),
             (AttemptClass::DnsFailed, DeadCause::Gateway),
             (AttemptClass::Interrupted, DeadCause::Gateway),
         ] {

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::webhook_url::MASK;
+
 /// How many headers are kept.
 const MOST: usize = 64;
 /// How much of one value is kept, in bytes.
@@ -53,6 +55,13 @@ impl RecordedHeaders {
     /// The first value under `name`, which is given in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find_map(|(its, value)| (its == name).then_some(value))
+    }
+
+    /// Puts the mask in the place of a secret wherever a value repeats it.
+    pub fn mask(&mut self, secret: &str) {
+        if self.lines.contains(secret) {
+            self.lines = self.lines.replace(secret, MASK);
+        }
     }
 
     /// Whether there are none.

@@ -120,6 +120,7 @@ impl Sender {
         while let Ok(number) = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
             let id = format!("evt_{number:032x}");
             let request = PostRequest {
+                method: http::Method::POST,
                 url: &self.url,
                 profile: &ConnectionProfile::default(),
                 headers: self.headers(&id),

@@ -154,7 +154,7 @@ impl Message {
                 headers.insert(name, value);
             }
         }
-        PostRequest { url, headers, body: self.body.clone(), profile }
+        PostRequest { method: hyper::Method::POST, url, headers, body: self.body.clone(), profile }
     }
 }
 

@@ -95,6 +95,6 @@ impl<'a> Facts<'a> {
 }
 
 /// Where the reading stopped, without what stood there.
-pub(super) fn unreadable(error: &serde_json::Error) -> RenderError {
+pub(crate) fn unreadable(error: &serde_json::Error) -> RenderError {
     RenderError::Event(format!("line {}, column {}", error.line(), error.column()))
 }

@@ -18,7 +18,7 @@ mod envelope;
 mod error;
 mod facts;
 mod flat;
-mod percent;
+pub(crate) mod percent;
 mod sample;
 mod template;
 #[cfg(test)]
@@ -30,6 +30,8 @@ use http::{HeaderMap, HeaderValue};
 
 pub use error::{FormatError, RenderError, TemplatePart};
 
+pub(crate) use cut::one_line;
+pub(crate) use facts::unreadable;
 use template::Template;
 
 /// An event that is to be rendered.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// `text` with every byte that `stays` does not name written as `%XX`.
-pub(super) fn encode(text: &str, stays: impl Fn(u8) -> bool) -> String {
+pub(crate) fn encode(text: &str, stays: impl Fn(u8) -> bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii() && stays(byte) {
@@ -27,6 +27,6 @@ pub(super) fn is_attribute_byte(byte: u8) -> bool {
 }
 
 /// What is never encoded (RFC 3986 §2.3).
-pub(super) fn is_unreserved(byte: u8) -> bool {
+pub(crate) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }

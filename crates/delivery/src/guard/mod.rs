@@ -28,6 +28,8 @@ const ALLOW_PRIVATE_SETTING: &str = "network.allowPrivate";
 
 /// The ports of HTTP, on which everybody expects requests from strangers.
 const HTTP_PORTS: [u16; 2] = [443, 80];
+/// The ports of mail servers.
+const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2525];
 
 /// What a guard allows beyond the public Internet.
 #[derive(Debug, Clone, Default)]
@@ -220,6 +222,22 @@ impl Guard {
             Host::Domain(name) => self.check_name(name),
             Host::Ipv4(address) => self.check_literal(address.into()),
             Host::Ipv6(address) => self.check_literal(address.into()),
+        }
+    }
+
+    /// The same of a mail server that the operator named: it listens on a port of mail, and TLS is seen to where it is
+    /// spoken to.
+    pub fn check_mail_server(&self, host: &Host<&str>, port: u16) -> Result<(), GuardRefusal> {
+        if self.allows(&HostKey::of(host)) {
+            return Ok(());
+        }
+        if self.reach == Reach::Public && !MAIL_PORTS.contains(&port) && !self.ports.contains(&port) {
+            return Err(GuardRefusal::Port { host: host.to_string(), port });
+        }
+        match host {
+            Host::Domain(name) => self.check_name(name),
+            Host::Ipv4(address) => self.check_literal((*address).into()),
+            Host::Ipv6(address) => self.check_literal((*address).into()),
         }
     }
 

@@ -15,6 +15,8 @@ use super::connection::BodyEnd;
 use super::failure::Failure;
 use crate::retry_after::retry_after;
 
+/// What is said of an answer of which nothing but its status is known begins so.
+pub(crate) const ANSWERED: &str = "the receiver answered";
 /// How much of a redirect's target is kept.
 const MAX_LOCATION_CHARS: usize = 2_048;
 
@@ -159,7 +161,7 @@ fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
 
 /// What there is to say of an answer that is not simply a success.
 fn complaint(status: StatusCode, failure: Option<Failure>) -> Option<String> {
-    let answered = format!("the receiver answered {status}");
+    let answered = format!("{ANSWERED} {status}");
     match (AttemptClass::of_status(status.as_u16()), failure) {
         (AttemptClass::Delivered, None) => None,
         (AttemptClass::Delivered, Some(failure)) => {

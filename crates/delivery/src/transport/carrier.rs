@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clawhook_model::AttemptReport;
+use clawhook_model::{AttemptClass, AttemptReport, PhaseTimings};
 
-use super::{ConnectionProfile, PostRequest, ProfileError, ProfileOptions, Transport};
+use super::{ConnectionProfile, MailRequest, PostRequest, ProfileError, ProfileOptions, Transport};
 
 /// Whoever takes requests to their receivers. The [`Transport`] does; a simulation has a network of its own.
 #[async_trait]
@@ -19,8 +19,14 @@ pub trait Carrier: Send + Sync + 'static {
     /// Makes a destination's connections ready, once.
     async fn profile(&self, options: ProfileOptions) -> Result<ConnectionProfile, ProfileError>;
 
-    /// Sends one POST and tells what came of it.
+    /// Sends one request and tells what came of it.
     async fn send(&self, request: PostRequest<'_>) -> AttemptReport;
+
+    /// Hands one message to a mail server and tells what came of it. Not every network has mail.
+    async fn send_mail(&self, request: &MailRequest, _profile: &ConnectionProfile) -> AttemptReport {
+        let error = format!("there is no way to a mail server for {}", request.message_id);
+        AttemptReport::failed(AttemptClass::Blocked, error, PhaseTimings::default())
+    }
 }
 
 #[async_trait]
@@ -39,5 +45,9 @@ impl Carrier for Transport {
 
     async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
         self.send(request).await
+    }
+
+    async fn send_mail(&self, request: &MailRequest, profile: &ConnectionProfile) -> AttemptReport {
+        self.send_mail(request, profile).await
     }
 }

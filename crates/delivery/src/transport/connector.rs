@@ -4,11 +4,12 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clawhook_model::{PhaseTimings, TlsVersion, micros};
-use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
 use tokio_rustls::TlsConnector;
@@ -43,7 +44,7 @@ pub(super) struct Connector {
 
 /// What a connection is made to, and until when.
 #[derive(Debug, Clone, Copy)]
-struct Goal<'a> {
+pub(super) struct Goal<'a> {
     url: &'a Url,
     profile: &'a ConnectionProfile,
     port: u16,
@@ -89,26 +90,56 @@ impl Connector {
         deadline: Instant,
         (timings, reached): (&mut PhaseTimings, &mut Reached),
     ) -> Result<HttpConnection, Failure> {
-        let began_at = Instant::now();
-        let goal = Goal {
-            url,
-            profile,
-            port: url.port_or_known_default().unwrap_or(0),
-            began_at,
-            deadline: deadline.min(began_at + self.timeout),
-        };
-        let addresses = self.vetted_addresses(goal, timings).await?;
-        let tcp = timed(&mut timings.connect_us, self.dial(goal, &addresses)).await?;
-        // Through a proxy the peer is the proxy, and says nothing of the receiver.
-        reached.peer = tcp.peer_addr().ok().filter(|_| self.proxy.is_none());
+        let goal = self.goal(url, profile, deadline);
+        let tcp = self.open(goal, (&mut *timings, &mut *reached)).await?;
         let stream = if url.scheme() == "https" {
-            let tls = timed(&mut timings.tls_us, self.secure(goal, tcp)).await?;
+            let config = self.tls_config(goal).await?;
+            let tls = timed(&mut timings.tls_us, self.secure(goal, tcp, config)).await?;
             reached.tls_version = tls_version(&tls);
             Either::Right(Box::new(tls))
         } else {
             Either::Left(tcp)
         };
         Ok(HttpConnection::open(stream, *reached).await?)
+    }
+
+    /// What a connection to the URL's host and port is made to, before `deadline` and before the connector's own.
+    pub(super) fn goal<'a>(
+        &self,
+        url: &'a Url,
+        profile: &'a ConnectionProfile,
+        deadline: Instant,
+    ) -> Goal<'a> {
+        let began_at = Instant::now();
+        let port = url.port_or_known_default().unwrap_or(0);
+        Goal { url, profile, port, began_at, deadline: deadline.min(began_at + self.timeout) }
+    }
+
+    /// A connection to an address that the guard has vetted, without TLS.
+    pub(super) async fn open(
+        &self,
+        goal: Goal<'_>,
+        (timings, reached): (&mut PhaseTimings, &mut Reached),
+    ) -> Result<TcpStream, Failure> {
+        let addresses = self.vetted_addresses(goal, timings).await?;
+        let tcp = timed(&mut timings.connect_us, self.dial(goal, &addresses)).await?;
+        // Through a proxy the peer is the proxy, and says nothing of the receiver.
+        reached.peer = tcp.peer_addr().ok().filter(|_| self.proxy.is_none());
+        Ok(tcp)
+    }
+
+    /// TLS for a mail server, which is offered no protocol of HTTP.
+    pub(super) async fn secure_for_mail(
+        &self,
+        goal: Goal<'_>,
+        tcp: TcpStream,
+        (timings, reached): (&mut PhaseTimings, &mut Reached),
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let mut config = (*self.tls_config(goal).await?).clone();
+        config.alpn_protocols.clear();
+        let tls = timed(&mut timings.tls_us, self.secure(goal, tcp, Arc::new(config))).await?;
+        reached.tls_version = tls_version(&tls);
+        Ok(tls)
     }
 
     async fn vetted_addresses(
@@ -181,15 +212,23 @@ impl Connector {
         Err(failure)
     }
 
-    async fn secure(&self, goal: Goal<'_>, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+    async fn tls_config(&self, goal: Goal<'_>) -> Result<Arc<ClientConfig>, Failure> {
+        match goal.profile.tls() {
+            Some(own) => Ok(own.clone()),
+            None => self.tls.config().await,
+        }
+    }
+
+    async fn secure(
+        &self,
+        goal: Goal<'_>,
+        tcp: TcpStream,
+        config: Arc<ClientConfig>,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
         let host = host_of(goal.url);
         let server_name = match server_name(goal.url) {
             Ok(name) => name,
             Err(why) => return Err(Failure::Tls { host, why }),
-        };
-        let config = match goal.profile.tls() {
-            Some(own) => own.clone(),
-            None => self.tls.config().await?,
         };
         let connector = TlsConnector::from(config);
         match goal.within_time(connector.connect(server_name, tcp)).await {

@@ -1,4 +1,4 @@
-//! The transport: one POST, to one address, with everything that can go wrong on the way told apart.
+//! The transport: one request, to one address, with everything that can go wrong on the way told apart.
 //!
 //! The cast, in the order a request meets it:
 //! - the [`Guard`] judges the URL, and later each address it resolves to;
@@ -6,6 +6,7 @@
 //! - `Connector` makes new ones: `Resolver` asks DNS, the guard vets every answer, a vetted address and nothing
 //!   else is dialled (or, where the operator set one, asked of the [`Proxy`]), the peer is checked, and `tls` shakes
 //!   hands as the destination's [`ConnectionProfile`] says;
+//! - `mail` hands messages to mail servers over such connections;
 //! - `HttpConnection` speaks HTTP/1.1 on one of them. It has no task of its own: whoever waits for the answer drives
 //!   it, so a request that is given up closes its connection, and nothing runs on in the background. `Metered` ends
 //!   the reading where a receiver sends on and on and never answers;
@@ -22,6 +23,7 @@ mod carrier;
 mod connection;
 mod connector;
 mod failure;
+mod mail;
 mod metered;
 mod pool;
 mod profile;
@@ -44,6 +46,7 @@ use url::{Position, Url};
 
 use crate::guard::Guard;
 
+pub(crate) use attempt::ANSWERED;
 use attempt::Attempt;
 use connection::{BodyEnd, HttpConnection, Unanswered};
 use connector::Connector;
@@ -51,6 +54,7 @@ use failure::Failure;
 use pool::Pool;
 
 pub use carrier::Carrier;
+pub use mail::MailRequest;
 pub use profile::{ClientIdentity, ConnectionProfile, ProfileError, ProfileOptions};
 pub use proxy::{Proxy, ProxyError};
 
@@ -105,9 +109,11 @@ pub enum TlsRoots {
     Only(Vec<CertificateDer<'static>>),
 }
 
-/// One POST.
+/// One request with a body: a POST, or where an API wants that, a PUT.
 #[derive(Debug)]
 pub struct PostRequest<'a> {
+    /// The method.
+    pub method: Method,
     /// Where it goes.
     pub url: &'a WebhookUrl,
     /// How it gets there; only requests with the same profile share connections.
@@ -160,7 +166,7 @@ impl Transport {
         Ok(ConnectionProfile::new(allow_private, tls, total_timeout))
     }
 
-    /// Sends one POST and tells what came of it. Dropping the future closes the connection.
+    /// Sends one request and tells what came of it. Dropping the future closes the connection.
     pub async fn send(&self, request: PostRequest<'_>) -> AttemptReport {
         let total = self.timeout_for(request.profile);
         let mut attempt = Attempt::begin();
@@ -226,7 +232,7 @@ impl Inner {
 
     /// The request as it is written: in origin form, with the headers that the transport answers for.
     fn message(&self, request: PostRequest<'_>) -> Result<Message, Failure> {
-        let PostRequest { url, mut headers, body, .. } = request;
+        let PostRequest { method, url, mut headers, body, .. } = request;
         let url = url.url();
         let path = PathAndQuery::try_from(&url[Position::BeforePath..Position::AfterQuery])
             .map_err(|error| Failure::Unsendable(error.to_string()))?;
@@ -241,7 +247,7 @@ impl Inner {
         headers.entry(USER_AGENT).or_insert_with(|| self.options.user_agent.clone());
 
         let mut message = Request::new(Full::new(body));
-        *message.method_mut() = Method::POST;
+        *message.method_mut() = method;
         *message.uri_mut() = Uri::from(path);
         *message.headers_mut() = headers;
         Ok(message)

@@ -180,5 +180,5 @@ pub(crate) async fn post(transport: &Transport, url: &WebhookUrl, body: Bytes) -
     headers.insert("content-type", "application/json".parse().unwrap());
     headers.insert("webhook-id", "evt_1".parse().unwrap());
     let profile = &ConnectionProfile::default();
-    transport.send(PostRequest { url, headers, body, profile }).await
+    transport.send(PostRequest { method: http::Method::POST, url, headers, body, profile }).await
 }

@@ -53,6 +53,7 @@ async fn i12_the_record_masks_what_is_secret_and_the_receiver_gets_it() {
     key.set_sensitive(true);
     headers.insert("x-api-key", key);
     let request = PostRequest {
+        method: http::Method::POST,
         url: &receiver.url(),
         headers,
         body: Bytes::new(),

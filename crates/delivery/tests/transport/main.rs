@@ -54,5 +54,5 @@ async fn post_as(transport: &Transport, url: &WebhookUrl, profile: &ConnectionPr
     headers.insert("content-type", "application/json".parse().unwrap());
     headers.insert("webhook-id", "evt_1".parse().unwrap());
     let body = Bytes::from_static(br#"{"ok":true}"#);
-    transport.send(PostRequest { url, profile, headers, body }).await
+    transport.send(PostRequest { method: http::Method::POST, url, profile, headers, body }).await
 }

@@ -64,7 +64,7 @@ words! {
     AttemptClass, "snake_case" {
         Delivered, Redirect, ClientError, ServerError, Blocked, DnsNotFound, DnsFailed, ConnectFailed,
         ConnectTimeout, TlsFailed, AnswerLost, AnswerTimeout, ProtocolError, Interrupted, ProxyFailed,
-        ResourcesExhausted, RenderFailed,
+        ResourcesExhausted, Refused, Unauthorized, RateLimited, RenderFailed,
     }
     /// Why nothing is sent to a destination.
     HaltReason, "snake_case" { ByHand, Gone, Failing, Secret, Definition }
