@@ -4,7 +4,9 @@ mod scripted;
 
 use std::time::Duration;
 
-use clawhook_agent::{AgentProfile, Agents, ChatApi, Message, Runtime, TurnResult};
+use clawhook_agent::{
+    AgentProfile, Agents, ChatApi, LiveOutput, LivePiece, Message, Runtime, Turn, TurnResult,
+};
 use clawhook_model::{ErrorReason, Role, RunStatus, Severity, UnixMs, Usage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -214,6 +216,26 @@ async fn a_cancelled_turn_ends_at_once() {
     server.request().await;
     cancel.cancel();
     assert_eq!(error_of(&running.await.unwrap()).0, ErrorReason::Interrupted);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_broken_off_keeps_what_the_model_had_said_and_used() {
+    let used = r#"{"choices":[{"delta":{"content":"a sentence"}}],"usage":{"prompt_tokens":11,"completion_tokens":2}}"#;
+    let pieces = [says("half "), format!("data: {used}\n\n")];
+    let server = Server::start([Script::Hang(chunked(pieces, false))]).await;
+    let runtime = runtime_of(&server);
+    let cancel = CancellationToken::new();
+    let heard = cancel.clone();
+    let live = LiveOutput::to(move |piece| {
+        if matches!(piece, LivePiece::Text { text } if text.ends_with("sentence")) {
+            heard.cancel();
+        }
+    });
+    let result = runtime.run_turn(Turn { live, ..turn(hello()) }, cancel).await;
+    assert_eq!(error_of(&result).0, ErrorReason::Interrupted);
+    assert_eq!(result.outcome.summary.as_deref(), Some("half a sentence"));
+    assert_eq!(result.transcript[1].text, "half a sentence");
+    assert_eq!(result.outcome.usage.map(|usage| usage.input_tokens), Some(11));
 }
 
 #[tokio::test]

@@ -57,15 +57,18 @@ impl Backend for Conversations {
             tools: offered(ask, &info),
             info,
             messages: history::messages(ask.history, ask.unfenced),
+            reply: Reply::default(),
             calls: 0,
             said,
         };
         conversation.messages.push(ChatMessage::User(ask.text.to_owned()));
         tokio::select! {
             biased;
-            () = stop.cancelled() => Err(TryError::new(ErrorReason::Interrupted, "the turn was stopped")),
-            ended = conversation.hold() => ended,
+            () = stop.cancelled() => {}
+            ended = conversation.hold() => return ended,
         }
+        conversation.close_round();
+        Err(TryError::new(ErrorReason::Interrupted, "the turn was stopped"))
     }
 }
 
@@ -89,6 +92,8 @@ struct Conversation<'a> {
     /// The tools that the model is told of.
     tools: Vec<ToolSpec>,
     messages: Vec<ChatMessage>,
+    /// What came so far in the round that goes on.
+    reply: Reply,
     /// How many tools were called.
     calls: u32,
     said: &'a mut Said,
@@ -120,27 +125,27 @@ impl Conversation<'_> {
 
     /// Asks once. What came is recorded, whether it came to its end or not.
     async fn round(&mut self) -> Result<Reply, TryError> {
-        let mut reply = Reply::new(self.ask.live.clone());
-        let mut asked = self.ask_provider(&mut reply).await;
+        let mut asked = self.ask_provider().await;
         let only_ours = self.ask.tools.tools().is_empty() && !self.tools.is_empty();
-        if only_ours && asked.as_ref().is_err_and(|error| error.is_about_tools) && reply.text.is_empty() {
+        if only_ours && asked.as_ref().is_err_and(|error| error.is_about_tools) && self.reply.text.is_empty()
+        {
             // Its own tool is not worth a failure with a model that can use none.
             self.tools.clear();
             let note =
                 format!("{}/{} takes no tools, so it was asked without", self.ask.provider, self.ask.model);
             self.said.notes.push(note);
-            reply = Reply::new(self.ask.live.clone());
-            asked = self.ask_provider(&mut reply).await;
+            asked = self.ask_provider().await;
         }
-        self.record(&reply);
+        let reply = self.close_round();
         match asked {
             Ok(()) => Ok(reply),
             Err(error) => Err(error.error),
         }
     }
 
-    async fn ask_provider(&self, reply: &mut Reply) -> Result<(), crate::providers::RoundError> {
+    async fn ask_provider(&mut self) -> Result<(), crate::providers::RoundError> {
         let ask = self.ask;
+        self.reply = Reply::new(ask.live.clone());
         let prompt = Prompt {
             model: ask.model,
             system: ask.system,
@@ -151,7 +156,14 @@ impl Conversation<'_> {
             context_tokens: self.info.context_tokens,
             output_schema: ask.output_schema.filter(|_| self.tools.is_empty()),
         };
-        self.provider.round(&prompt, ask.profile.limits.model_timeout, reply).await
+        self.provider.round(&prompt, ask.profile.limits.model_timeout, &mut self.reply).await
+    }
+
+    /// The round is over, or is broken off: what came of it is recorded.
+    fn close_round(&mut self) -> Reply {
+        let reply = std::mem::take(&mut self.reply);
+        self.record(&reply);
+        reply
     }
 
     fn record(&mut self, reply: &Reply) {
