@@ -73,7 +73,8 @@ impl LiveRun {
             sender.send(piece.clone()).ok();
         }
         let size = size_of(&piece);
-        if state.bytes + size > KEPT {
+        // What is kept has no gap: after the first piece that is left out nothing is kept any more.
+        if state.is_cut || state.bytes + size > KEPT {
             state.is_cut = true;
             return;
         }
@@ -136,5 +137,16 @@ mod tests {
         let follow = run.follow().unwrap();
         assert!(follow.is_cut);
         assert!(follow.so_far.iter().map(size_of).sum::<usize>() <= KEPT);
+    }
+
+    #[test]
+    fn what_is_kept_is_the_beginning_and_has_no_gap() {
+        let run = Arc::new(LiveRun::default());
+        for piece in ["begins ", &"x".repeat(KEPT), "and ends"] {
+            run.output().tell(|| text(piece));
+        }
+        let follow = run.follow().unwrap();
+        assert!(follow.is_cut);
+        assert_eq!(follow.so_far, [text("begins ")]);
     }
 }
