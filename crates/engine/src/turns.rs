@@ -84,12 +84,19 @@ pub(crate) async fn prepare(
             }
         }
     }
-    match &job.payload {
-        Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live, slot).await,
-        Payload::SystemEvent { text } => system_event(core, begun, text, live, slot).await,
-        Payload::Heartbeat => heartbeat(core, begun, live, slot).await,
-        Payload::Command(command) => command_turn(core, begun, command, live, slot).await,
+    let prepared = match &job.payload {
+        Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live, slot).await?,
+        Payload::SystemEvent { text } => system_event(core, begun, text, live, slot).await?,
+        Payload::Heartbeat => heartbeat(core, begun, live, slot).await?,
+        Payload::Command(command) => return command_turn(core, begun, command, live, slot).await,
+    };
+    // The turns of the session that were waited for may have used the budget up.
+    if matches!(prepared, Prepared::Turn(_))
+        && let Some(why) = over_budget(core, begun).await?
+    {
+        return Ok(skipped(ErrorReason::Budget, why));
     }
+    Ok(prepared)
 }
 
 /// Takes a reply for what it says: an agent that looked after its main session and had nothing to do is silent.

@@ -1,9 +1,12 @@
 //! What runs cost is counted, and a budget that is used up keeps the next ones from beginning.
 
-use clawhook_engine::EngineOptions;
+use std::sync::Arc;
+
+use clawhook_engine::{EngineOptions, RunNow};
 use clawhook_model::{Budget, CompletionStatus, ErrorReason, JobId, RunStatus, Usd};
 use clawhook_store::{UsageBy, UsageFilter, UsageKey};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::world::{Life, Script, T0, options, outcome, t};
 
@@ -51,6 +54,28 @@ async fn i01_once_the_gateways_budget_of_the_day_is_used_up_nothing_that_costs_b
     let life = Life::begin(folder.path(), T0, EngineOptions { budget, ..options() });
     let job = life.add("dear", hourly(&json!({ "usdPerDay": 5 }))).await;
     skipped_for_its_budget(&life, &job).await;
+}
+
+#[tokio::test]
+async fn a_run_that_waited_for_its_session_asks_the_budget_again_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = Budget { tokens_per_day: Some(1000), ..Budget::default() };
+    let life = Life::begin(folder.path(), T0, EngineOptions { budget, ..options() });
+    let shared = json!({ "sessionTarget": "session:x" });
+    let first = life.add("first", shared.clone()).await;
+    let second = life.add("second", shared).await;
+    let other = life.add("other", json!({})).await;
+    let release = Arc::new(Semaphore::new(0));
+    life.runtime.next([Script::SpendLater(release.clone(), 1000, Usd::from_micros(1))]);
+    for job in [&first, &second, &other] {
+        let RunNow::Accepted(_) = life.handle.run_now(job).await.unwrap() else { panic!("{job}") };
+    }
+    // It has the slot that the second one left while it waits.
+    life.finished(&other, 1).await;
+    release.add_permits(1);
+    let runs = life.finished(&second, 1).await;
+    assert_eq!((outcome(&runs[0]).0, outcome(&runs[0]).1), (RunStatus::Skipped, Some(ErrorReason::Budget)));
+    assert_eq!(life.runtime.turns().len(), 2);
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) enum Script {
     Skip(ErrorReason),
     /// Answers, and used so many tokens at such a price.
     Spend(u64, Usd),
+    /// The same, once it is let go.
+    SpendLater(Arc<Semaphore>, u64, Usd),
     /// Says this, and works until it is cancelled.
     Say(&'static str),
     /// Works until it is cancelled.
@@ -88,9 +90,10 @@ impl Runtime for Told {
                 return TurnResult { ask_again_at: Some(at), ..TurnResult::of(outcome) };
             }
             Script::Skip(reason) => RunOutcome::skipped(reason, "as told"),
-            Script::Spend(tokens, cost) => {
-                let usage = Some(Usage::new(tokens, 0));
-                RunOutcome { usage, cost: Some(cost), ..RunOutcome::ok("done") }
+            Script::Spend(tokens, cost) => spent(tokens, cost),
+            Script::SpendLater(release, tokens, cost) => {
+                release.acquire().await.expect("it is never closed").forget();
+                spent(tokens, cost)
             }
             Script::Say(text) => {
                 turn.live.tell(|| LivePiece::Text { text: text.to_owned() });
@@ -107,6 +110,10 @@ impl Runtime for Told {
         }
         TurnResult { transcript, ..TurnResult::of(outcome) }
     }
+}
+
+fn spent(tokens: u64, cost: Usd) -> RunOutcome {
+    RunOutcome { usage: Some(Usage::new(tokens, 0)), cost: Some(cost), ..RunOutcome::ok("done") }
 }
 
 /// A call of a tool, and its result.
