@@ -21,6 +21,11 @@ pub(crate) trait Backend: Send + Sync {
     /// sentence says what is missing and what to do. Whoever calls caches the answer.
     async fn preflight(&self, ask: &Ask<'_>) -> Result<(), String>;
 
+    /// Whether it is a program that is started in the agent's workspace, so that it can be there for one agent and not for another.
+    fn starts_in_workspace(&self) -> bool {
+        false
+    }
+
     /// Whether it calls tools itself, so that it is told where their servers are and none is started for it.
     fn calls_tools_itself(&self) -> bool {
         false

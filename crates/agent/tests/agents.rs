@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clawhook_agent::{
-    AgentError, AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, Command, CommandOptions,
-    Environment, LiveOutput, McpOptions, ModelInfo, NoSuchModel, Provider, ProviderApi, Runtime, Turn,
-    TurnResult, Work,
+    AcpOptions, AgentError, AgentOptions, AgentProfile, Agents, ChatApi, ChatEndpoint, Command,
+    CommandOptions, Environment, LiveOutput, McpOptions, ModelInfo, NoSuchModel, Provider, ProviderApi,
+    Runtime, Turn, TurnResult, Work,
 };
 use clawhook_clock::ManualClock;
 use clawhook_model::{AgentId, ErrorReason, JobDefinition, RunStatus, SessionRef, UnixMs};
@@ -170,6 +170,38 @@ async fn a_command_starts_in_its_agents_workspace_and_never_outside() {
     let saved = json!({ "kind": "command", "argv": ["pwd"], "cwd": "/" });
     let refused = check(profile(), &saved, &json!({})).unwrap_err();
     assert_eq!(refused.field(), "payload.cwd");
+}
+
+#[tokio::test]
+async fn a_program_that_one_agents_workspace_lacks_is_there_for_another_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &str| {
+        let workspace = folder.path().join(name);
+        std::fs::create_dir(&workspace).unwrap();
+        let model = Some("coder/default".parse().unwrap());
+        (
+            AgentId::normalise(name),
+            AgentProfile { model, workspace: Some(workspace), ..AgentProfile::default() },
+        )
+    };
+    let coder = AcpOptions { argv: vec!["./coder".to_owned()], ..AcpOptions::default() };
+    let options = AgentOptions {
+        agents: BTreeMap::from([with("without"), with("with")]),
+        providers: [("coder".to_owned(), Provider { api: ProviderApi::Acp(coder), models: BTreeMap::new() })]
+            .into(),
+        tools: McpOptions::default(),
+        commands: CommandOptions { cwd: "/".into(), environment: Environment::inherited() },
+    };
+    std::os::unix::fs::symlink("/bin/false", folder.path().join("with/coder")).unwrap();
+    let agents = Agents::new(options, Arc::new(ManualClock::at(UnixMs::EPOCH)));
+    for (agent, reason) in [
+        ("without", ErrorReason::Unavailable),
+        ("with", ErrorReason::ServerError),
+        ("without", ErrorReason::Unavailable),
+    ] {
+        let result = run(&agents, agent, Work::Message(Box::default())).await;
+        assert_eq!(result.outcome.error.unwrap().reason, reason, "{agent}");
+    }
 }
 
 #[tokio::test]

@@ -121,6 +121,10 @@ impl AcpBackend {
 
 #[async_trait]
 impl Backend for AcpBackend {
+    fn starts_in_workspace(&self) -> bool {
+        true
+    }
+
     fn calls_tools_itself(&self) -> bool {
         true
     }

@@ -221,7 +221,9 @@ impl Chain<'_> {
     }
 
     async fn preflight(&self, model: &ModelRef, candidate: Candidate<'_>) -> Result<(), TryError> {
-        let result = match self.preflights.known(&model.provider, self.clock.now()) {
+        let workspace = self.profile.workspace.as_deref();
+        let folder = workspace.filter(|_| candidate.backend.starts_in_workspace());
+        let result = match self.preflights.known(&model.provider, folder, self.clock.now()) {
             Some(result) => result,
             None => {
                 let ask = self.ask(model, &NoTools, None);
@@ -230,7 +232,7 @@ impl Chain<'_> {
                     () = self.cancel.cancelled() => return Err(interrupted(model)),
                     result = candidate.backend.preflight(&ask) => result,
                 };
-                self.preflights.learn(&model.provider, result.clone(), self.clock.now());
+                self.preflights.learn(&model.provider, folder, result.clone(), self.clock.now());
                 result
             }
         };
