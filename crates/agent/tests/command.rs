@@ -171,6 +171,20 @@ async fn a_timeout_ends_the_grandchildren_too_and_keeps_the_output() {
 }
 
 #[tokio::test]
+async fn processes_that_left_the_group_are_ended_too_and_killed_where_they_ignore_it() {
+    for script in [
+        "timeout 300 sleep 300 & echo $!; wait",
+        "setsid sh -c 'sleep 300 & echo $!; wait' & wait",
+        "setsid sh -c 'trap \"\" TERM; sleep 300 & echo $!; wait' & wait",
+        "exec 2>/dev/null; setsid sh -c 'trap \"sleep 300 & echo \\$!\" TERM; while :; do sleep 0.05; done' & wait",
+    ] {
+        let result = run_within(shell(script), Duration::from_secs(2)).await;
+        assert_eq!(error_of(&result.outcome).0, ErrorReason::Timeout);
+        eventually_gone(&result.outcome.summary.unwrap()).await;
+    }
+}
+
+#[tokio::test]
 async fn processes_that_ignore_the_request_to_end_are_killed() {
     let result = run_within(shell("trap '' TERM; sleep 300 & echo $!; wait"), Duration::from_secs(2)).await;
     assert_eq!(error_of(&result.outcome).0, ErrorReason::Timeout);
@@ -299,10 +313,12 @@ async fn gateway_that_will_be_killed() {
     let file = Path::new(&file).display();
     let runtime = runtime();
     let cancel = CancellationToken::new();
-    let command = shell(&format!("sleep 300 & echo $! > {file}.part; wait"));
+    let command =
+        shell(&format!("sleep 300 & echo $! > {file}.part; setsid sleep 300 & echo $! >> {file}.part; wait"));
     // Commands begin one after the other: when the second shows the file, the first is known to the lifeline.
-    let show =
-        shell(&format!("until [ -s {file}.part ]; do sleep 0.01; done; mv {file}.part {file}; sleep 300"));
+    let show = shell(&format!(
+        "until [ $(wc -l < {file}.part) = 2 ]; do sleep 0.01; done; mv {file}.part {file}; sleep 300"
+    ));
     let live = LiveOutput::default();
     tokio::join!(
         runtime.run(&command, Some(LONG), &live, &cancel),
@@ -320,8 +336,10 @@ async fn commands_do_not_outlive_a_gateway_that_is_killed() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let pid = written(&file).await;
+    let pids = written(&file).await;
     gateway.kill().unwrap();
     gateway.wait().unwrap();
-    eventually_gone(&pid).await;
+    for pid in pids.lines() {
+        eventually_gone(pid).await;
+    }
 }

@@ -6,7 +6,7 @@
 //! with the first program, and where there is no `/bin/sh` programs run without it.
 //!
 //! Not guaranteed: a command that was started in the very moment of the gateway's death, before its group could be
-//! told, and a process that left its group.
+//! told, and a process that left its group and whose parent had ended before.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -6,13 +6,15 @@
 //! settings, and the end of what it prints on stderr is kept for error messages. Commands have their own way of being
 //! run, on the same group, lifeline and environment.
 //!
-//! Not guaranteed: that a process which leaves its group (`setsid`) is found again.
+//! Not guaranteed: that a process which leaves its group (`setsid`) is found again once its parent has ended, or where the
+//! system has no `/proc`.
 
 mod environment;
 mod group;
 mod launch_error;
 mod lifeline;
 mod stderr;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;

@@ -4,8 +4,8 @@
 //! without the gateway's own settings; it watches the clock, the silence and the cancellation; and when the command is
 //! over, for whatever reason, nothing of its group is left. Output of a failed command is kept as well.
 //!
-//! Not guaranteed: that a process which leaves the group (`setsid`) is found again, or that a command outlives the
-//! gateway: it must not, and a [`Lifeline`] sees to that even when the gateway is killed.
+//! Not guaranteed: that a process which leaves the group (`setsid`) is found again once its parent has ended, or that a
+//! command outlives the gateway: it must not, and a [`Lifeline`] sees to that even when the gateway is killed.
 
 mod capture;
 mod process;
