@@ -27,9 +27,11 @@ use crate::turns::{self, Planned, Prepared};
 /// How long a failed commit waits before it is tried again, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(5);
-/// How long after it was due a run may be put back at most, and how long it stays there at least.
+/// How long after it was due a run may be put back at most, and how long it stays there at least: twice as long each time,
+/// up to a bound, so that a provider which keeps asking for a moment more is not asked all day.
 const LONGEST_DEFERRAL: Duration = Duration::from_hours(24);
 const SHORTEST_DEFERRAL: Duration = Duration::from_secs(1);
+const DEFERRAL_DOUBLINGS: u32 = 8;
 
 /// A run that is claimed.
 pub(crate) struct Begun {
@@ -156,7 +158,8 @@ fn asked_to_wait(
         && until.since(due) <= most
         && !core.stopping.load(Ordering::SeqCst);
     let why = result.outcome.error.as_ref().map_or("asked to wait", |error| error.message.as_str());
-    waits.then(|| (until.max(core.clock.now().plus(SHORTEST_DEFERRAL)), why.to_owned()))
+    let shortest = SHORTEST_DEFERRAL * (1 << begun.deferrals.min(DEFERRAL_DOUBLINGS));
+    waits.then(|| (until.max(core.clock.now().plus(shortest)), why.to_owned()))
 }
 
 /// Ends a run whose task fell over a fault of ours. The watchdog raises an alarm for it, and its job goes on.

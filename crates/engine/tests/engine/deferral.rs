@@ -99,6 +99,26 @@ async fn nobody_waits_longer_than_the_jobs_bound_on_lateness_or_than_a_day() {
 }
 
 #[tokio::test]
+async fn who_is_asked_again_and_again_for_a_moment_more_waits_twice_as_long_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (life, job, run) = deferred(folder.path(), t(1001)).await;
+    let mut now = t(1000);
+    let ready_at = |run: &Run| match &run.progress {
+        RunProgress::Queued(wait) => wait.ready_at,
+        _ => None,
+    };
+    assert_eq!(ready_at(&run), Some(t(2000)), "a second at least");
+    for seconds in [2, 4, 8] {
+        life.runtime.next([Script::AskAgain(now)]);
+        now = ready_at(&run_of(&life, &job).await).expect("it waits");
+        life.go_on(now).await;
+        life.runtime.began(1).await;
+        let again = put_back(&life, &job).await;
+        assert_eq!(ready_at(&again), Some(now.plus(std::time::Duration::from_secs(seconds))));
+    }
+}
+
+#[tokio::test]
 async fn a_run_by_hand_waits_for_a_day_at_most_however_often_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, options());
