@@ -54,9 +54,6 @@ pub enum TextTemplateError {
         /// The name.
         name: String,
     },
-    /// A block that would hide what an expression wrote.
-    #[error("has a block `{0}`, which is refused")]
-    Block(&'static str),
     /// Too long, or with a code point in it that is no character.
     #[error("is larger than {MAX_TEMPLATE_BYTES} bytes, or holds a code point that is no character")]
     Form,
@@ -80,7 +77,30 @@ impl TextTemplate {
                 return Err(TextTemplateError::UnknownName { name });
             }
         }
-        Ok(Self(Arc::new(environment)))
+        let template = Self(Arc::new(environment));
+        template.try_out()?;
+        Ok(template)
+    }
+
+    /// Runs it over a request with nothing in it. Filters and functions that there are not show themselves only so, where the
+    /// way leads by them; what else goes wrong may be for want of a payload.
+    fn try_out(&self) -> Result<(), TextTemplateError> {
+        let nothing = context! {
+            payload => Value::from_pairs([] as [(&str, Value); 0]), headers => Value::from_pairs([] as [(&str, Value); 0]),
+            query => Value::from_pairs([] as [(&str, Value); 0]), path => "", now => "",
+        };
+        let Ok(template) = self.0.get_template(NAME) else { return Ok(()) };
+        match template.render_captured_to(nothing, &mut Gathered(Vec::new())).map(drop) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+                ) =>
+            {
+                Err(TextTemplateError::Syntax { line: error.line().unwrap_or(1), what: what_of(&error) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the template makes of a request.
