@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use clawhook_model::{AnnounceTarget, DeliveryMode, DeliverySettings, SessionName, Thinking, WakeMode};
+use clawhook_model::{
+    AgentId, AnnounceTarget, DeliveryMode, DeliverySettings, SessionName, Thinking, WakeMode,
+};
 use serde_json::Value;
 
 use crate::call::Call;
@@ -32,7 +34,7 @@ pub(crate) fn agent(call: &Call<'_>, request: &Request<'_>) -> Result<Asked, Ref
     let named = trimmed(payload, "agentId");
     let session_key = requested.or_else(|| sessions.default_key.clone());
     let owner = agent_of(session_key.as_ref(), named)?;
-    let agent_id = agents.choose(named.or(owner.as_ref().map(|agent| agent.as_str())), call.caller)?;
+    let agent_id = agents.choose(named.or(owner.as_ref().map(AgentId::as_str)), call.caller)?;
     let allow_unsafe = call.caller.is_some_and(crate::Token::allows_unsafe);
     let work = AgentWork {
         message: if allow_unsafe {
@@ -74,8 +76,7 @@ pub(crate) fn wake(call: &Call<'_>) -> Result<Asked, Refusal> {
     }
     let named = trimmed(payload, "agentId");
     let owner = agent_of(session_key.as_ref(), named)?;
-    let agent_id =
-        call.set.agents.choose(named.or(owner.as_ref().map(|agent| agent.as_str())), call.caller)?;
+    let agent_id = call.set.agents.choose(named.or(owner.as_ref().map(AgentId::as_str)), call.caller)?;
     let allow_unsafe = call.caller.is_some_and(crate::Token::allows_unsafe);
     let text = if allow_unsafe { text.to_owned() } else { Rendered::external(text.to_owned()).fenced() };
     let work = Work::Wake(Wake { text, mode, agent_id, session_key });

@@ -1,6 +1,6 @@
 //! The hooks that the configuration describes (contract §5.5).
 
-use clawhook_model::{AnnounceTarget, DeliveryMode, DeliverySettings};
+use clawhook_model::{AgentId, AnnounceTarget, DeliveryMode, DeliverySettings};
 use serde_json::Value;
 
 use crate::builtin::{DEFAULT_NAME, short_name, thinking};
@@ -133,7 +133,7 @@ impl Call<'_> {
         let session_key = session_key.or_else(|| sessions.default_key.clone());
         let named = plain(hook.agent_id.as_ref(), &context)?;
         let owner = agent_of(session_key.as_ref(), named.as_deref())?;
-        let named = named.as_deref().or(owner.as_ref().map(|agent| agent.as_str()));
+        let named = named.as_deref().or(owner.as_ref().map(AgentId::as_str));
         let agent_id = self.set.agents.choose(named, self.caller)?;
         if hook.action == Action::Wake {
             let mode = hook.wake_mode;

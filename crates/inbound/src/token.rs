@@ -42,7 +42,7 @@ impl Token {
     pub(crate) fn new(definition: &TokenDefinition) -> Self {
         Self {
             name: definition.name.clone(),
-            digest: digest(definition.token.expose().as_bytes()),
+            digest: digest(definition.token.expose().trim().as_bytes()),
             hooks: definition.hooks.clone(),
             agents: definition.agents.clone(),
             allow_unsafe: definition.allow_unsafe_external_content,

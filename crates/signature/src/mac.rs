@@ -48,7 +48,7 @@ pub(crate) fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
 pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
     const LONGEST: usize = 2 * 64;
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 || digits.len() > LONGEST {
+    if !digits.len().is_multiple_of(2) || digits.len() > LONGEST {
         return None;
     }
     digits.chunks_exact(2).map(|pair| Some((value_of(pair[0])? << 4) | value_of(pair[1])?)).collect()

@@ -39,7 +39,7 @@ impl<'t> Block<'t> {
 
     /// Reads the block `name` within this one.
     pub(super) fn block(&mut self, name: &'static str, findings: &mut Findings) -> Self {
-        self.known.push(name);
+        self.know(name);
         let path = self.path_of(name);
         let Some(property) = self.find(name) else { return Self::open(path, self.at, None, findings) };
         Self::within(path, property, findings)
@@ -82,6 +82,23 @@ impl<'t> Block<'t> {
             }
         }
         blocks
+    }
+
+    /// Where the block was written; where it was not, where the one around it was.
+    pub(super) fn at(&self) -> Range {
+        self.at
+    }
+
+    /// Whether the key `name` is written.
+    pub(super) fn has(&mut self, name: &'static str) -> bool {
+        self.know(name);
+        self.find(name).is_some()
+    }
+
+    fn know(&mut self, name: &'static str) {
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
     }
 
     fn within(path: String, property: &'t ObjectProp<'t>, findings: &mut Findings) -> Self {

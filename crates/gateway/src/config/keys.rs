@@ -16,11 +16,11 @@ use clawhook_model::{
 
 use super::destinations::Declarations;
 use super::setting::{AtMost, Bind, Bounds, HostName, KeptFor, ListOf, MisfireName, Setting, TokenAuth};
-use super::{agents, mcp, models};
+use super::{agents, hooks, mcp, models};
 
 /// The definition of one key, which has a default of kind `D`.
 pub(super) struct Key<T: Setting, D> {
-    /// The full name; `*` stands for a name that the user chose.
+    /// The full name; `*` stands for a name that the user chose, `[]` for each entry of a list.
     pub(super) path: &'static str,
     /// What the value must be, beyond its kind.
     pub(super) form: T::Form,
@@ -491,7 +491,7 @@ pub(super) static STORE_PATH: Key<PathBuf, Absent> = Key {
 
 /// All keys, in the order of the documentation.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Documented> {
-    let rooms = [FIRST, agents::keys::ALL, models::keys::ALL, mcp::ALL, LAST];
+    let rooms = [FIRST, agents::keys::ALL, models::keys::ALL, mcp::ALL, hooks::keys::ALL, LAST];
     rooms.into_iter().flatten().copied()
 }
 

@@ -13,6 +13,7 @@ mod destinations;
 mod document;
 mod environment;
 mod excerpt;
+mod hooks;
 mod keys;
 mod mcp;
 mod models;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use clawhook_delivery::{Guard, GuardPolicy, PingUrl, Proxy};
 use clawhook_engine::CatchUpPace;
+use clawhook_inbound::HookSet;
 use clawhook_model::{
     Budget, DestinationDefinition, DestinationName, FailureRules, Misfire, Overlap, RetryRules, SecretText,
 };
@@ -70,6 +72,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// Where the tools of the agents come from.
     pub mcp: McpConfig,
+    /// What requests from outside are taken and what they mean; none where hooks are off.
+    pub hooks: Option<HookSet>,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// The directory of clawhook's own state: `CLAWHOOK_STATE_DIR`, or `.clawhook` in the home directory.

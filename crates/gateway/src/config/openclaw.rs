@@ -49,7 +49,9 @@ const KEYS: &[&str] = &[
     "gateway.tools",
     "gateway.trustedProxies",
     "gateway.webchat",
-    "hooks",
+    "hooks.gmail",
+    "hooks.internal",
+    "hooks.transformsDir",
     "logging",
     "media",
     "memory",
@@ -131,6 +133,10 @@ const AGENT_KEYS: &[&str] = &[
 
 /// Keys that have a counterpart here under another name.
 const INSTEAD: &[(&str, &str)] = &[
+    (
+        "hooks.transformsDir",
+        "take it out: there are no modules of JavaScript here; write `transform.template` in the mapping",
+    ),
     ("cron.runLog.maxBytes", "set `cron.retention.maxBytes`, which bounds the whole store"),
     (
         "agents.defaults.contextTokens",

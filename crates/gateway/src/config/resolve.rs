@@ -43,6 +43,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     let surroundings =
         agents::Surroundings { models: &models, mcp: &mcp, environment, state_dir: &state_dir };
     let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
+    let hooks = resolver.hooks(raw.hooks, &agents, gateway.token.as_ref());
     Config {
         file: environment.file(),
         gateway,
@@ -52,6 +53,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
         agents,
         models,
         mcp,
+        hooks,
         store: StoreConfig {
             path: match raw.store_path {
                 Some(written) => environment.locate(&written.value),

@@ -87,6 +87,11 @@ impl Setting for InnerPath {
 pub(in crate::config) struct ToolPattern(pub(super) String);
 
 impl ToolPattern {
+    /// The pattern.
+    pub(in crate::config) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The server whose tools are meant, where the pattern says it whole.
     pub(super) fn server(&self) -> Option<&str> {
         let server = self.0.split_once("__").map_or(self.0.as_str(), |(server, _)| server);

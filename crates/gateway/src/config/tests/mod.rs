@@ -1,6 +1,7 @@
 //! What the configuration promises, shown through `Config::parse`.
 
 mod agents;
+mod hooks;
 mod providers;
 mod retention;
 mod secrets;
@@ -253,7 +254,8 @@ fn a_key_in_the_wrong_block_is_led_to_the_right_one() {
 fn a_key_of_openclaw_that_has_no_effect_is_refused_as_such() {
     for (text, key) in [
         ("{ cron: { triggers: { enabled: true } } }", "cron.triggers"),
-        ("{ hooks: {} }", "hooks"),
+        ("{ hooks: { gmail: {} } }", "hooks.gmail"),
+        ("{ hooks: { transformsDir: 'x' } }", "hooks.transformsDir"),
         ("{ gateway: { auth: { password: 'x' } } }", "gateway.auth.password"),
         ("{ agents: { entries: { a: { sandbox: {} } } } }", "agents.entries.a.sandbox"),
         ("{ agents: { list: [{ id: 'a', identity: {} }] } }", "agents.list[0].identity"),
@@ -593,14 +595,25 @@ fn the_environment_overrides_what_it_may() {
     assert_eq!(moved, std::path::Path::new("/s/clawhook.db"));
 }
 
+/// A text in which the key of this full name, or the block that it is, has the value.
+fn within_blocks(path: &str, value: &str) -> String {
+    let names: Vec<&str> = path.split('.').collect();
+    let opened = names[..names.len() - 1].iter().rev().fold(
+        format!("{}: {value}", names[names.len() - 1].replace('*', "x")),
+        |inside, name| match name.strip_suffix("[]") {
+            Some(list) => format!("{list}: [{{ {inside} }}]"),
+            None => format!("{}: {{ {inside} }}", name.replace('*', "x")),
+        },
+    );
+    format!("{{ {opened} }}")
+}
+
 #[test]
 fn every_defined_key_is_accepted() {
     for key in keys::all() {
         // No key takes `null`, so that the complaint shows the key to be known.
-        let path = key.path().replace('*', "x");
-        let names: Vec<&str> = path.split('.').collect();
-        let text = format!("{{ {}: null{}", names.join(": { "), " }".repeat(names.len()));
-        let error = refused(&text);
+        let error = refused(&within_blocks(key.path(), "null"));
+        let path = key.path().replace('*', "x").replace("[]", "[0]");
         let told = error.problems().iter().any(|p| p.message().starts_with(&format!("`{path}` must be ")));
         assert!(told, "{path}: {error}");
     }
@@ -616,16 +629,18 @@ fn every_accepted_key_is_defined_once() {
         blocks.extend(path.match_indices('.').map(|(dot, _)| path[..dot].to_owned()));
     }
     let mut accepted = Vec::new();
-    for block in blocks.iter().filter(|block| !matches!(block.as_str(), "models.providers" | "mcp.servers")) {
-        let path = block.replace('*', "x");
-        let names: Vec<&str> = path.split('.').filter(|name| !name.is_empty()).collect();
-        let open: String = names.iter().map(|name| format!("{name}: {{ ")).collect();
-        let error = refused(&format!("{{ {open}nothingLikeThis: 1{} }}", " }".repeat(names.len())));
+    // Their keys are names of the user's; and two keys are there to be refused in their own words.
+    let named_by_users = ["models.providers", "mcp.servers", "hooks.tokens"];
+    let refused_by_name = ["hooks.mappings[].transform.module", "hooks.mappings[].transform.export"];
+    for block in blocks.iter().filter(|block| !named_by_users.contains(&block.as_str())) {
+        let separator = if block.is_empty() { "" } else { "." };
+        let error = refused(&within_blocks(&format!("{block}{separator}nothingLikeThis"), "1"));
         let mut hints = error.problems().iter().filter_map(|problem| problem.hint());
         let known = hints.find_map(|hint| hint.strip_prefix("known here: ")).unwrap();
         for name in known.split(", ") {
             let full = if block.is_empty() { name.to_owned() } else { format!("{block}.{name}") };
-            if !blocks.contains(&full) && full != "agents.entries" {
+            let is_block = blocks.contains(&full) || blocks.contains(&format!("{full}[]"));
+            if !is_block && full != "agents.entries" && !refused_by_name.contains(&full.as_str()) {
                 accepted.push(full);
             }
         }
@@ -674,7 +689,9 @@ fn the_example_of_the_document_loads_and_holds_every_key() {
     let env = |name: &str| match name {
         "PING_URL" => Some("https://ping.example.com/0123".to_owned()),
         "HOME" => None,
-        name => (!name.starts_with("CLAWHOOK_") || name == "CLAWHOOK_TOKEN").then(|| "user:value".to_owned()),
+        "CLAWHOOK_TOKEN" => Some("the token of the gateway".to_owned()),
+        // Each variable has a value of its own, which does as the credentials of a proxy as well.
+        name => (!name.starts_with("CLAWHOOK_")).then(|| format!("user:value-of-{name}")),
     };
     let config = Config::parse(example, &name, &env).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exposed(config.cron.webhook_token.as_ref()), Some("t0ken"));
