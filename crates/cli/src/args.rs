@@ -7,6 +7,7 @@ use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
 use crate::deliveries::DeliveriesArgs;
 use crate::destinations::DestinationsArgs;
+use crate::event_log::EventsArgs;
 use crate::gateway::GatewayArgs;
 use crate::listen::ListenArgs;
 use crate::replays::ReplaysArgs;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Replays(ReplaysArgs),
     /// Say where events are carried to, and whether anything is sent there
     Destinations(DestinationsArgs),
+    /// Show what happened, and follow what happens
+    Events(Box<EventsArgs>),
     /// Look at sessions and what was said in them, and remove them
     Sessions(SessionsArgs),
     /// Show how the gateway is doing

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -233,7 +234,8 @@ impl Client {
     pub(crate) async fn call(&self, call: Call) -> Result<Value, CallError> {
         let limit = ANSWER + call.wait;
         let address = self.address(&call.path, &call.query);
-        let mut request = self.http.request(call.method, address).timeout(limit);
+        let request = self.http.request(call.method, address).timeout(limit);
+        let mut request = request.header(ACCEPT, "application/json");
         if let Some(body) = &call.body {
             request = request.json(body);
         }
@@ -248,7 +250,8 @@ impl Client {
 
     /// Makes a call whose answer is a stream of events.
     pub(crate) async fn events(&self, call: Call) -> Result<Events, CallError> {
-        let mut request = self.http.request(call.method, self.address(&call.path, &call.query));
+        let request = self.http.request(call.method, self.address(&call.path, &call.query));
+        let mut request = request.header(ACCEPT, "text/event-stream");
         if let Ok(token) = &self.connection.token {
             request = request.bearer_auth(token.expose_secret());
         }

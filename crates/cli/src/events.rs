@@ -8,8 +8,10 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// An event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ServerEvent {
-    /// What kind it is.
+    /// What kind it is; empty where the block has an id alone.
     pub(crate) name: String,
+    /// Its id.
+    pub(crate) id: Option<String>,
     /// Its data.
     pub(crate) data: String,
 }
@@ -79,17 +81,19 @@ impl Parser {
 }
 
 fn read(block: &str) -> Option<ServerEvent> {
-    let (mut name, mut data) = (None, Vec::new());
+    let (mut name, mut id, mut data) = (None, None, Vec::new());
     for line in block.lines() {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => name = Some(value.to_owned()),
+            "id" => id = Some(value.to_owned()),
             "data" => data.push(value),
             _ => {}
         }
     }
-    Some(ServerEvent { name: name?, data: data.join("\n") })
+    let name = if id.is_some() { name.unwrap_or_default() } else { name? };
+    Some(ServerEvent { name, id, data: data.join("\n") })
 }
 
 #[cfg(test)]
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn events_are_read_whatever_pieces_they_come_in() {
-        let sent = ":\n\nid: 1\nevent: text\ndata: {\"text\":\"grüße\"}\n\nevent: end\ndata: a\ndata: b\n\n";
+        let sent = ":\n\nid: 1\nevent: text\ndata: {\"text\":\"grüße\"}\n\nevent: end\ndata: a\ndata: b\n\nid: 9\n\n";
         for size in 1..sent.len() {
             let mut parser = Parser::default();
             let mut events = Vec::new();
@@ -106,8 +110,13 @@ mod tests {
                 parser.unread.extend_from_slice(piece);
                 events.extend(std::iter::from_fn(|| parser.take()));
             }
-            let event = |name: &str, data: &str| ServerEvent { name: name.to_owned(), data: data.to_owned() };
-            assert_eq!(events, [event("text", "{\"text\":\"grüße\"}"), event("end", "a\nb")], "{size}");
+            let event = |id: Option<&str>, name: &str, data: &str| ServerEvent {
+                name: name.to_owned(),
+                id: id.map(str::to_owned),
+                data: data.to_owned(),
+            };
+            let text = event(Some("1"), "text", "{\"text\":\"grüße\"}");
+            assert_eq!(events, [text, event(None, "end", "a\nb"), event(Some("9"), "", "")], "{size}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod cron;
 mod deliveries;
 mod destinations;
 mod document;
+mod event_log;
 mod events;
 mod failure;
 mod gateway;
@@ -67,6 +68,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
         Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
+        Command::Events(args) => block_on(event_log::run(*args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Usage(args) => {
             block_on(async move { usage::run(args, &state_dir).await.map(|()| ExitCode::SUCCESS) })

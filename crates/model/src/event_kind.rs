@@ -5,6 +5,8 @@ use serde::{Serialize, Serializer};
 /// What an event tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
+    /// A run begins.
+    RunStarted,
     /// A run has ended, however it ended.
     RunFinished,
     /// The result of a run came after the run had been given up.
@@ -37,7 +39,8 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::RunStarted,
         Self::RunFinished,
         Self::RunLate,
         Self::RunSkipped,
@@ -57,6 +60,7 @@ impl EventKind {
     /// The wire's name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::RunStarted => "run.started",
             Self::RunFinished => "run.finished",
             Self::RunLate => "run.late",
             Self::RunSkipped => "run.skipped",
@@ -71,6 +75,27 @@ impl EventKind {
             Self::GatewayAlarm => "gateway.alarm",
             Self::GatewayAlarmCleared => "gateway.alarm_cleared",
             Self::HookReceived => "hook.received",
+        }
+    }
+}
+
+impl EventKind {
+    /// OpenClaw's word for what it tells of, where it has one.
+    pub const fn action(self) -> Option<&'static str> {
+        match self {
+            Self::RunStarted => Some("started"),
+            Self::RunFinished | Self::RunLate => Some("finished"),
+            Self::JobAdded => Some("added"),
+            Self::JobUpdated | Self::JobAutoDisabled => Some("updated"),
+            Self::JobRemoved => Some("removed"),
+            Self::RunSkipped
+            | Self::RunMissed
+            | Self::JobRecovered
+            | Self::DeliveryDead
+            | Self::LoopBroken
+            | Self::GatewayAlarm
+            | Self::GatewayAlarmCleared
+            | Self::HookReceived => None,
         }
     }
 }

@@ -112,6 +112,16 @@ uuid_ids! {
     RunId, "run_", "run";
 }
 
+impl EventId {
+    /// The event that tells that a run began, having been put back so often before: it follows from the run.
+    pub fn of_start(run: RunId, deferrals: u32) -> Self {
+        let mut bytes = *run.as_bytes();
+        // A UUIDv7 ends in random bits, so that no other event has this id.
+        bytes[15] ^= u8::try_from(deferrals % 255).unwrap_or(0) + 1;
+        Self::from_bytes(bytes)
+    }
+}
+
 /// One destination, as the store numbers it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationId(i64);

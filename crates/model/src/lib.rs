@@ -70,7 +70,7 @@ pub use id::{
 pub use job::{Cleanup, Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};
 pub use money::{Budget, Price, Spent, Usd};
-pub use notice::Notice;
+pub use notice::{Begun, Notice};
 pub use outbox::{
     Delivery, DeliveryBegin, DeliveryPlan, DeliveryState, SuppressionReason, Target, plan_deliveries,
 };

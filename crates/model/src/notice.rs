@@ -5,14 +5,61 @@ use serde_json::{Map, Value, json};
 use crate::event::SCHEMA_VERSION;
 use crate::event_kind::EventKind;
 use crate::failure::AutoDisabled;
-use crate::id::{DeliveryId, EventId, JobId, RunId};
+use crate::id::{AgentId, DeliveryId, EventId, JobId, RunId};
 use crate::job::Job;
 use crate::provenance::{LoopBroken, Provenance};
+use crate::run::{Run, Trigger};
+use crate::session::SessionRef;
 use crate::time::UnixMs;
+
+/// A run that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun<'a> {
+    /// The run.
+    pub run_id: RunId,
+    /// Its job.
+    pub job_id: &'a JobId,
+    /// The job's name.
+    pub job_name: &'a str,
+    /// As whom it runs.
+    pub agent_id: &'a AgentId,
+    /// What made it happen.
+    pub trigger: Trigger,
+    /// The due instant it stands for.
+    pub scheduled_at: Option<UnixMs>,
+    /// Which try of its occurrence it is, from 1.
+    pub attempt: u32,
+    /// How often it was put back before, because it was asked to wait.
+    pub deferrals: u32,
+    /// The session it runs in.
+    pub session: &'a SessionRef,
+    /// What led to it.
+    pub provenance: &'a Provenance,
+}
+
+impl<'a> Begun<'a> {
+    /// What is told of a run.
+    pub fn of(run: &'a Run) -> Self {
+        Self {
+            run_id: run.id,
+            job_id: &run.job_id,
+            job_name: &run.job_name,
+            agent_id: &run.agent_id,
+            trigger: run.trigger,
+            scheduled_at: run.scheduled_at,
+            attempt: run.attempt,
+            deferrals: run.deferrals,
+            session: &run.session,
+            provenance: &run.provenance,
+        }
+    }
+}
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice<'a> {
+    /// A run begins.
+    RunStarted(Begun<'a>),
     /// A due instant passed without a run, because of the job's own rules.
     RunSkipped {
         /// The instant.
@@ -79,6 +126,7 @@ impl Notice<'_> {
     /// Its kind.
     pub fn kind(&self) -> EventKind {
         match self {
+            Self::RunStarted(_) => EventKind::RunStarted,
             Self::RunSkipped { .. } => EventKind::RunSkipped,
             Self::RunMissed { .. } => EventKind::RunMissed,
             Self::JobRecovered { .. } => EventKind::JobRecovered,
@@ -90,6 +138,19 @@ impl Notice<'_> {
             Self::GatewayAlarm { .. } => EventKind::GatewayAlarm,
             Self::GatewayAlarmCleared { .. } => EventKind::GatewayAlarmCleared,
             Self::DeliveryDead { .. } => EventKind::DeliveryDead,
+        }
+    }
+
+    /// Whether it is about the gateway itself, and about no job.
+    pub fn is_of_gateway(&self) -> bool {
+        matches!(self, Self::GatewayAlarm { .. } | Self::GatewayAlarmCleared { .. })
+    }
+
+    /// The run that it is kept with.
+    pub fn belongs_to(&self) -> Option<RunId> {
+        match self {
+            Self::RunStarted(run) => Some(run.run_id),
+            _ => None,
         }
     }
 
@@ -107,12 +168,32 @@ impl Notice<'_> {
         put("schemaVersion", json!(SCHEMA_VERSION));
         put("type", json!(self.kind()));
         put("atMs", json!(at));
-        if !matches!(self, Self::GatewayAlarm { .. } | Self::GatewayAlarmCleared { .. }) {
+        if let Some(action) = self.kind().action() {
+            put("action", json!(action));
+        }
+        if !self.is_of_gateway() {
             put("jobId", json!(job_id));
             put("jobName", json!(job_name));
         }
         put("provenance", json!(provenance));
         match self {
+            Self::RunStarted(run) => {
+                put("runId", json!(run.run_id));
+                put("trigger", json!(run.trigger));
+                if let Some(due_at) = run.scheduled_at {
+                    put("scheduledAtMs", json!(due_at));
+                }
+                put("runAtMs", json!(at));
+                if run.attempt > 1 {
+                    put("attempt", json!(run.attempt));
+                }
+                if run.deferrals > 0 {
+                    put("deferrals", json!(run.deferrals));
+                }
+                put("agentId", json!(run.agent_id));
+                put("sessionId", json!(run.session.id));
+                put("sessionKey", json!(run.session.key));
+            }
             Self::RunSkipped { due_at, reason } | Self::RunMissed { due_at, reason } => {
                 put("scheduledAtMs", json!(due_at));
                 put("reason", json!(reason));
@@ -123,6 +204,9 @@ impl Notice<'_> {
             }
             Self::JobAdded(job) | Self::JobUpdated(job) => {
                 put("job", job.snapshot_json());
+                if let Some(next) = job.state.next_run_at {
+                    put("nextRunAtMs", json!(next));
+                }
             }
             Self::JobRemoved => {}
             Self::JobAutoDisabled(disabled) => {

@@ -19,6 +19,7 @@
 
 mod destinations;
 mod error;
+mod event_log;
 mod failpoint;
 mod faults;
 mod gateway_notice;
@@ -47,6 +48,7 @@ pub use destinations::{
     DestinationWithQueue, NewDestination, OrderHead, QueueState,
 };
 pub use error::StoreError;
+pub use event_log::{EventFilter, EventGap, EventPage, EventStart, LoggedEvent};
 pub use faults::{Fate, Faults};
 pub use gateway_notice::{GatewayNotice, RefusedLoop};
 pub use hooks::{
@@ -93,6 +95,8 @@ pub enum Topic {
     Settled,
     /// A replay was begun or ended.
     Replays,
+    /// An event was written.
+    Log,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -228,6 +232,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The request that asked for a run.
     async fn hook_request_of(&self, run: RunId) -> Result<Option<HookRequest>, StoreError>;
+
+    /// A stretch of the log of events: what fits the filter, in the order in which it was written.
+    async fn event_page(&self, filter: EventFilter) -> Result<EventPage, StoreError>;
 
     // Sessions and money.
 

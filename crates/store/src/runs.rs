@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, Cleanup, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId,
+    AgentId, Begun, Cleanup, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId,
     EventKind, FailureRules, Job, JobId, Lane, Overlap, Provenance, Run, RunId, RunOutcome, RunStatus,
     SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
@@ -60,6 +60,22 @@ impl NewRun {
             lane: definition.lane(),
             best_effort: definition.delivery.best_effort,
             provenance: Provenance::default(),
+        }
+    }
+
+    /// What is told of it where it begins at once.
+    pub(crate) fn begun(&self) -> Begun<'_> {
+        Begun {
+            run_id: self.id,
+            job_id: &self.job_id,
+            job_name: &self.job_name,
+            agent_id: &self.agent_id,
+            trigger: self.trigger,
+            scheduled_at: self.scheduled_at,
+            attempt: self.attempt,
+            deferrals: 0,
+            session: &self.session,
+            provenance: &self.provenance,
         }
     }
 }

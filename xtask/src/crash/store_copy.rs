@@ -21,7 +21,8 @@ pub(crate) enum StoreCopyError {
 const NEVER_HALF_DONE: [(&str, &str); 19] = [
     (
         "a finished run has exactly one event",
-        "SELECT count(*) FROM runs r LEFT JOIN (SELECT run_id, count(*) n FROM events GROUP BY run_id) e \
+        "SELECT count(*) FROM runs r LEFT JOIN (SELECT run_id, count(*) n FROM events \
+         WHERE kind = 'run.finished' GROUP BY run_id) e \
          ON e.run_id = r.id WHERE r.state = 'finished' AND coalesce(e.n, 0) <> 1",
     ),
     (
@@ -30,8 +31,8 @@ const NEVER_HALF_DONE: [(&str, &str); 19] = [
          AND (SELECT count(*) FROM deliveries d WHERE d.run_id = r.id AND d.required) <> 1",
     ),
     (
-        "only a finished run has an event",
-        "SELECT count(*) FROM events WHERE run_id NOT IN (SELECT id FROM runs WHERE state = 'finished')",
+        "only a finished run is told of as finished",
+        "SELECT count(*) FROM events WHERE kind = 'run.finished' AND run_id NOT IN (SELECT id FROM runs WHERE state = 'finished')",
     ),
     (
         "an occurrence that ran has its run",

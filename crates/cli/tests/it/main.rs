@@ -6,6 +6,7 @@ mod config;
 mod conformance;
 mod control;
 mod destinations;
+mod events;
 mod gateway;
 mod listen;
 mod next;

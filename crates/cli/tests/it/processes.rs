@@ -140,6 +140,12 @@ impl Running {
         kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Its exit code, and the rest of its standard output.
     pub(crate) fn wait(mut self) -> (i32, Vec<String>) {
         let status = self.child.wait().unwrap();
@@ -161,6 +167,20 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// The lines that a process prints.
+pub(crate) struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    pub(crate) fn of(source: impl std::io::Read + Send + 'static) -> Self {
+        Self(lines(source))
+    }
+
+    /// The next one.
+    pub(crate) fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).unwrap()
     }
 }
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::verbs::{
-    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, JobVerbError, LedgerVerbError,
-    ReplayVerbError, RunVerbError, SessionVerbError, store_code,
+    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, EventVerbError, JobVerbError,
+    LedgerVerbError, ReplayVerbError, RunVerbError, SessionVerbError, store_code,
 };
 
 /// A refusal.
@@ -120,6 +120,17 @@ impl From<RunVerbError> for ApiError {
             RunVerbError::Over { .. } => StatusCode::CONFLICT,
             RunVerbError::TooManyFollowers => StatusCode::TOO_MANY_REQUESTS,
             RunVerbError::Store(fault) => store_status(fault),
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<EventVerbError> for ApiError {
+    fn from(error: EventVerbError) -> Self {
+        let status = match &error {
+            EventVerbError::Ahead { .. } => StatusCode::BAD_REQUEST,
+            EventVerbError::TooManyFollowers => StatusCode::TOO_MANY_REQUESTS,
+            EventVerbError::Store(fault) => store_status(fault),
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint())
     }

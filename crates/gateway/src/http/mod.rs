@@ -19,6 +19,7 @@ mod deliveries;
 mod destination_keys;
 mod destinations;
 mod error;
+mod events;
 mod jobs;
 mod ledger;
 mod live;

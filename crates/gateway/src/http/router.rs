@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, jobs, ledger, live, metrics, openapi, replays, runs,
-    schemas, sessions, signing_keys, status, usage,
+    Door, deliveries, destination_keys, destinations, events, jobs, ledger, live, metrics, openapi, replays,
+    runs, schemas, sessions, signing_keys, status, usage,
 };
 
 /// The router of the whole door.
@@ -41,6 +41,7 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::transcript))
         .routes(routes!(runs::cancel))
         .routes(routes!(live::live))
+        .routes(routes!(events::events))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::get, sessions::remove))
         .routes(routes!(sessions::transcript))

@@ -11,6 +11,7 @@ mod deliveries;
 mod destination_ref;
 mod destination_secrets;
 mod destinations;
+mod event_log;
 mod heartbeats;
 mod jobs;
 mod ledger;
@@ -46,6 +47,7 @@ use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
+pub(crate) use event_log::{EventVerbError, LogFollower, LogNews};
 pub(crate) use jobs::{JobVerbError, ListedJobs, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
 pub(crate) use live::{Following, LiveNews};
@@ -62,6 +64,8 @@ pub(crate) struct Verbs {
     with: Arc<VerbOptions>,
     /// Whoever follows a run holds one.
     followers: Arc<Semaphore>,
+    /// So does whoever follows the log.
+    log_followers: Arc<Semaphore>,
 }
 
 /// What the verbs work on.
@@ -122,7 +126,11 @@ pub(crate) struct Facts {
 impl Verbs {
     /// The verbs on what is given.
     pub(crate) fn new(options: VerbOptions) -> Self {
-        Self { with: Arc::new(options), followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)) }
+        Self {
+            with: Arc::new(options),
+            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
+            log_followers: Arc::new(Semaphore::new(event_log::MOST_FOLLOWERS)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod deliveries;
 mod destination_definition;
 mod destination_keys;
 mod destinations;
+mod events;
 mod jobs;
 mod ledger;
 mod policies;
@@ -24,6 +25,7 @@ pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
 pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
 pub(crate) use destinations::{DestinationDetailView, DestinationList, DestinationTestView, PauseRequest};
+pub(crate) use events::{EventGapView, EventList};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
 pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{

@@ -40,6 +40,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/destinations",
     "GET /api/v1/destinations/{id}",
     "GET /api/v1/destinations/{id}/render",
+    "GET /api/v1/events",
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/{id}",
     "GET /api/v1/jobs/{id}/occurrences",

@@ -138,6 +138,13 @@ impl TestGateway {
         self.request(method, path, Some(&bearer), body.to_owned()).await
     }
 
+    /// Gets an answer of this type.
+    pub(crate) async fn get_as(&self, path: &str, accepted: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let request = Request::builder().uri(format!("{}{path}", self.url)).header("accept", accepted);
+        self.answered(request.header("authorization", bearer), Bytes::new()).await
+    }
+
     pub(crate) async fn request(
         &self,
         method: Method,
@@ -149,7 +156,11 @@ impl TestGateway {
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
-        let response = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        self.answered(request, body.into()).await
+    }
+
+    async fn answered(&self, request: http::request::Builder, body: Bytes) -> Answer {
+        let response = self.client.request(request.body(Full::new(body)).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);

@@ -7,6 +7,7 @@ mod counting_receiver;
 mod destination_definitions;
 mod destinations;
 mod door;
+mod events;
 mod harness;
 mod jobs;
 mod on_time;

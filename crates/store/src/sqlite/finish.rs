@@ -6,12 +6,12 @@ use clawhook_model::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::notices::{self, About};
+use super::notices::{self, About, NewEvent};
 use super::rows::At;
 use super::runs::Begin;
 use super::spending::Spender;
 use super::writer::Raised;
-use super::{fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
+use super::{event_log, fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
 use crate::{
     AfterRun, FinishRun, LateResult, NewRun, OccurrenceOutcome, RunFinished, RunRecord, StoreError, Topic,
 };
@@ -64,9 +64,18 @@ fn skipped(outcome: &RunOutcome) -> Option<OccurrenceOutcome> {
 }
 
 fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
-    let run = Some(finish.run_id.as_bytes());
-    let kind = EventKind::RunFinished;
-    let event_seq = notices::write_event(conn, finish.event_id, kind, run, finish.ended_at, &finish.event)?;
+    let event = NewEvent {
+        id: finish.event_id,
+        kind: EventKind::RunFinished,
+        run: Some(finish.run_id),
+        job: Some(&finish.job_id),
+        agent: Some(&finish.agent_id),
+        status: Some(finish.outcome.status),
+        at: finish.ended_at,
+        body: &finish.event,
+    };
+    let event_seq = event_log::next(conn)?;
+    notices::write_event(conn, raised, event_seq, &event)?;
     let own: Result<Vec<DestinationId>, StoreError> = finish
         .deliveries
         .iter()
@@ -75,18 +84,19 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
     notices::publish_finished(conn, raised, finish, event_seq, &own?)
 }
 
-/// Tells those who subscribed that a job succeeded after failures; before the job's count of them starts anew.
+/// Tells that a job succeeded after failures; before the job's count of them starts anew.
 fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
     let counts = finish.outcome.status == RunStatus::Ok && finish.trigger.counts_for_job();
-    if !counts || !notices::anybody(conn, EventKind::JobRecovered)? {
+    if !counts {
         return Ok(());
     }
-    let Some((job, _)) = jobs::of_run(conn, &finish.job_id)? else { return Ok(()) };
-    let failures = job.state.consecutive_errors;
-    if failures == 0 {
-        return Ok(());
-    }
-    let about = About { job_id: &job.id, job_name: &job.definition.name, agent_id: &job.definition.agent() };
+    let failures: Option<u32> = conn
+        .prepare_cached("SELECT consecutive_errors FROM jobs WHERE id = ?1")
+        .and_then(|mut select| select.query_row([finish.job_id.as_str()], |row| row.get(0)).optional())
+        .map_err(fault)?;
+    let Some(failures) = failures.filter(|failures| *failures > 0) else { return Ok(()) };
+    let (job_name, agent_id) = jobs::name_and_agent(conn, &finish.job_id)?;
+    let about = About { job_id: &finish.job_id, job_name: &job_name, agent_id: &agent_id };
     let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
     let provenance = notices::provenance_of(conn, finish.event_id)?;
     notices::publish_caused(conn, raised, about, &notice, &provenance, finish.ended_at)
@@ -122,7 +132,7 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
     }
     let succeeded = finish.outcome.status == RunStatus::Ok;
     if finish.after == AfterRun::RemoveWhenComplete && succeeded && nothing_is_missing(conn, finish.run_id)? {
-        remove_used_up(conn, &finish.job_id, finish.run_id)?;
+        remove_used_up(conn, raised, &finish.job_id, finish.run_id, finish.ended_at)?;
     }
     Ok(())
 }
@@ -246,8 +256,18 @@ pub(super) fn record_late(
     let spender = Spender { day: late.day, job: &late.job_id, agent: &late.agent_id };
     spending::count(conn, &spender, &late.outcome)?;
     let Some(event) = &late.event else { return Ok(true) };
-    let run = Some(late.run_id.as_bytes());
-    let event_seq = notices::write_event(conn, event.id, EventKind::RunLate, run, late.at, &event.body)?;
+    let new = NewEvent {
+        id: event.id,
+        kind: EventKind::RunLate,
+        run: Some(late.run_id),
+        job: Some(&late.job_id),
+        agent: Some(&late.agent_id),
+        status: Some(late.outcome.status),
+        at: late.at,
+        body: &event.body,
+    };
+    let event_seq = event_log::next(conn)?;
+    notices::write_event(conn, raised, event_seq, &new)?;
     for delivery in &event.deliveries {
         outbox::insert_late(conn, raised, late, (event_seq, event.id), delivery)?;
     }
@@ -263,12 +283,24 @@ pub(super) fn nothing_is_missing(conn: &Connection, run: RunId) -> Result<bool, 
 }
 
 /// Removes a one-shot whose run has completed, unless it was given another instant in the meantime.
-pub(super) fn remove_used_up(conn: &Connection, job: &JobId, run: RunId) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "DELETE FROM jobs WHERE id = ?1 AND last_run = ?2 AND next_run_at IS NULL AND running = 0 \
-         AND waiting = 0",
-    )
-    .and_then(|mut delete| delete.execute(params![job.as_str(), run.as_bytes()]))
-    .map_err(fault)?;
-    Ok(())
+pub(super) fn remove_used_up(
+    conn: &Connection,
+    raised: &mut Raised,
+    job: &JobId,
+    run: RunId,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let (job_name, agent_id) = jobs::name_and_agent(conn, job)?;
+    let gone = conn
+        .prepare_cached(
+            "DELETE FROM jobs WHERE id = ?1 AND last_run = ?2 AND next_run_at IS NULL AND running = 0 \
+             AND waiting = 0",
+        )
+        .and_then(|mut delete| delete.execute(params![job.as_str(), run.as_bytes()]))
+        .map_err(fault)?;
+    if gone == 0 {
+        return Ok(());
+    }
+    let about = About { job_id: job, job_name: &job_name, agent_id: &agent_id };
+    notices::publish(conn, raised, about, &Notice::JobRemoved, now)
 }

@@ -54,7 +54,7 @@ fn claim_one(
     for (due_at, PlannedRun { run, start }) in &runs {
         overwrite(conn, &claim.job_id, *due_at, run.id, now)?;
         let begin = match start {
-            RunStart::Now => Begin::Running(owner),
+            RunStart::Now => Begin::Running(owner, notices::tell_of_start(conn, raised, &run.begun(), now)?),
             RunStart::At(at) => Begin::Queued(Some(*at)),
             RunStart::AfterOthers => Begin::Queued(None),
         };
@@ -238,7 +238,7 @@ fn overwrite(
     Ok(())
 }
 
-/// Tells those who subscribed that an instant passed without a run.
+/// Tells that an instant passed without a run.
 fn tell_of_passed(
     conn: &Connection,
     raised: &mut Raised,
@@ -252,9 +252,6 @@ fn tell_of_passed(
         OccurrenceOutcome::Skipped(reason) => Notice::RunSkipped { due_at, reason },
         OccurrenceOutcome::Missed(reason) => Notice::RunMissed { due_at, reason },
     };
-    if !notices::anybody(conn, notice.kind())? {
-        return Ok(());
-    }
     let (job_name, agent_id) = jobs::name_and_agent(conn, job_id)?;
     let about = About { job_id, job_name: &job_name, agent_id: &agent_id };
     notices::publish(conn, raised, about, &notice, now)

@@ -4,6 +4,7 @@
 //! lease that a dead process left void at once.
 
 mod destinations;
+mod event_log;
 mod finish;
 mod hooks;
 mod inline;
@@ -47,15 +48,16 @@ use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
     AcceptHook, Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled,
     DeliveryFilter, DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
-    DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, Faults, FinishRun,
-    GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState, InterruptedRun, JobEdit,
-    JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult, LeaseBatch, LeaseRequest,
-    Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue,
-    PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed, RefusedLoop,
-    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
-    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
-    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
-    StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter, UsageReport,
+    DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, EventFilter, EventPage,
+    Faults, FinishRun, GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState,
+    InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult,
+    LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
+    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
+    RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
+    Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
+    SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter,
+    SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter,
+    UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -286,7 +288,10 @@ impl Store for SqliteStore {
         now: UnixMs,
     ) -> Result<Vec<QueuedRun>, StoreError> {
         let owner = self.owner;
-        self.write("claim_queued", move |conn, _| runs::claim_queued(conn, owner, lane, limit, now)).await
+        self.write("claim_queued", move |conn, raised| {
+            runs::claim_queued(conn, raised, owner, lane, limit, now)
+        })
+        .await
     }
 
     async fn finish_run(&self, finish: FinishRun) -> Result<RunFinished, StoreError> {
@@ -323,6 +328,10 @@ impl Store for SqliteStore {
 
     async fn run_event(&self, run: RunId) -> Result<Option<StoredEvent>, StoreError> {
         self.readers.read(move |conn| runs::event(conn, run)).await
+    }
+
+    async fn event_page(&self, filter: EventFilter) -> Result<EventPage, StoreError> {
+        self.readers.read(move |conn| event_log::page(conn, &filter)).await
     }
 
     async fn transcript(&self, run: RunId) -> Result<Vec<TranscriptEntry>, StoreError> {

@@ -1,19 +1,20 @@
-//! Events for those who subscribed to them: what no job asked for, written with what it tells of.
+//! Events that no job asked for: written with what they tell of, and delivered to those who subscribed to them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use clawhook_model::{
-    AgentId, DeliveryBegin, DeliveryId, DestinationDefinition, DestinationId, EventId, EventKind, JobId,
-    LoopBroken, Notice, Provenance, RunOutcome, RunStatus, Subscription, SuppressionReason, UnixMs,
+    AgentId, Begun, DeliveryBegin, DeliveryId, DestinationDefinition, DestinationId, EventId, EventKind,
+    JobId, LoopBroken, Notice, Provenance, RunId, RunOutcome, RunStatus, Subscription, SuppressionReason,
+    UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::outbox::{self, NewRow};
 use super::rows::At;
 use super::writer::Raised;
-use super::{destinations, fault, rows};
-use crate::{FinishRun, StoreError};
+use super::{destinations, event_log, fault, rows};
+use crate::{FinishRun, StoreError, Topic};
 
 /// Whom an event is about.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ pub(super) struct About<'a> {
     pub(super) agent_id: &'a AgentId,
 }
 
-/// Writes a notice and a delivery for each destination that subscribed to it; where there is none, nothing.
+/// Writes a notice, and a delivery for each destination that subscribed to it.
 pub(super) fn publish(
     conn: &Connection,
     raised: &mut Raised,
@@ -43,19 +44,20 @@ pub(super) fn publish_caused(
     provenance: &Provenance,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    let subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
-    if subscribers.is_empty() {
-        return Ok(());
-    }
-    let event_id = EventId::new(now);
+    let event_id = match notice {
+        Notice::RunStarted(run) => EventId::of_start(run.run_id, run.deferrals),
+        _ => EventId::new(now),
+    };
     let body = notice.to_bytes(event_id, now, (about.job_id, about.job_name), provenance);
-    let event_seq = write_event(conn, event_id, notice.kind(), None, now, &body)?;
+    let seq = event_log::next(conn)?;
+    write_event(conn, raised, seq, &NewEvent::of_notice(event_id, about, notice, now, &body))?;
+    let subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
     for destination in subscribers {
         let row = NewRow {
             id: DeliveryId::new(now),
-            event_seq,
+            event_seq: seq,
             event_id,
-            run_id: None,
+            run_id: notice.belongs_to(),
             job_id: about.job_id,
             to: destinations::accepting_of(conn, destination)?,
             begin: DeliveryBegin::Pending,
@@ -66,6 +68,37 @@ pub(super) fn publish_caused(
         outbox::insert(conn, raised, &row)?;
     }
     Ok(())
+}
+
+/// Tells that a run begins. The run itself is what tells it: the number under which it does so is to be noted with it. Where
+/// somebody subscribed, an event is written instead, to be delivered.
+pub(super) fn tell_of_start(
+    conn: &Connection,
+    raised: &mut Raised,
+    run: &Begun<'_>,
+    now: UnixMs,
+) -> Result<Option<i64>, StoreError> {
+    if subscribers(conn, EventKind::RunStarted, None, run.job_id, run.agent_id)?.is_empty() {
+        raised.raise(Topic::Log);
+        return event_log::next(conn).map(Some);
+    }
+    let about = About { job_id: run.job_id, job_name: run.job_name, agent_id: run.agent_id };
+    publish_caused(conn, raised, about, &Notice::RunStarted(*run), run.provenance, now)?;
+    Ok(None)
+}
+
+/// Writes the event that told until now from the run itself that it began: it is about to begin once more.
+pub(super) fn keep_start(
+    conn: &Connection,
+    raised: &mut Raised,
+    seq: i64,
+    run: &Begun<'_>,
+    began_at: UnixMs,
+) -> Result<(), StoreError> {
+    let about = About { job_id: run.job_id, job_name: run.job_name, agent_id: run.agent_id };
+    let (id, notice) = (EventId::of_start(run.run_id, run.deferrals), Notice::RunStarted(*run));
+    let body = notice.to_bytes(id, began_at, (run.job_id, run.job_name), run.provenance);
+    write_event(conn, raised, seq, &NewEvent::of_notice(id, about, &notice, began_at, &body))
 }
 
 /// Tells of the gateway itself.
@@ -167,30 +200,64 @@ fn begin(outcome: &RunOutcome) -> DeliveryBegin {
     SuppressionReason::of(outcome).map_or(DeliveryBegin::Pending, DeliveryBegin::Suppressed)
 }
 
-/// Writes an event and gives its row.
-pub(super) fn write_event(
-    conn: &Connection,
-    id: EventId,
-    kind: EventKind,
-    run_id: Option<&[u8; 16]>,
-    now: UnixMs,
-    body: &[u8],
-) -> Result<i64, StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO events (id, kind, run_id, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )
-    .and_then(|mut insert| insert.execute(params![id.as_bytes(), kind.as_str(), run_id, At(now), body]))
-    .map_err(fault)?;
-    Ok(conn.last_insert_rowid())
+/// An event that is to be written.
+#[derive(Debug)]
+pub(super) struct NewEvent<'a> {
+    pub(super) id: EventId,
+    pub(super) kind: EventKind,
+    /// The run that it belongs to, and goes with.
+    pub(super) run: Option<RunId>,
+    pub(super) job: Option<&'a JobId>,
+    pub(super) agent: Option<&'a AgentId>,
+    /// How that run ended.
+    pub(super) status: Option<RunStatus>,
+    pub(super) at: UnixMs,
+    pub(super) body: &'a [u8],
 }
 
-/// Whether anybody subscribed to events of this kind: then what a notice needs is worth reading.
-pub(super) fn anybody(conn: &Connection, kind: EventKind) -> Result<bool, StoreError> {
-    let mut any = false;
-    each(conn, |_, subscriptions| {
-        any |= subscriptions.iter().any(|subscription| subscription.events.contains(&kind));
-    })?;
-    Ok(any)
+impl<'a> NewEvent<'a> {
+    fn of_notice(id: EventId, about: About<'a>, notice: &Notice<'_>, at: UnixMs, body: &'a [u8]) -> Self {
+        let of_job = !notice.is_of_gateway();
+        Self {
+            id,
+            kind: notice.kind(),
+            run: notice.belongs_to(),
+            job: of_job.then_some(about.job_id),
+            agent: of_job.then_some(about.agent_id),
+            status: None,
+            at,
+            body,
+        }
+    }
+}
+
+/// Writes an event under a number of the log.
+pub(super) fn write_event(
+    conn: &Connection,
+    raised: &mut Raised,
+    seq: i64,
+    event: &NewEvent<'_>,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO events (seq, id, kind, run_id, job_id, agent_id, status, created_at, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            seq,
+            event.id.as_bytes(),
+            event.kind.as_str(),
+            event.run.as_ref().map(RunId::as_bytes),
+            event.job.map(JobId::as_str),
+            event.agent.map(AgentId::as_str),
+            event.status.map(RunStatus::as_str),
+            At(event.at),
+            event.body,
+        ])
+    })
+    .map_err(fault)?;
+    raised.raise(Topic::Log);
+    Ok(())
 }
 
 fn subscribers(

@@ -235,7 +235,7 @@ pub(super) fn settle(
     if removes_job && state == DeliveryState::Delivered {
         let (job, run) = used_up?;
         if finish::nothing_is_missing(conn, run)? {
-            finish::remove_used_up(conn, &job, run)?;
+            finish::remove_used_up(conn, raised, &job, run, settle.now)?;
         }
     }
     if let Some(at) = next_at {
@@ -252,11 +252,8 @@ pub(super) fn settle(
     Ok(Settled::Done)
 }
 
-/// Tells those who subscribed that a delivery was given up; but not that such a telling was, which would go on for ever.
+/// Tells that a delivery was given up; but not that such a telling was, which would go on for ever.
 fn tell_of_dead(conn: &Connection, raised: &mut Raised, settle: &SettleAttempt) -> Result<(), StoreError> {
-    if !notices::anybody(conn, EventKind::DeliveryDead)? {
-        return Ok(());
-    }
     let Some(delivery) = one(conn, settle.delivery_id)? else { return Ok(()) };
     let kind: String = conn
         .prepare_cached("SELECT kind FROM events WHERE id = ?1")

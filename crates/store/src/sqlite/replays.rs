@@ -150,12 +150,9 @@ pub(super) fn event_of(conn: &Connection, run: RunId) -> Result<Option<i64>, Sto
     if by_delivery.is_some() {
         return Ok(by_delivery);
     }
-    // Only a run that asked for no delivery gets here: events have no index by run, and this looks through them.
-    conn.prepare_cached(
-        "SELECT seq FROM events WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND state = 'finished')",
-    )
-    .and_then(|mut select| select.query_row([run.as_bytes()], |row| row.get(0)).optional())
-    .map_err(fault)
+    conn.prepare_cached("SELECT seq FROM events WHERE run_id = ?1 AND kind = 'run.finished' LIMIT 1")
+        .and_then(|mut select| select.query_row([run.as_bytes()], |row| row.get(0)).optional())
+        .map_err(fault)
 }
 
 /// The destination that a person chose; an implicit one comes about when it is first named.

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use clawhook_model::{
-    AgentId, EventId, Job, JobDefinition, JobId, Lane, OpenRuns, Overlap, OwnerId, Provenance, Run, RunId,
-    RunOutcome, RunProgress, SessionId, SessionRef, Trigger, UnixMs, Wait,
+    AgentId, Begun, EventId, Job, JobDefinition, JobId, Lane, OpenRuns, Overlap, OwnerId, Provenance, Run,
+    RunId, RunOutcome, RunProgress, SessionId, SessionRef, Trigger, UnixMs, Wait,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::notices;
 use super::rows::{self, At};
 use super::writer::Raised;
 use super::{fault, jobs, outbox};
@@ -22,17 +23,17 @@ const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, se
 /// How a run's row begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Begin {
-    /// Under way, in the hands of this owner.
-    Running(OwnerId),
+    /// Under way, in the hands of this owner; with the number in the log under which it tells that it began.
+    Running(OwnerId, Option<i64>),
     /// Queued, and ready from this instant on; without one it waits for a run of its job to end.
     Queued(Option<UnixMs>),
 }
 
 /// Writes a run's row.
 pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs) -> Result<(), StoreError> {
-    let (state, owner, ready_at) = match begin {
-        Begin::Running(owner) => ("running", Some(owner), None),
-        Begin::Queued(ready_at) => ("queued", None, ready_at),
+    let (state, owner, ready_at, begun) = match begin {
+        Begin::Running(owner, begun) => ("running", Some(owner), None, begun),
+        Begin::Queued(ready_at) => ("queued", None, ready_at, None),
     };
     let provenance = (run.provenance != Provenance::default())
         .then(|| serde_json::to_string(&run.provenance))
@@ -40,8 +41,8 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
         .map_err(|error| StoreError::Engine(error.to_string()))?;
     conn.prepare_cached(
         "INSERT INTO runs (id, job_id, job_name, agent_id, trigger, scheduled_at, lane, state, owner, session_id, \
-         session_key, best_effort, queued_at, started_at, attempt, ready_at, provenance) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         session_key, best_effort, queued_at, started_at, attempt, ready_at, provenance, begun_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -62,6 +63,7 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
             run.attempt,
             ready_at.map(At),
             provenance,
+            begun,
         ])
     })
     .map_err(fault)?;
@@ -88,14 +90,55 @@ pub(super) fn start(
     };
     let begins = ready_at.is_some() && start.held.contains(&run.lane);
     jobs::add_open(conn, &job.id, OpenRuns { running: begins.into(), waiting: (!begins).into() }, now)?;
-    insert(conn, if begins { Begin::Running(owner) } else { Begin::Queued(ready_at) }, &run, now)?;
     if begins {
+        let begun = notices::tell_of_start(conn, raised, &run.begun(), now)?;
+        insert(conn, Begin::Running(owner, begun), &run, now)?;
         job.state.open_runs.running += 1;
         job.state.running_at = job.state.running_at.or(Some(now));
         return Ok(RunStarted::Begun(Box::new(run), Box::new(job)));
     }
+    insert(conn, Begin::Queued(ready_at), &run, now)?;
     raised.raise(Topic::Schedule);
     Ok(RunStarted::Queued(run.lane))
+}
+
+/// Has the log go on telling that a run began that is put back.
+fn keep_start(conn: &Connection, raised: &mut Raised, run: RunId) -> Result<(), StoreError> {
+    let found = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, begun_seq FROM runs WHERE id = ?1 AND state = 'running' AND begun_seq IS NOT NULL"
+        ))
+        .and_then(|mut select| {
+            select.query_row([run.as_bytes()], |row| Ok((read(row), row.get("begun_seq")?))).optional()
+        })
+        .map_err(fault)?;
+    let Some((read, seq)) = found else { return Ok(()) };
+    let run = read?.run;
+    let RunProgress::Running { started_at } = run.progress else { return Ok(()) };
+    notices::keep_start(conn, raised, seq, &Begun::of(&run), started_at)
+}
+
+/// The runs whose own rows tell between two numbers of the log that they began.
+pub(super) fn begun_between(
+    conn: &Connection,
+    after: i64,
+    upto: i64,
+    order: &'static str,
+    mut take: impl FnMut(i64, &Run, UnixMs) -> bool,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, begun_seq FROM runs WHERE begun_seq IS NOT NULL AND begun_seq > ?1 AND begun_seq <= ?2 \
+         ORDER BY begun_seq {order}"
+    );
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let mut found = select.query([after, upto]).map_err(fault)?;
+    while let Some(row) = found.next().map_err(fault)? {
+        let began_at = rows::at(row, "started_at")?;
+        if !take(rows::get(row, "begun_seq")?, &read(row)?.run, began_at) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The newest run of a job that is not over.
@@ -167,6 +210,7 @@ pub(super) fn release_next(
 
 pub(super) fn claim_queued(
     conn: &Connection,
+    raised: &mut Raised,
     owner: OwnerId,
     lane: Lane,
     limit: usize,
@@ -188,6 +232,11 @@ pub(super) fn claim_queued(
     drop(found);
     for run in &begun {
         jobs::begin_queued(conn, &run.job_id, now)?;
+        if let Some(begun) = notices::tell_of_start(conn, raised, &Begun::of(run), now)? {
+            conn.prepare_cached("UPDATE runs SET begun_seq = ?2 WHERE id = ?1")
+                .and_then(|mut update| update.execute(params![run.id.as_bytes(), begun]))
+                .map_err(fault)?;
+        }
     }
     let with_job = |run| {
         let (job, job_removed) = job_of(conn, &run)?;
@@ -230,9 +279,10 @@ pub(super) fn defer(
     defer: &DeferRun,
     now: UnixMs,
 ) -> Result<RunFinished, StoreError> {
+    keep_start(conn, raised, defer.run_id)?;
     let put_back = conn
         .prepare_cached(
-            "UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL, ready_at = ?3, \
+            "UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL, begun_seq = NULL, ready_at = ?3, \
              deferrals = deferrals + 1, wait_reason = ?4 WHERE id = ?1 AND state = 'running' AND owner = ?2",
         )
         .and_then(|mut update| {

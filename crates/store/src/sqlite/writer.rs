@@ -40,6 +40,7 @@ pub(super) struct Raised {
     outbox: bool,
     settled: bool,
     replays: bool,
+    log: bool,
     destinations: Vec<DestinationId>,
     queues: Vec<QueueNews>,
 }
@@ -52,6 +53,7 @@ impl Raised {
             Topic::Outbox => self.outbox = true,
             Topic::Settled => self.settled = true,
             Topic::Replays => self.replays = true,
+            Topic::Log => self.log = true,
         }
     }
 
@@ -75,6 +77,7 @@ pub(super) struct Topics {
     outbox: watch::Sender<u64>,
     settled: watch::Sender<u64>,
     replays: watch::Sender<u64>,
+    log: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -84,6 +87,7 @@ impl Topics {
             Topic::Outbox => self.outbox.subscribe(),
             Topic::Settled => self.settled.subscribe(),
             Topic::Replays => self.replays.subscribe(),
+            Topic::Log => self.log.subscribe(),
         }
     }
 
@@ -93,6 +97,7 @@ impl Topics {
             (raised.outbox, &self.outbox),
             (raised.settled, &self.settled),
             (raised.replays, &self.replays),
+            (raised.log, &self.log),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);

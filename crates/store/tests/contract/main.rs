@@ -3,6 +3,7 @@
 mod backfill;
 mod counters;
 mod destinations;
+mod event_log;
 mod failures;
 mod faults;
 mod hooks;

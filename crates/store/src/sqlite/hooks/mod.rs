@@ -5,12 +5,12 @@ pub(super) mod requests;
 use clawhook_model::{DestinationId, EventKind, JobId, OpenRuns, RunId, UnixMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::notices::{self, About};
+use super::notices::{self, About, NewEvent};
 use super::outbox::{self, NewRow};
 use super::rows::{self, At};
 use super::runs::Begin;
 use super::writer::Raised;
-use super::{destinations, fault, jobs, runs, sessions};
+use super::{destinations, event_log, fault, jobs, runs, sessions};
 use crate::{
     AcceptHook, FinishRun, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRun, HookState, HookWake,
     JobEdit, KEY_LIFE, KeptHook, Left, NextRun, StoreError, Topic,
@@ -273,7 +273,19 @@ fn publish(
     now: UnixMs,
 ) -> Result<(), StoreError> {
     let kind = EventKind::HookReceived;
-    let event_seq = notices::write_event(conn, event.id, kind, None, now, &event.body)?;
+    let (job_name, agent_id) = jobs::name_and_agent(conn, job)?;
+    let new = NewEvent {
+        id: event.id,
+        kind,
+        run: None,
+        job: Some(job),
+        agent: Some(&agent_id),
+        status: None,
+        at: now,
+        body: &event.body,
+    };
+    let event_seq = event_log::next(conn)?;
+    notices::write_event(conn, raised, event_seq, &new)?;
     requests::note_event(conn, request, event_seq)?;
     let mut own: Vec<DestinationId> = Vec::with_capacity(event.deliveries.len());
     for delivery in &event.deliveries {
@@ -300,8 +312,7 @@ fn publish(
         outbox::insert(conn, raised, &row)?;
         own.push(to.id);
     }
-    let (_, agent_id) = jobs::name_and_agent(conn, job)?;
-    let about = About { job_id: job, job_name: "", agent_id: &agent_id };
+    let about = About { job_id: job, job_name: &job_name, agent_id: &agent_id };
     notices::carry_to_subscribers(conn, raised, about, (event_seq, event.id, kind), &own, now)
 }
 

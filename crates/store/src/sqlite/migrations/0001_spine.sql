@@ -80,6 +80,7 @@ CREATE TABLE runs (
     ended_at     INTEGER,
     status       TEXT,                    -- ok | error | skipped
     outcome      TEXT,                    -- JSON
+    begun_seq    INTEGER,                 -- the number in the log of events under which it is told that it began
     deferrals    INTEGER NOT NULL DEFAULT 0, -- how often it was put back, because it was asked to wait
     wait_reason  TEXT,                    -- why it was put back the last time
     late_at      INTEGER,                 -- when a result came after the run had been given up
@@ -89,6 +90,7 @@ CREATE TABLE runs (
     work         TEXT                     -- JSON, secrets included: the definition that it runs by, where not its job's
 ) STRICT;
 CREATE INDEX runs_of_job ON runs (job_id, seq);
+CREATE INDEX runs_begun ON runs (begun_seq) WHERE begun_seq IS NOT NULL;
 CREATE INDEX runs_running ON runs (seq) WHERE state = 'running';
 CREATE INDEX runs_queued ON runs (job_id, seq) WHERE state = 'queued';
 CREATE INDEX runs_ready ON runs (lane, ready_at, seq) WHERE ready_at IS NOT NULL;
@@ -171,14 +173,25 @@ CREATE TABLE tallies (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tallies (name, count) VALUES ('loops-broken', 0);
 
+-- The log of all that happened. A number is never used again: those who follow the log name the last one they have read. That a
+-- run began is mostly not here, but told from the run itself (`runs.begun_seq`).
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL UNIQUE,
     kind       TEXT NOT NULL,
-    run_id     BLOB,                      -- of a run that has finished
+    run_id     BLOB,                      -- of a run that has begun or finished; the event goes with it
+    job_id     TEXT,                      -- this and the next two repeat the body for those who filter
+    agent_id   TEXT,
+    status     TEXT,                      -- of a run that has finished
     created_at INTEGER NOT NULL,
     body       BLOB NOT NULL              -- the exact bytes
 ) STRICT;
+-- Up to which event some are forgotten by now.
+CREATE TABLE events_forgotten (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    upto INTEGER NOT NULL
+) STRICT;
+INSERT INTO events_forgotten (only, upto) VALUES (1, 0);
 CREATE INDEX events_of_run ON events (run_id) WHERE run_id IS NOT NULL;
 -- For what goes with age; the event of a run goes with its run.
 CREATE INDEX events_of_no_run ON events (created_at) WHERE run_id IS NULL;

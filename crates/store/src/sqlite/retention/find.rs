@@ -16,6 +16,8 @@ const JOBS_AT_ONCE: usize = 500;
 const JOBS_A_PASS: usize = 20_000;
 /// How much of a conversation is kept, and how many texts wait for a turn of it, whatever their age.
 const CONVERSATION: usize = 2_000;
+/// How many events of no run are kept, whatever their age.
+const NOTICES: usize = 100_000;
 /// For how long it is kept what was spent.
 const SPENDING_DAYS: i64 = 400;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -321,8 +323,28 @@ impl Finder<'_> {
         let from = walked_to(&cursor.after, false, 0);
         let values = params![At(dead_since), replayed.0, replayed.1, from, rows::int(SCANNED)];
         let walk = self.walk(&sql, values)?;
+        // What is older than the runs that would go, goes before them.
+        let notices = self.notices_before(walk.may_go.first().copied())?;
+        if !notices.is_empty() {
+            return Ok(Look { work: Some(Work::Notices(notices)), after: Some(PruneMark::Row(from)) });
+        }
         let after = walk.last.filter(|_| walk.is_full || !walk.may_go.is_empty()).map(PruneMark::Row);
         Ok(Look { work: walk.into_work(Work::Runs), after })
+    }
+
+    /// The oldest events of no run that may go, as far as they are older than a run; without one, of whatever age.
+    fn notices_before(&self, run: Option<i64>) -> Result<Vec<i64>, StoreError> {
+        let queued_at: Option<At> = match run {
+            Some(seq) => self
+                .conn
+                .prepare_cached("SELECT queued_at FROM runs WHERE seq = ?1")
+                .and_then(|mut select| select.query_row([seq], |row| row.get(0)).optional())
+                .map_err(fault)?,
+            None => None,
+        };
+        let before = queued_at.map_or(UnixMs::from_millis(i64::MAX), |at| at.0);
+        let look = self.old_notices(before, (UnixMs::from_millis(i64::MIN), 0), SCANNED)?;
+        Ok(look.0)
     }
 
     /// How much room is taken, where that is more than may be.
@@ -450,22 +472,49 @@ impl Finder<'_> {
         self.rows(&sql, values)
     }
 
+    /// Events of no run that are too old, or too many.
     fn notices(&self, cursor: &PruneCursor) -> Result<Look, StoreError> {
-        let Some(age) = self.rules.history_max_age else { return Ok(Look::OVER) };
-        let (at, after) = match cursor.after {
+        let old = self.rules.history_max_age.map(|age| before(self.now, age));
+        let is_bounded = old.is_some() || self.rules.runs_per_job.is_some() || self.rules.max_bytes.is_some();
+        let beyond = if is_bounded { self.beyond_newest_notice()? } else { None };
+        let Some(before) = old.max(beyond) else { return Ok(Look::OVER) };
+        let from = match cursor.after {
             PruneMark::RowAt(at, row) => (at, row),
             _ => (UnixMs::from_millis(i64::MIN), 0),
         };
+        let (may_go, after) = self.old_notices(before, from, ROWS_AT_ONCE)?;
+        Ok(Look { work: (!may_go.is_empty()).then_some(Work::Notices(may_go)), after })
+    }
+
+    /// The instant of the newest event of no run before the `NOTICES` newest.
+    fn beyond_newest_notice(&self) -> Result<Option<UnixMs>, StoreError> {
+        self.conn
+            .prepare_cached(
+                "SELECT created_at FROM events WHERE run_id IS NULL ORDER BY created_at DESC LIMIT 1 OFFSET ?1",
+            )
+            .and_then(|mut select| {
+                select.query_row([rows::int(NOTICES)], |row| row.get::<_, At>(0)).optional()
+            })
+            .map(|found| found.map(|at| at.0))
+            .map_err(fault)
+    }
+
+    /// Events of no run that may go, the oldest first, and up to which one was looked: those before an instant, behind a row.
+    fn old_notices(
+        &self,
+        before: UnixMs,
+        (at, after): (UnixMs, i64),
+        most: usize,
+    ) -> Result<(Vec<i64>, Option<PruneMark>), StoreError> {
         let sql = format!(
             "SELECT e.seq, e.created_at, {} AS may_go FROM events e WHERE e.run_id IS NULL AND e.created_at < ?4 \
              AND e.created_at >= ?5 AND (e.created_at > ?5 OR e.seq > ?6) ORDER BY e.created_at, e.seq LIMIT ?7",
             Kept::NOTICE_MAY_GO
         );
         let Kept { dead_since, replayed } = self.kept;
-        let old = At(before(self.now, age));
         let mut select = self.conn.prepare_cached(&sql).map_err(fault)?;
         let values =
-            params![At(dead_since), replayed.0, replayed.1, old, At(at), after, rows::int(ROWS_AT_ONCE)];
+            params![At(dead_since), replayed.0, replayed.1, At(before), At(at), after, rows::int(most)];
         let mut found = select.query(values).map_err(fault)?;
         let (mut may_go, mut last) = (Vec::new(), None);
         while may_go.len() < RUNS_AT_ONCE
@@ -477,7 +526,7 @@ impl Finder<'_> {
                 may_go.push(seq);
             }
         }
-        Ok(Look { work: (!may_go.is_empty()).then_some(Work::Notices(may_go)), after: last })
+        Ok((may_go, last))
     }
 
     /// Replays that are over. The newest stays: its row's number must not be given to another, because deliveries name it.

@@ -29,7 +29,7 @@ const SOMETHING: &str = "
     VALUES (x'00000000000000000000000000000003', x'00', 1, 1, 'user', 'x');
     INSERT INTO system_events VALUES (1, x'00000000000000000000000000000003', 'main', 'job', NULL, 1, 'x');
     INSERT INTO system_events VALUES (2, x'00000000000000000000000000000004', 'main', 'job', NULL, 1, 'x');
-    INSERT INTO events VALUES (1, x'00000000000000000000000000000001', 'job.added', NULL, 1, x'00');
+    INSERT INTO events VALUES (1, x'00000000000000000000000000000001', 'job.added', NULL, NULL, NULL, NULL, 1, x'00');
     INSERT INTO hook_requests (id, job_id, path, received_at, completed_at, outcome, answer, headers, body)
         VALUES (x'01', 'hook-a', 'a', 1, 1, 'ignored', '{}', '{}', x''), (x'02', 'hook-a', 'a', 2, 1, 'ignored', '{}', '{}', x'');
     INSERT INTO hook_requests (id, job_id, path, received_at, completed_at, idempotency, outcome, answer, headers,

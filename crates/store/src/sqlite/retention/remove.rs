@@ -4,7 +4,7 @@ use clawhook_model::{JobId, RunId, SessionId, UnixMs};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::rows::{At, IdBytes};
-use super::super::{fault, ledger};
+use super::super::{event_log, fault, ledger};
 use super::{Kept, Work, earliest_open, last_record};
 use crate::{PrunedRows, Retention, StoreError};
 
@@ -17,11 +17,16 @@ pub(in super::super) fn remove(
 ) -> Result<PrunedRows, StoreError> {
     let kept = Kept::now(conn, rules, now)?;
     let mut gone = PrunedRows::default();
+    let mut last_event = None;
     match work {
-        Work::Runs(rows) => rows.iter().try_for_each(|seq| run(conn, kept, *seq, &mut gone))?,
+        Work::Runs(rows) => {
+            rows.iter().try_for_each(|seq| run(conn, kept, *seq, &mut gone, &mut last_event))?
+        }
         Work::Sessions(rows) => rows.iter().try_for_each(|row| session(conn, *row, &mut gone))?,
         Work::Occurrences(job, upto) => gone.occurrences += occurrences(conn, job, *upto, now)?,
-        Work::Notices(rows) => rows.iter().try_for_each(|seq| notice(conn, kept, *seq, &mut gone))?,
+        Work::Notices(rows) => {
+            rows.iter().try_for_each(|seq| notice(conn, kept, *seq, &mut gone, &mut last_event))?
+        }
         Work::Requests(rows) => {
             let sql = format!("DELETE FROM hook_requests AS q WHERE q.seq = ?1 AND {}", Kept::REQUEST_MAY_GO);
             gone.hook_requests += each(conn, &sql, rows)?;
@@ -42,12 +47,19 @@ pub(in super::super) fn remove(
             delete(conn, "DELETE FROM spending_days WHERE day = ?1", [day])?;
         }
     }
+    event_log::forget_upto(conn, last_event)?;
     Ok(gone)
 }
 
 /// A run goes whole: its event, deliveries, attempts, and its own session with what was said in it. What it said in a
 /// session that goes on belongs to that one.
-fn run(conn: &Connection, kept: Kept, seq: i64, gone: &mut PrunedRows) -> Result<(), StoreError> {
+fn run(
+    conn: &Connection,
+    kept: Kept,
+    seq: i64,
+    gone: &mut PrunedRows,
+    last_event: &mut Option<i64>,
+) -> Result<(), StoreError> {
     let sql = format!("SELECT r.id, r.session_id FROM runs r WHERE r.seq = ?4 AND {}", Kept::RUN_MAY_GO);
     let found = conn
         .prepare_cached(&sql)
@@ -62,6 +74,14 @@ fn run(conn: &Connection, kept: Kept, seq: i64, gone: &mut PrunedRows) -> Result
     let Some((run, session)) = found else { return Ok(()) };
     let (run, session) = (RunId::from_bytes(run.0), SessionId::from_bytes(session.0));
     let id = run.as_bytes();
+    let last: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(seq) FROM (SELECT seq FROM events WHERE run_id = ?1 AND run_id IS NOT NULL \
+             UNION ALL SELECT begun_seq FROM runs WHERE id = ?1)",
+        )
+        .and_then(|mut select| select.query_row([id], |row| row.get(0)))
+        .map_err(fault)?;
+    *last_event = (*last_event).max(last);
     let attempts =
         "DELETE FROM attempts WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE run_id = ?1)";
     gone.attempts += delete(conn, attempts, [id])?;
@@ -86,7 +106,13 @@ fn session(conn: &Connection, row: i64, gone: &mut PrunedRows) -> Result<(), Sto
     Ok(())
 }
 
-fn notice(conn: &Connection, kept: Kept, seq: i64, gone: &mut PrunedRows) -> Result<(), StoreError> {
+fn notice(
+    conn: &Connection,
+    kept: Kept,
+    seq: i64,
+    gone: &mut PrunedRows,
+    last_event: &mut Option<i64>,
+) -> Result<(), StoreError> {
     let sql = format!("SELECT 1 FROM events e WHERE e.seq = ?4 AND {}", Kept::NOTICE_MAY_GO);
     let may_go = conn
         .prepare_cached(&sql)
@@ -97,6 +123,7 @@ fn notice(conn: &Connection, kept: Kept, seq: i64, gone: &mut PrunedRows) -> Res
     if !may_go {
         return Ok(());
     }
+    *last_event = (*last_event).max(Some(seq));
     let attempts = "DELETE FROM attempts WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE run_id IS NULL \
                     AND event_seq = ?1)";
     gone.attempts += delete(conn, attempts, [seq])?;
