@@ -3,6 +3,7 @@
 mod agents;
 mod bench;
 mod chance;
+mod channels;
 mod coding_agents;
 mod crash;
 mod demo;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::builder::PossibleValuesParser;
 
 use crate::agents;
+use crate::channels;
 use crate::coding_agents;
 use crate::crash;
 use crate::demo;
@@ -35,7 +36,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -64,6 +65,11 @@ const STEPS: [Step; 16] = [
         name: "agents",
         headline: "Agents with a real model and a real tool do what is promised of them",
         run: agents,
+    },
+    Step {
+        name: "channels",
+        headline: "Messages to people arrive at real servers, whole and once",
+        run: channels,
     },
     Step { name: "sim", headline: "Simulated days of faults break no promise", run: sim },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
@@ -194,6 +200,11 @@ fn coding_agents(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
 
 fn agents(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
     agents::check(progress)?;
+    Ok(Outcome::Passed)
+}
+
+fn channels(progress: Progress) -> Result<Outcome, Box<dyn Error>> {
+    channels::check(progress)?;
     Ok(Outcome::Passed)
 }
 

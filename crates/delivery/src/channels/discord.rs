@@ -80,7 +80,7 @@ impl Service for Discord {
         });
         let mut request = HttpRequest::json(Method::POST, url, Some(&self.authorization), &body);
         request.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

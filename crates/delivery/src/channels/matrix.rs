@@ -94,7 +94,7 @@ impl Service for Matrix {
             });
         }
         let request = HttpRequest::json(Method::PUT, url, Some(&self.authorization), &body);
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

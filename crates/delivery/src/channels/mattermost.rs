@@ -65,7 +65,7 @@ impl Service for Mattermost {
             body["root_id"] = json!(thread.trim());
         }
         let request = HttpRequest::json(Method::POST, self.url.clone(), Some(&self.authorization), &body);
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

@@ -74,7 +74,7 @@ impl Service for Ntfy {
                 json!([{ "action": "view", "label": "Acknowledge", "url": url, "clear": true }]);
         }
         let request = HttpRequest::json(Method::POST, self.url.clone(), self.authorization.as_ref(), &body);
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

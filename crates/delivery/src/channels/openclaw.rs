@@ -79,7 +79,7 @@ impl Service for Openclaw {
             "idempotencyKey": format!("clawhook:{key}:{}", piece.number),
         });
         let request = HttpRequest::json(Method::POST, self.url.clone(), Some(&self.authorization), &body);
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

@@ -13,7 +13,7 @@ use crate::transport::MailRequest;
 #[derive(Debug)]
 pub enum ChannelRequest {
     /// To an API over HTTP.
-    Http(HttpRequest),
+    Http(Box<HttpRequest>),
     /// To a mail server.
     Mail(Box<MailRequest>),
 }

@@ -119,7 +119,8 @@ impl Channel {
     ) -> (AttemptReport, Option<String>) {
         let Sending { message, place, key, .. } = sending;
         let (report, sent_id) = match self.request(piece, message, place, key) {
-            Ok(ChannelRequest::Http(HttpRequest { method, url, headers, body })) => {
+            Ok(ChannelRequest::Http(request)) => {
+                let HttpRequest { method, url, headers, body } = *request;
                 let request = PostRequest { method, url: &url, profile: &self.profile, headers, body };
                 (carrier.send(request).await, None)
             }

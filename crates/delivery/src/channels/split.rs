@@ -55,12 +55,12 @@ fn parts(text: &str, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<Part> {
     let mut rest = text.trim_end();
     let mut open: Option<Fence<'_>> = None;
     loop {
-        let whole = put_together(open, rest, None);
-        if fits(&whole) || rest.is_empty() {
-            parts.push(Part { text: whole, reopened: open.is_some(), closed: false });
+        let at = cut_at(rest, open, fits);
+        if at == rest.len() {
+            let text = put_together(open, rest, None);
+            parts.push(Part { text, reopened: open.is_some(), closed: false });
             return parts;
         }
-        let at = cut_at(rest, open, fits);
         let (taken, left) = rest.split_at(at);
         let still_open = fence_after(open, taken).filter(|fence| fence.line.len() <= MAX_FENCE_BYTES);
         parts.push(Part {
@@ -96,7 +96,7 @@ fn put_together(open: Option<Fence<'_>>, text: &str, closing: Option<Fence<'_>>)
     part
 }
 
-/// Where `rest` is to be cut so that the part before fits: never 0.
+/// Where `rest` is to be cut so that the part before fits: never at its beginning, and at its end where all of it does.
 fn cut_at(rest: &str, open: Option<Fence<'_>>, fits: &dyn Fn(&str) -> bool) -> usize {
     let part_fits = |at: usize| {
         let taken = &rest[..at];
@@ -107,8 +107,14 @@ fn cut_at(rest: &str, open: Option<Fence<'_>>, fits: &dyn Fn(&str) -> bool) -> u
     let mut least = 0;
     let mut beyond = rest.len();
     let mut reach = 256;
-    while reach < beyond {
+    loop {
         let at = rest.floor_char_boundary(reach);
+        if at == rest.len() {
+            if fits(&put_together(open, rest, None)) {
+                return at;
+            }
+            break;
+        }
         if !part_fits(at) {
             beyond = at;
             break;

@@ -79,7 +79,7 @@ impl Service for Telegram {
         if let Some(topic) = place.thread.as_deref().and_then(|topic| topic.trim().parse::<i64>().ok()) {
             body["message_thread_id"] = json!(topic);
         }
-        Ok(ChannelRequest::Http(HttpRequest::json(Method::POST, self.url.clone(), None, &body)))
+        Ok(ChannelRequest::Http(Box::new(HttpRequest::json(Method::POST, self.url.clone(), None, &body))))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

@@ -107,7 +107,7 @@ impl Service for Webhook {
         if let Ok(key) = HeaderValue::try_from(key) {
             request.headers.insert("idempotency-key", key);
         }
-        Ok(ChannelRequest::Http(request))
+        Ok(ChannelRequest::Http(Box::new(request)))
     }
 
     fn judge(&self, answer: &Answer<'_>) -> Judged {

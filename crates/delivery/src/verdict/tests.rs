@@ -16,7 +16,8 @@ fn failed(class: AttemptClass) -> AttemptReport {
 }
 
 fn answered(status: u16) -> AttemptReport {
-    AttemptReport { status: Some(status), ..failed(AttemptClass::of_status(status)) }
+    let error = Some(format!("{ANSWERED} {status}"));
+    AttemptReport { status: Some(status), error, ..failed(AttemptClass::of_status(status)) }
 }
 
 fn asking(status: u16, hint: RetryAfter) -> AttemptReport {
@@ -266,4 +267,32 @@ proptest! {
         prop_assert!(at <= NOW.plus(with_jitter(step.max(heeded), 1.0)), "too late");
         prop_assert!(!spends.a_refusal() || refusals + 1 < tries, "one refusal too many");
     }
+}
+
+#[test]
+fn what_a_channels_service_says_counts_whatever_its_status() {
+    let said = |class, status| AttemptReport {
+        status,
+        error: Some("Slack refuses the message: channel_not_found".to_owned()),
+        ..failed(class)
+    };
+    // Slack answers 200 to nearly everything.
+    for class in [AttemptClass::Refused, AttemptClass::Unauthorized] {
+        let refused = said(class, Some(200));
+        let first = decide(&refused, FRESH);
+        assert!(
+            matches!(first.verdict, Verdict::RetryAt { spends: Spends::RefusalAndRetry, .. }),
+            "{first:?}"
+        );
+        let third = decide(&refused, History { retries_used: 2, refusals: 2, ..FRESH });
+        assert_eq!(third.verdict, Verdict::Dead);
+        assert!(third.reason.is_some_and(|reason| reason.contains("channel_not_found")));
+    }
+    // A 410 of such a service halts nothing.
+    assert_eq!(decide(&said(AttemptClass::Refused, Some(410)), FRESH).pause, None);
+    let limited = AttemptReport {
+        retry_after: Some(RetryAfter::Seconds(600)),
+        ..said(AttemptClass::RateLimited, Some(200))
+    };
+    assert_eq!(decide(&limited, FRESH).verdict, retry_in(10 * MINUTE, Spends::Retry));
 }

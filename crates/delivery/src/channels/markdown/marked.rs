@@ -84,7 +84,7 @@ impl Writer {
             Event::Rule => self.block("———"),
             Event::TaskListMarker(done) => self.push(if done { "☑ " } else { "☐ " }),
             Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
-                self.text(&text)
+                self.text(&text);
             }
         }
     }
