@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::alerts::AlertsArgs;
 use crate::config::ConfigArgs;
 use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Cron(CronArgs),
     /// Look at what is carried where, try it again, end it, or send it once more
     Deliveries(Box<DeliveriesArgs>),
+    /// Look at alerts, acknowledge them, and try whether they would arrive
+    Alerts(AlertsArgs),
     /// Look at replays, and end them
     Replays(ReplaysArgs),
     /// Say where events are carried to, and whether anything is sent there

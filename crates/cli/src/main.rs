@@ -16,6 +16,7 @@
 //! Exit code 0 is success, 1 an error, 2 a mistake in what was typed. Texts that come from jobs, agents or the network
 //! lose their control characters before a terminal sees them.
 
+mod alerts;
 mod args;
 mod client;
 mod config;
@@ -65,6 +66,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Config(args) => config::run(args, &state_dir),
         Command::Cron(args) => block_on(cron::run(args, &state_dir, clock.as_ref())),
         Command::Deliveries(args) => block_on(deliveries::run(*args, &state_dir, clock.as_ref())),
+        Command::Alerts(args) => block_on(alerts::run(args, &state_dir, clock.as_ref())),
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
         Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),

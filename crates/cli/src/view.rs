@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::moment;
 use crate::output;
 
 pub(crate) use job::JobView;
@@ -216,10 +217,43 @@ pub(crate) struct DeliveryView {
     #[serde(default)]
     pub(crate) replay_of: Option<String>,
     #[serde(default)]
+    pub(crate) after: Option<String>,
+    #[serde(default)]
+    pub(crate) acknowledgement: Option<AcknowledgementView>,
+    #[serde(default)]
     pub(crate) replayed_as: Vec<String>,
     /// Whether it was made for the replay that is answered.
     #[serde(default)]
     pub(crate) added: bool,
+}
+
+/// How an acknowledgement stands.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AcknowledgementView {
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) by: Option<String>,
+    #[serde(default)]
+    pub(crate) at_ms: Option<UnixMs>,
+    #[serde(default)]
+    pub(crate) asked_again: u32,
+    #[serde(default)]
+    pub(crate) ask_at_ms: Option<UnixMs>,
+}
+
+impl AcknowledgementView {
+    /// In a few words.
+    pub(crate) fn text(&self, now: UnixMs) -> String {
+        let by = self.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let at = self.at_ms.map(|at| format!(", {}", moment::both(at, now))).unwrap_or_default();
+        let asked = match self.asked_again {
+            0 => String::new(),
+            times => format!(", asked again {times} times"),
+        };
+        let next = self.ask_at_ms.map(|at| format!(", next {}", moment::both(at, now))).unwrap_or_default();
+        format!("{}{by}{at}{asked}{next}", self.state)
+    }
 }
 
 impl DeliveryView {

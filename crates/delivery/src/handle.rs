@@ -173,6 +173,7 @@ impl DeliveryHandle {
                     event_id,
                     kind: EventKind::RunFinished,
                     occurred_at: started_at,
+                    asks: None,
                     body,
                     attempt: 1,
                 },

@@ -10,6 +10,7 @@
 //! What is not guaranteed: that an event arrives once. It arrives at least once, under the same id on every attempt
 //! (invariant 9), and the receiver tells repeats apart by it.
 
+mod acknowledge;
 mod backoff;
 pub mod channels;
 mod destination;
@@ -27,9 +28,9 @@ mod verdict;
 pub use clawhook_model::RetrySchedule;
 pub use clawhook_signature as signature;
 pub use clawhook_signature::{
-    KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret, SharedSecretError,
-    SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys, SigningSecret,
-    VerifyError, sign, verify,
+    AckLinkError, AckLinks, KeyError, LiveKeys, NoRandomness, PublicKey, Retiring, SecretError, SharedSecret,
+    SharedSecretError, SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys,
+    SigningSecret, VerifyError, sign, verify,
 };
 pub use destination::Unready;
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};

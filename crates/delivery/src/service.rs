@@ -16,9 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    Attempt, AttemptClass, AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName,
-    EventId, EventKind, HOPS_HEADER, Halt, HaltReason, PhaseTimings, Provenance, RetryAfter, RetryRules,
-    Standing, TRAIL_HEADER, UnixMs,
+    Attempt, AttemptClass, AttemptReport, DeliveryId, Destination, DestinationDefinition, DestinationId,
+    DestinationName, EventId, EventKind, HOPS_HEADER, Halt, HaltReason, PhaseTimings, Provenance, RetryAfter,
+    RetryRules, Standing, TRAIL_HEADER, UnixMs,
 };
 use clawhook_store::{
     Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
@@ -30,12 +30,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acknowledge::{ACK_URL, acknowledges, header as ack_header};
 use crate::destination::{Defaults, Ready, Unready, Workshop, heals_when_ready, lane_limits, sending};
 use crate::format::{RenderInput, Rendered};
 use crate::handle::DeliveryHandle;
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::secrets::SecretReader;
-use crate::signature::{SigningInput, SigningKeyPair, SigningSecret};
+use crate::signature::{AckLinks, SigningInput, SigningKeyPair, SigningSecret};
 use crate::transport::{Carrier, PostRequest};
 use crate::verdict::{History, Judgement, judge};
 
@@ -73,6 +74,8 @@ pub struct DeliveryOptions {
     pub pause_after: Duration,
     /// After how long without any success a destination is disabled.
     pub disable_after: Duration,
+    /// Makes the links by which receivers acknowledge.
+    pub ack_links: AckLinks,
 }
 
 /// An event on its way to a receiver.
@@ -87,12 +90,15 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
     /// The number of this attempt, from 1.
     pub(crate) attempt: u32,
+    /// The delivery, and when it began, where somebody is to acknowledge it.
+    pub(crate) asks: Option<(DeliveryId, UnixMs)>,
 }
 
 impl Outgoing {
     fn of(delivery: &LeasedDelivery) -> Self {
         let LeasedDelivery { event_id, kind, occurred_at, attempt, .. } = *delivery;
-        Self { event_id, kind, occurred_at, body: delivery.body.clone(), attempt }
+        let asks = delivery.asks.then_some((delivery.id, delivery.armed_at));
+        Self { event_id, kind, occurred_at, body: delivery.body.clone(), attempt, asks }
     }
 }
 
@@ -585,6 +591,7 @@ impl Core {
         tracing::debug!(delivery = %delivery.id, attempt = delivery.attempt, class = report.class.as_str(), %decision, "attempt");
         let LeasedDelivery { destination, class, .. } = delivery;
         let ended = ended(&report, &ready.rules, now);
+        let acknowledged = delivery.asks && acknowledges(&report);
         if let Some(reason) = pause {
             let halt = Halt { reason, detail: decision.clone(), since: now };
             self.set_standing(destination, Standing::Paused(halt)).await;
@@ -600,7 +607,8 @@ impl Core {
             decision,
         };
         let lease = delivery.lease;
-        let settle = SettleAttempt { delivery_id: delivery.id, lease, attempt, verdict, reason, now };
+        let settle =
+            SettleAttempt { delivery_id: delivery.id, lease, attempt, verdict, reason, acknowledged, now };
         let recorded = self.settle(settle).await;
         let lease_ends_at = delivery.until;
         tell.send(if recorded { News::Recorded } else { News::Unrecorded { lease_ends_at } }).ok();
@@ -619,7 +627,7 @@ impl Core {
         const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
         const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
         const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
-        let Outgoing { event_id, kind, occurred_at, body, attempt } = outgoing;
+        let Outgoing { event_id, kind, occurred_at, body, attempt, asks } = outgoing;
         // Whatever shape the body takes, where it comes from is told.
         let provenance = Provenance::of_event(&body);
         let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
@@ -646,6 +654,9 @@ impl Core {
             headers.insert(IDEMPOTENCY_KEY, id);
         }
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
+        if let Some(link) = asks.and_then(|(id, began)| ack_header(&self.options.ack_links.link(id, began))) {
+            headers.insert(ACK_URL, link);
+        }
         if let Some(provenance) = provenance {
             headers.insert(HOPS, HeaderValue::from(provenance.hops));
             if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {

@@ -24,6 +24,8 @@ pub enum AlarmKind {
     TimerSilent,
     /// The store cannot be read or written.
     Store,
+    /// The drill of the alerts did not come back.
+    AlertDrill,
     /// A task of the gateway panicked; it names the task.
     TaskPanicked(&'static str),
 }
@@ -74,6 +76,7 @@ impl AlarmKind {
             Self::Slots => "slots",
             Self::TimerSilent => "timer-silent",
             Self::Store => "store",
+            Self::AlertDrill => "alert-drill",
             Self::TaskPanicked(_) => "task-panicked",
         }
     }

@@ -5,7 +5,8 @@
 //! decision (`claims`); how a turn runs is the `agent` crate's business; what must last goes to the store (`runner`). The
 //! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone. The
 //! [`Watchdog`] is another: it raises [`Alarms`] where what should happen by the clock does not; and the [`Audit`] mends
-//! what jobs wait for. The [`Reaper`] forgets what is over.
+//! what jobs wait for. The [`Reaper`] forgets what is over. The [`Asker`] asks again for what nobody has acknowledged, and the [`Drill`] tries
+//! the way of alerts.
 //!
 //! Who owns what: the engine alone writes the ledger and ends runs. An instant has its record as soon as it is due; its
 //! run is queued in the store where no slot (`cron.maxConcurrentRuns`) is free. A run holds a slot until its result is
@@ -25,9 +26,11 @@
 //! This crate knows no HTTP, no SQL, and not how a delivery is sent.
 
 mod alarms;
+mod asker;
 mod audit;
 mod claims;
 mod control;
+mod drill;
 mod failpoint;
 mod heartbeat;
 mod late;
@@ -61,7 +64,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use alarms::{Alarm, AlarmKind, Alarms};
+pub use asker::Asker;
 pub use audit::{Audit, AuditOptions};
+pub use drill::Drill;
 pub use heartbeat::{ActiveHours, HeartbeatOptions};
 pub use live::Follow;
 pub use presence::CatchUpPace;

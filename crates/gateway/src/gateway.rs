@@ -11,17 +11,18 @@ use axum::Router;
 use clawhook_agent::{Agents, ModelRef};
 use clawhook_clock::Clock;
 use clawhook_delivery::{
-    DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair, SigningSecret,
-    Transport, TransportOptions, UnsendableToken,
+    AckLinks, DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair,
+    SigningSecret, Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
-    ActiveHours, Alarms, Audit, AuditOptions, Engine, EngineOptions, HeartbeatOptions, Reaper, ReaperOptions,
-    Replayer, Watchdog, WatchdogOptions,
+    ActiveHours, Alarms, Asker, Audit, AuditOptions, Drill, Engine, EngineOptions, HeartbeatOptions, Reaper,
+    ReaperOptions, Replayer, Watchdog, WatchdogOptions,
 };
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
+use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,8 @@ pub struct Gateway {
     delivery: DeliveryService,
     replayer: Replayer,
     reaper: Reaper,
+    asker: Asker,
+    drill: Option<Drill>,
     watch: Watch,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
@@ -165,9 +168,13 @@ impl Gateway {
         let signing_key = state.signing_key()?;
         let signing_keys = Arc::new(SigningKeyList::of(&signing_key.public()));
         let secrets = Secrets::of(&state)?;
+        let ack_key = state.ack_key()?;
+        store.set_alerts(config.alerts.alerts.clone());
         let listener = bind_to(address).await?;
         let url = client_url(listener.address());
         let stopping = CancellationToken::new();
+        let public_url = config.alerts.public_url.clone().unwrap_or_else(|| url.clone());
+        let ack_links = AckLinks::new(public_url, ack_key.expose_secret().as_bytes());
 
         let guard = config.guard();
         let declared = config.delivery.destinations.clone();
@@ -175,7 +182,8 @@ impl Gateway {
         let declarations = declare(&store, secrets.sealer(), declared, file, started_at).await?;
         let sealer = secrets.sealer().clone();
         let keys = (signing_secret.clone(), signing_key.clone());
-        let delivery = delivery(&config, (&store, &clock), &guard, keys, Arc::new(secrets))?;
+        let means = Means { keys, secrets: Arc::new(secrets), ack_links: ack_links.clone() };
+        let delivery = delivery(&config, (&store, &clock), &guard, means)?;
         let replayer = Replayer::new(Arc::clone(&store), Arc::clone(&clock));
         make_workspaces(&config, state.path())?;
         let reaper_options =
@@ -212,6 +220,12 @@ impl Gateway {
             engine_options,
         );
         let alarms = Alarms::default();
+        let asker = Asker::new(Arc::clone(&store), Arc::clone(&clock), host_zone.clone());
+        let drill = config
+            .alerts
+            .drill
+            .clone()
+            .map(|options| Drill::new(Arc::clone(&store), Arc::clone(&clock), alarms.clone(), options));
         let watchdog_options =
             WatchdogOptions { grace: config.watchdog.grace, slot_grace: config.watchdog.slot_grace };
         let (watchdog, watchdog_handle) = Watchdog::new(&handle, alarms.clone(), watchdog_options);
@@ -246,6 +260,8 @@ impl Gateway {
             declarations,
             guard,
             agents,
+            alerts: config.alerts.clone(),
+            ack_links,
             clock,
             host_zone,
             facts,
@@ -263,6 +279,8 @@ impl Gateway {
             delivery,
             replayer,
             reaper,
+            asker,
+            drill,
             watch,
             url,
             announcement,
@@ -286,6 +304,8 @@ impl Gateway {
             delivery,
             replayer,
             reaper,
+            asker,
+            drill,
             watch,
             url,
             announcement,
@@ -302,6 +322,7 @@ impl Gateway {
             supervisor.begin("engine", stop(), move |stop| engine.clone().run(stop)),
             supervisor.begin("replayer", stop(), move |stop| replayer.clone().run(stop)),
             supervisor.begin("reaper", stop(), move |stop| reaper.clone().run(stop)),
+            supervisor.begin("asker", stop(), move |stop| asker.clone().run(stop)),
             supervisor.begin("watchdog", stop(), move |stop| watchdog.clone().run(stop)),
             supervisor.begin("schedules' audit", stop(), move |stop| audit.clone().run(stop)),
             supervisor.begin("teller of alarms", stop(), move |stop| {
@@ -314,6 +335,9 @@ impl Gateway {
         }
         let sending = supervisor
             .begin("delivery service", stop_sending.clone(), move |stop| delivery.clone().run(stop));
+        if let Some(drill) = drill {
+            parts.push(supervisor.begin("drill", stop(), move |stop| drill.clone().run(stop)));
+        }
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
             name = Part::first_over(parts.iter().chain([&sending])) => Some(name),
@@ -382,13 +406,20 @@ fn client_url(bound: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, bound.port()))
 }
 
+/// What deliveries are signed with.
+struct Means {
+    keys: (SigningSecret, SigningKeyPair),
+    secrets: Arc<dyn SecretReader>,
+    ack_links: AckLinks,
+}
+
 fn delivery(
     config: &Config,
     (store, clock): (&Arc<dyn Store>, &Arc<dyn Clock>),
     guard: &Guard,
-    (signing_secret, signing_key): (SigningSecret, SigningKeyPair),
-    secrets: Arc<dyn SecretReader>,
+    means: Means,
 ) -> Result<DeliveryService, UnsendableToken> {
+    let Means { keys: (signing_secret, signing_key), secrets, ack_links } = means;
     let settings = &config.delivery;
     let transport_options = TransportOptions {
         connect_timeout: settings.connect_timeout,
@@ -405,6 +436,7 @@ fn delivery(
         max_concurrent_per_destination: settings.max_concurrent_per_destination,
         pause_after: settings.pause_after,
         disable_after: settings.disable_after,
+        ack_links,
     };
     let transport = Transport::new(transport_options, guard.clone());
     DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, secrets, options)

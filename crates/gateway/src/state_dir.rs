@@ -138,6 +138,15 @@ impl StateDir {
         SigningKeyPair::parse(text.expose_secret()).map_err(|error| StateDirError::SigningKey { path, error })
     }
 
+    /// The key of the links that acknowledge: made once, and kept.
+    pub(crate) fn ack_key(&self) -> Result<SecretString, StateDirError> {
+        self.keep(self.path.join("ack-key"), || {
+            let mut bytes = [0; TOKEN_BYTES];
+            getrandom::fill(&mut bytes).map_err(StateDirError::NoKey)?;
+            Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+        })
+    }
+
     /// What secrets are sealed with before they are stored: its key is made once, and kept.
     pub(crate) fn sealer(&self) -> Result<Sealer, StateDirError> {
         let path = self.path.join("secret-key");

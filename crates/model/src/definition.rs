@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::at::parse_at;
 use crate::definition_error::DefinitionError;
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
+use crate::failure_alert::FailureAlert;
 use crate::fields::Fields;
 use crate::id::AgentId;
 use crate::job::{Cleanup, JobDefinition, SessionTarget, WakeMode};
@@ -18,7 +19,7 @@ use crate::session::{SessionName, SessionNameError};
 use crate::time::{MAX_DATE_MS, UnixMs};
 
 /// Fields of OpenClaw's jobs that this version does not act on.
-const LATER: &[&str] = &["declarationKey", "failureAlert", "owner", "pacing", "trigger"];
+const LATER: &[&str] = &["declarationKey", "owner", "pacing", "trigger"];
 /// Fields that a read of a job shows and the gateway writes alone; written back, they change nothing.
 const READ_ONLY: &[&str] = &[
     "budgetToday",
@@ -118,6 +119,11 @@ impl JobDefinition {
             output_schema: parse_output_schema(fields.value("outputSchema"))?,
             budget: fields.value("budget").map(Budget::parse).transpose()?.unwrap_or_default(),
             cleanup: parse_cleanup(fields.text("cleanup")?.as_deref())?,
+            failure_alert: fields
+                .value("failureAlert")
+                .map(FailureAlert::parse)
+                .transpose()?
+                .unwrap_or_default(),
             payload,
             delivery,
         };
@@ -153,6 +159,12 @@ impl JobDefinition {
             return Err(DefinitionError::invalid("outputSchema", why));
         }
         if self.session_target == SessionTarget::Main && !self.is_system_owned() {
+            if self.delivery.failure_destination.is_some()
+                && !matches!(self.delivery.mode, DeliveryMode::Webhook(_))
+            {
+                let why = "a main job has a failure destination only where delivery.mode is `webhook`";
+                return Err(DefinitionError::invalid("delivery.failureDestination", why));
+            }
             if matches!(self.delivery.mode, DeliveryMode::Announce(_)) {
                 let why = "cron channel delivery config is only supported for sessionTarget=\"isolated\"";
                 return Err(DefinitionError::invalid("delivery.mode", why));

@@ -107,7 +107,8 @@ impl DefinitionError {
         Self::invalid("schedule.kind", why)
     }
 
-    pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
+    /// The error that a field holds something that it may not.
+    pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), why: why.into() }
     }
 }

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::definition_error::DefinitionError;
 use crate::destination::DestinationName;
+use crate::failure_alert::AlertRoute;
 use crate::fields::{Fields, kind_of};
+use crate::ladder::{Acknowledge, LadderPlan};
 use crate::webhook_url::WebhookUrl;
 
 /// Where a job's result goes.
@@ -18,6 +20,10 @@ pub struct DeliverySettings {
     pub best_effort: bool,
     /// Whether a result is sent that came after its run had been given up.
     pub late_results: bool,
+    /// Where it is told that the job failed, where its rules of alerts name no route.
+    pub failure_destination: Option<AlertRoute>,
+    /// How somebody is to acknowledge a result, where somebody must.
+    pub acknowledge: Option<Acknowledge>,
 }
 
 /// The way a result takes.
@@ -58,7 +64,13 @@ pub struct AnnounceTarget {
 
 impl Default for DeliverySettings {
     fn default() -> Self {
-        Self { mode: DeliveryMode::None, best_effort: false, late_results: false }
+        Self {
+            mode: DeliveryMode::None,
+            best_effort: false,
+            late_results: false,
+            failure_destination: None,
+            acknowledge: None,
+        }
     }
 }
 
@@ -110,7 +122,21 @@ impl DeliverySettings {
         if self.late_results {
             out.insert("lateResults".to_owned(), json!(true));
         }
+        if let Some(route) = &self.failure_destination {
+            out.insert("failureDestination".to_owned(), route.to_json(mask));
+        }
+        if let Some(acknowledge) = &self.acknowledge {
+            out.insert("acknowledge".to_owned(), acknowledge.to_json(mask));
+        }
         Value::Object(out)
+    }
+
+    /// The ladder of the delivery to one of the receivers. Each is asked by itself; who is asked next is the first one's
+    /// to say, so that nobody gets it twice.
+    pub(crate) fn ladder(&self, is_first: bool) -> Option<LadderPlan> {
+        let Acknowledge { ask, then } = self.acknowledge.as_ref()?;
+        let then = if is_first { then.clone() } else { Vec::new() };
+        Some(LadderPlan { then, ask: Some(ask.clone()) })
     }
 
     /// The receivers as events name them: `to` or `destination`, or `targets` where there are several.
@@ -147,7 +173,11 @@ impl DeliverySettings {
         let targets = fields.value("targets");
         let best_effort = fields.flag("bestEffort")?.unwrap_or(false);
         let late_results = fields.flag("lateResults")?.unwrap_or(false);
-        fields.close(&["completionDestination", "failureDestination"])?;
+        let failure_destination =
+            fields.value("failureDestination").map(AlertRoute::parse_failure_destination).transpose()?;
+        let failure_destination = failure_destination.filter(|route| !route.is_empty());
+        let acknowledge = fields.value("acknowledge").map(Acknowledge::parse).transpose()?;
+        fields.close(&["completionDestination"])?;
         let target = AnnounceTarget { channel, to, account_id, thread_id };
         let mode = mode.map(|mode| mode.trim().to_lowercase());
         if mode.as_deref() != Some("webhook") {
@@ -175,7 +205,11 @@ impl DeliverySettings {
             let why = "delivery.mode `none` has no such field";
             return Err(DefinitionError::invalid("delivery.lateResults", why));
         }
-        Ok(Self { mode, best_effort, late_results })
+        if acknowledge.is_some() && mode == DeliveryMode::None {
+            let why = "delivery.mode `none` has no such field";
+            return Err(DefinitionError::invalid("delivery.acknowledge", why));
+        }
+        Ok(Self { mode, best_effort, late_results, failure_destination, acknowledge })
     }
 }
 

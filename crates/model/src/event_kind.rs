@@ -29,6 +29,8 @@ pub enum EventKind {
     DeliveryDead,
     /// Work was refused, because it was too many hops away from its beginning.
     LoopBroken,
+    /// Somebody is to look after a job, or after the gateway.
+    JobAlert,
     /// Something is wrong with the gateway itself.
     GatewayAlarm,
     /// What was wrong with the gateway is over.
@@ -39,7 +41,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RunStarted,
         Self::RunFinished,
         Self::RunLate,
@@ -52,6 +54,7 @@ impl EventKind {
         Self::JobAutoDisabled,
         Self::DeliveryDead,
         Self::LoopBroken,
+        Self::JobAlert,
         Self::GatewayAlarm,
         Self::GatewayAlarmCleared,
         Self::HookReceived,
@@ -72,6 +75,7 @@ impl EventKind {
             Self::JobAutoDisabled => "job.auto_disabled",
             Self::DeliveryDead => "delivery.dead",
             Self::LoopBroken => "loop.broken",
+            Self::JobAlert => "job.alert",
             Self::GatewayAlarm => "gateway.alarm",
             Self::GatewayAlarmCleared => "gateway.alarm_cleared",
             Self::HookReceived => "hook.received",
@@ -92,6 +96,7 @@ impl EventKind {
             | Self::RunMissed
             | Self::JobRecovered
             | Self::DeliveryDead
+            | Self::JobAlert
             | Self::LoopBroken
             | Self::GatewayAlarm
             | Self::GatewayAlarmCleared

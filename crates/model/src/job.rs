@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::completion::{CompletionStatus, DeliveryStatus};
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::failure::AutoDisabled;
+use crate::failure_alert::{AlertState, FailureAlert};
 use crate::id::{AgentId, JobId, RunId};
 use crate::misfire::{MisfirePolicy, MisfireSettings};
 use crate::money::Budget;
@@ -74,6 +75,8 @@ pub struct JobDefinition {
     pub cleanup: Cleanup,
     /// Where its result goes.
     pub delivery: DeliverySettings,
+    /// When somebody is told that it is in trouble, and who.
+    pub failure_alert: FailureAlert,
 }
 
 /// What becomes of a run's own session once the run's deliveries are settled.
@@ -153,6 +156,19 @@ pub struct JobState {
     pub backoff_until: Option<UnixMs>,
     /// Why the gateway has switched it off, where it has.
     pub auto_disabled: Option<AutoDisabled>,
+    /// What was told of its trouble.
+    pub alerts: AlertState,
+    /// How the last alert fares, where the job was read for people.
+    pub last_alert: Option<LastAlert>,
+}
+
+/// How the last alert of a job fares (contract §1.6, `lastFailureNotification…`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAlert {
+    /// Whether somebody got it.
+    pub status: DeliveryStatus,
+    /// Why not, in words.
+    pub error: Option<String>,
 }
 
 /// What is known of a job's last run.
@@ -202,6 +218,7 @@ impl JobDefinition {
             budget: Budget::default(),
             cleanup: Cleanup::Keep,
             delivery: DeliverySettings::default(),
+            failure_alert: FailureAlert::default(),
         }
     }
 
@@ -227,6 +244,7 @@ impl JobDefinition {
             budget: Budget::default(),
             cleanup: Cleanup::Keep,
             delivery: DeliverySettings::default(),
+            failure_alert: FailureAlert::default(),
         }
     }
 
@@ -324,6 +342,9 @@ impl JobDefinition {
             put("cleanup", json!("delete"));
         }
         put("delivery", self.delivery.to_json(mask));
+        if let Some(alert) = self.failure_alert.to_json(mask) {
+            put("failureAlert", alert);
+        }
         out
     }
 }
@@ -357,6 +378,7 @@ impl Job {
                 out.insert("lastRunError".to_owned(), json!(error));
             }
         }
+        self.state.alert_members(&mut out);
         let (label, detail) = self.definition.delivery.preview();
         out.insert("deliveryPreview".to_owned(), json!({ "label": label, "detail": detail }));
         Value::Object(out)
@@ -444,7 +466,25 @@ impl JobState {
             last.delivery_members(&mut out);
             out.insert("consecutiveErrors".to_owned(), json!(self.consecutive_errors));
         }
+        if self.alerts.skips > 0 {
+            out.insert("consecutiveSkipped".to_owned(), json!(self.alerts.skips));
+        }
+        put_instant(&mut out, "lastFailureAlertAtMs", self.alerts.last_alert_at());
+        self.alert_members(&mut out);
         out
+    }
+}
+
+impl JobState {
+    fn alert_members(&self, out: &mut Map<String, Value>) {
+        let Some(alert) = &self.last_alert else { return };
+        if let Some(delivered) = alert.status.delivered() {
+            out.insert("lastFailureNotificationDelivered".to_owned(), json!(delivered));
+        }
+        out.insert("lastFailureNotificationDeliveryStatus".to_owned(), json!(alert.status));
+        if let Some(error) = &alert.error {
+            out.insert("lastFailureNotificationDeliveryError".to_owned(), json!(error));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! This crate knows no clock, no async, no SQL and no HTTP. Instants come in as arguments; what leaves is values.
 
+mod alert_notice;
 mod at;
 mod attempt;
 mod backfill;
@@ -18,10 +19,12 @@ mod event;
 mod event_kind;
 mod event_schema;
 mod failure;
+mod failure_alert;
 mod fence;
 mod fields;
 mod id;
 mod job;
+mod ladder;
 mod misfire;
 mod money;
 mod notice;
@@ -36,10 +39,12 @@ mod run;
 mod schedule;
 mod secret;
 mod session;
+mod target;
 mod thinking;
 mod time;
 mod webhook_url;
 
+pub use alert_notice::{AlertAbout, AlertNotice, AlertPurpose};
 pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use backfill::BackfillRequest;
@@ -62,12 +67,17 @@ pub use failure::{
     Aftermath, AutoDisableReason, AutoDisabled, BACKOFF, Failure, FailureRules, TransientClass,
     counts_against_job,
 };
+pub use failure_alert::{
+    AlertDrill, AlertDue, AlertMode, AlertRoute, AlertRules, AlertScope, AlertSettings, AlertState,
+    FailureAlert, GatewayAlerts, Told, Trouble, excerpt,
+};
 pub use fence::{FENCE_RULE, Fence, fence};
 pub use id::{
     AgentId, DeliveryId, DestinationId, EventId, HookRequestId, IdError, JobId, LeaseId, OwnerId, ReplayId,
     RunId, seed_ids,
 };
-pub use job::{Cleanup, Job, JobDefinition, JobState, LastRun, SessionTarget, WakeMode};
+pub use job::{Cleanup, Job, JobDefinition, JobState, LastAlert, LastRun, SessionTarget, WakeMode};
+pub use ladder::{AckState, Acknowledge, Acknowledgement, AskRules, LadderPlan, QuietHours};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};
 pub use money::{Budget, Price, Spent, Usd};
 pub use notice::{Begun, Notice};

@@ -81,6 +81,11 @@ pub enum Notice<'a> {
         /// How many runs before it had failed.
         failures: u32,
     },
+    /// Results of a job arrive again, after some did not.
+    DeliveriesRecovered {
+        /// The run whose result arrived.
+        run_id: Option<RunId>,
+    },
     /// A job was added.
     JobAdded(&'a Job),
     /// A job was edited, enabled or disabled.
@@ -129,7 +134,7 @@ impl Notice<'_> {
             Self::RunStarted(_) => EventKind::RunStarted,
             Self::RunSkipped { .. } => EventKind::RunSkipped,
             Self::RunMissed { .. } => EventKind::RunMissed,
-            Self::JobRecovered { .. } => EventKind::JobRecovered,
+            Self::JobRecovered { .. } | Self::DeliveriesRecovered { .. } => EventKind::JobRecovered,
             Self::JobAdded(_) => EventKind::JobAdded,
             Self::JobUpdated(_) => EventKind::JobUpdated,
             Self::JobRemoved => EventKind::JobRemoved,
@@ -201,6 +206,13 @@ impl Notice<'_> {
             Self::JobRecovered { run_id, failures } => {
                 put("runId", json!(run_id));
                 put("failures", json!(failures));
+            }
+            Self::DeliveriesRecovered { run_id } => {
+                if let Some(run_id) = run_id {
+                    put("runId", json!(run_id));
+                }
+                put("scope", json!("delivery"));
+                put("reason", json!("its results arrive again"));
             }
             Self::JobAdded(job) | Self::JobUpdated(job) => {
                 put("job", job.snapshot_json());

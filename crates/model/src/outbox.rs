@@ -6,6 +6,7 @@ use crate::dead_cause::DeadCause;
 use crate::delivery_settings::{AnnounceTarget, DeliveryMode, DeliverySettings, WebhookTarget};
 use crate::destination::DestinationName;
 use crate::id::{DeliveryId, DestinationId, EventId, JobId, RunId};
+use crate::ladder::{Acknowledgement, LadderPlan};
 use crate::run::{RunOutcome, RunStatus};
 use crate::time::UnixMs;
 use crate::webhook_url::WebhookUrl;
@@ -143,6 +144,8 @@ pub struct DeliveryPlan {
     pub target: Target,
     /// How it begins.
     pub begin: DeliveryBegin,
+    /// Where its event goes next, where it does.
+    pub ladder: Option<LadderPlan>,
 }
 
 /// How a delivery is born.
@@ -163,16 +166,17 @@ pub fn plan_deliveries(settings: &DeliverySettings, outcome: &RunOutcome) -> Vec
         DeliveryMode::None => Vec::new(),
         DeliveryMode::Webhook(targets) => {
             let begin = suppressed.unwrap_or(DeliveryBegin::Pending);
-            targets
-                .iter()
-                .map(|target| DeliveryPlan { target: target.into(), begin: begin.clone() })
-                .collect()
+            let plan = |(place, target)| DeliveryPlan {
+                target: Target::from(target),
+                begin: begin.clone(),
+                ladder: settings.ladder(place == 0),
+            };
+            targets.iter().enumerate().map(plan).collect()
         }
         DeliveryMode::Announce(target) => {
-            let no_channel =
-                || DeliveryBegin::Dead("this version of clawhook has no chat channels".to_owned());
-            let begin = suppressed.unwrap_or_else(no_channel);
-            vec![DeliveryPlan { target: Target::Announce(target.clone()), begin }]
+            let target = Target::Announce(target.clone());
+            let begin = suppressed.unwrap_or_else(|| target.begin());
+            vec![DeliveryPlan { target, begin, ladder: settings.ladder(true) }]
         }
     }
 }
@@ -210,6 +214,10 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// On whose side the cause lies, while it is dead.
     pub cause: Option<DeadCause>,
+    /// The delivery whose event it carries on: the rung below it, or the asking before it.
+    pub after: Option<DeliveryId>,
+    /// How the acknowledgement stands that is asked for, where one is.
+    pub acknowledgement: Option<Acknowledgement>,
 }
 
 #[cfg(test)]

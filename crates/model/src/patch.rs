@@ -1,19 +1,20 @@
 //! Editing a job (contract §1.8): omitted keeps, `null` clears, an unknown field is an error, and the result is read
 //! by the very rules that a new job is read by.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::definition::refuse_event;
 use crate::definition_error::DefinitionError;
 use crate::job::JobDefinition;
 use crate::schedule::Schedule;
 use crate::secret::keep_masked_members;
+use crate::target::keep_shown;
 use crate::time::UnixMs;
 
 /// The ways to name a webhook's receivers.
 const RECEIVERS: [&str; 3] = ["to", "destination", "targets"];
-/// What another mode takes over from the one before; the mode `none` has the first alone.
-const POLICY: [&str; 2] = ["bestEffort", "lateResults"];
+/// What another mode takes over from the one before; the mode `none` has no use for the last two.
+const POLICY: [&str; 4] = ["bestEffort", "failureDestination", "acknowledge", "lateResults"];
 
 impl JobDefinition {
     /// The definition with `patch` applied, or why it cannot be. `now` is the anchor of a new interval that
@@ -38,6 +39,7 @@ impl JobDefinition {
                 "delivery" => self.merge_delivery(old, value),
                 "misfire" | "overlap" => merge_policy(old, value),
                 "budget" => merge_members(old, value),
+                "failureAlert" => self.merge_alert(old, value),
                 _ => value,
             };
             merged.insert(key, new);
@@ -79,19 +81,60 @@ impl JobDefinition {
                 new.insert(key.to_owned(), stored[key].take());
             }
         }
+        for key in ["failureDestination", "acknowledge"] {
+            if let Some(given) = new.get_mut(key) {
+                keep_shown(given, &masked[key], &stored[key]);
+            }
+        }
         let Some(Value::Object(mut merged)) = old else { return Value::Object(new) };
+        if let Some(given) = new.remove("failureDestination") {
+            let merged_route = merge_route(merged.remove("failureDestination"), given);
+            new.insert("failureDestination".to_owned(), merged_route);
+        }
+        if let Some(given) = new.remove("acknowledge") {
+            new.insert("acknowledge".to_owned(), merge_members(merged.remove("acknowledge"), given));
+        }
         // Another way to name the receivers takes the place of the one before.
         if RECEIVERS.iter().any(|key| new.contains_key(*key)) {
             merged.retain(|key, _| !RECEIVERS.contains(&key.as_str()));
         }
         let changes_mode = new.get("mode").is_some_and(|mode| Some(mode) != merged.get("mode"));
         if changes_mode {
-            let stays = if new.get("mode") == Some(&json!("none")) { 1 } else { 2 };
+            let stays = if new.get("mode") == Some(&json!("none")) { 2 } else { 4 };
             merged.retain(|key, _| POLICY[..stays].contains(&key.as_str()));
         }
         merged.append(&mut new);
         Value::Object(merged)
     }
+}
+
+impl JobDefinition {
+    /// Rules of alerts merge field by field; `false` and `null` stand for themselves. What is written back as it was
+    /// shown keeps its secrets.
+    fn merge_alert(&self, old: Option<Value>, mut new: Value) -> Value {
+        let shown = self.failure_alert.to_json(true).unwrap_or_default();
+        let stored = self.failure_alert.to_json(false).unwrap_or_default();
+        keep_shown(&mut new, &shown, &stored);
+        merge_route(old, new)
+    }
+}
+
+/// A route merges field by field. Another mode drops what was said for the one before, and another receiver of a webhook
+/// takes the place of the other.
+fn merge_route(old: Option<Value>, new: Value) -> Value {
+    const PLACE: [&str; 5] = ["to", "destination", "channel", "accountId", "threadId"];
+    let (Some(Value::Object(mut merged)), Value::Object(mut new)) = (old, new.clone()) else { return new };
+    let given = |new: &Map<String, Value>, key: &str| new.get(key).is_some_and(|value| !value.is_null());
+    if new.get("mode").is_some_and(|mode| Some(mode) != merged.get("mode")) {
+        merged.retain(|key, _| !PLACE.contains(&key.as_str()));
+    }
+    for (one, other) in [("to", "destination"), ("destination", "to")] {
+        if given(&new, one) {
+            merged.remove(other);
+        }
+    }
+    merged.append(&mut new);
+    Value::Object(merged)
 }
 
 /// An object merges field by field, and a maximum goes with the policy it belongs to; a mere name stands for itself.

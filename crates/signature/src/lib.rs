@@ -7,6 +7,7 @@
 //! - [`github`] and [`stripe`]: the headers that their receivers' libraries know;
 //! - [`slack`], [`token`] and [`generic`]: what services send us in their own ways, which is verified only;
 //! - [`rfc9421`]: HTTP Message Signatures, which cover the method and the address too.
+//! - [`AckLinks`]: the links by which people acknowledge what they were sent.
 //!
 //! Who owns what: keys are taken in once, when the signer is built, so that a signature costs its message alone. Where
 //! a key is being replaced, the retiring one signs as well for as long as the attempt's time is before its end.
@@ -14,6 +15,7 @@
 //! What is not guaranteed: that a receiver verifies; that GitHub's scheme tells a fresh request from a repeated one,
 //! because it covers no time; and that Stripe's and GitHub's cover the event's id, which travels beside them.
 
+mod ack_link;
 mod freshness;
 pub mod generic;
 pub mod github;
@@ -30,6 +32,7 @@ pub mod v1;
 pub mod v1a;
 mod verify_error;
 
+pub use ack_link::{AckLinkError, AckLinks};
 pub use key_pair::{KeyError, PublicKey, SigningKeyPair};
 pub use secret::{NoRandomness, SecretError, SharedSecret, SharedSecretError, SigningSecret};
 pub use signer::{LiveKeys, Retiring, Signer, SignerError, SigningInput, SigningKeys};

@@ -17,6 +17,7 @@
 //!
 //! This crate knows no HTTP, no agents and no schedules' maths.
 
+mod alerts;
 mod destinations;
 mod error;
 mod event_log;
@@ -37,12 +38,15 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, HookRequestId, Job,
-    JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target, TranscriptEntry,
-    UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
+    HookRequestId, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing,
+    Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
+pub use alerts::{
+    Acknowledged, AlertCounts, AlertFilter, AlertPage, AlertRecord, Ask, AskAnswer, SyntheticAlert,
+};
 pub use destinations::{
     Decider, DestinationFilter, DestinationPage, DestinationRemoved, DestinationUpdated,
     DestinationWithQueue, NewDestination, OrderHead, QueueState,
@@ -97,6 +101,8 @@ pub enum Topic {
     Replays,
     /// An event was written.
     Log,
+    /// Somebody is to be asked again at some time, or no more.
+    Asks,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -320,6 +326,41 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of deliveries, the newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError>;
+
+    // Alerts and acknowledgements.
+
+    /// Takes what the gateway says of alerts; until then it says nothing. Whether trouble is told is decided by it in the
+    /// transactions that write the trouble.
+    fn set_alerts(&self, alerts: GatewayAlerts);
+
+    /// A page of alerts, the newest first.
+    async fn alerts(&self, filter: AlertFilter) -> Result<AlertPage, StoreError>;
+
+    /// One alert.
+    async fn alert(&self, event: EventId) -> Result<Option<AlertRecord>, StoreError>;
+
+    /// How the alerts that are kept have fared.
+    async fn alert_counts(&self) -> Result<AlertCounts, StoreError>;
+
+    /// Sends an alert that tells of nothing: each target of a test gets it, a drill goes up its ladder. It counts for no
+    /// job.
+    async fn raise_synthetic(&self, alert: SyntheticAlert, now: UnixMs) -> Result<EventId, StoreError>;
+
+    /// The drill that was begun last.
+    async fn last_drill(&self) -> Result<Option<AlertRecord>, StoreError>;
+
+    /// Somebody acknowledges the event of a delivery; whoever was asked for it is asked no more.
+    async fn acknowledge(&self, id: DeliveryId, by: String, now: UnixMs) -> Result<Acknowledged, StoreError>;
+
+    /// When somebody is to be asked again next.
+    async fn next_ask(&self) -> Result<Option<UnixMs>, StoreError>;
+
+    /// What is to be asked again by now, the longest waiting first.
+    async fn due_asks(&self, now: UnixMs, limit: usize) -> Result<Vec<Ask>, StoreError>;
+
+    /// Sends again what was not acknowledged, to the same rung or to the next, or has it wait. False where it was
+    /// acknowledged in the meantime.
+    async fn answer_ask(&self, ask: Ask, answer: AskAnswer, now: UnixMs) -> Result<bool, StoreError>;
 
     // Replays.
 

@@ -99,6 +99,8 @@ pub struct LeasedDelivery {
     pub refusals: u32,
     /// When its retry schedule began.
     pub armed_at: UnixMs,
+    /// Whether somebody is to acknowledge the event.
+    pub asks: bool,
 }
 
 /// What follows from an attempt.
@@ -153,6 +155,8 @@ pub struct SettleAttempt {
     pub verdict: Verdict,
     /// Why it stands where it stands, for lists.
     pub reason: Option<String>,
+    /// Whether the receiver's answer acknowledged the event.
+    pub acknowledged: bool,
     /// The present.
     pub now: UnixMs,
 }

@@ -182,7 +182,15 @@ pub(crate) fn delivered(delivery: &LeasedDelivery, now: UnixMs) -> SettleAttempt
         decision: "delivered".to_owned(),
     };
     let verdict = Verdict::Delivered;
-    SettleAttempt { delivery_id: delivery.id, lease: delivery.lease, attempt, verdict, reason: None, now }
+    SettleAttempt {
+        delivery_id: delivery.id,
+        lease: delivery.lease,
+        attempt,
+        verdict,
+        reason: None,
+        acknowledged: false,
+        now,
+    }
 }
 
 /// The event of a run.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clawhook_clock::Clock;
 use clawhook_delivery::{
-    DeliveryOptions, DeliveryService, KeyError, NoRandomness, RetrySchedule, SecretError, SigningKeyPair,
-    SigningSecret, UnsendableToken,
+    AckLinks, DeliveryOptions, DeliveryService, KeyError, NoRandomness, RetrySchedule, SecretError,
+    SigningKeyPair, SigningSecret, UnsendableToken,
 };
 use clawhook_engine::{
     Alarms, Audit, AuditOptions, Engine, EngineHandle, EngineOptions, Reaper, ReaperOptions, Watchdog,
@@ -188,6 +188,7 @@ fn delivery_options() -> Result<DeliveryOptions, LifeError> {
         max_concurrent_per_destination: 4,
         pause_after: Duration::from_hours(24),
         disable_after: Duration::from_hours(24 * 5),
+        ack_links: AckLinks::new("https://gateway.example".to_owned(), b"the key of a simulation"),
     })
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use clawhook_model::UnixMs;
 use serde_json::{Value, json};
 
+use super::alert_flags::AlertFlags;
 use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
@@ -28,7 +29,7 @@ pub(super) struct AddArgs {
     #[arg(value_name = "MESSAGE")]
     message_text: Option<String>,
     /// Take the job's JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -50,6 +51,8 @@ pub(super) struct AddArgs {
     bounds: BoundsFlags,
     #[command(flatten)]
     delivery: DeliveryFlags,
+    #[command(flatten)]
+    alerts: AlertFlags,
 }
 
 /// What is to be sent.
@@ -85,6 +88,9 @@ impl AddArgs {
         definition.extend(self.bounds.read());
         if let Some(delivery) = self.delivery.read_new()? {
             definition.insert("delivery".to_owned(), delivery);
+        }
+        if let Some(alerts) = self.alerts.read() {
+            definition.insert("failureAlert".to_owned(), alerts);
         }
         if self.disabled {
             definition.insert("enabled".to_owned(), json!(false));

@@ -6,6 +6,7 @@ use clap::Args;
 use clawhook_model::UnixMs;
 use serde_json::{Map, Value, json};
 
+use super::alert_flags::AlertFlags;
 use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
 use super::job_flags::JobFlags;
@@ -26,7 +27,7 @@ pub(super) struct EditArgs {
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// Take the changes' JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "ClearFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags", "ClearFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -51,6 +52,8 @@ pub(super) struct EditArgs {
     bounds: BoundsFlags,
     #[command(flatten)]
     delivery: DeliveryFlags,
+    #[command(flatten)]
+    alerts: AlertFlags,
     #[command(flatten)]
     clear: ClearFlags,
 }
@@ -111,6 +114,9 @@ struct ClearFlags {
     /// Send no result that comes after its run was given up
     #[arg(long, conflicts_with = "late_results")]
     no_late_results: bool,
+    /// Let the gateway say when trouble is told, and where
+    #[arg(long, conflicts_with = "AlertFlags")]
+    clear_failure_alert: bool,
     /// Let the gateway say what becomes of instants at which it was not there
     #[arg(long, conflicts_with_all = ["misfire", "misfire_max", "max_lateness"])]
     clear_misfire: bool,
@@ -152,6 +158,9 @@ impl EditArgs {
                 patch.insert(key.to_owned(), Value::Object(members));
             }
         }
+        if let Some(alerts) = self.alerts.read() {
+            patch.insert("failureAlert".to_owned(), alerts);
+        }
         match self.timing.read(None, now)? {
             Timing::Amended(amendment) => return Ok(Plan::Amend(patch, amendment)),
             Timing::Whole(schedule) => {
@@ -175,6 +184,7 @@ impl ClearFlags {
                 ("budget", self.clear_budget),
                 ("description", self.clear_description),
                 ("displayName", self.clear_display_name),
+                ("failureAlert", self.clear_failure_alert),
                 ("misfire", self.clear_misfire),
                 ("outputSchema", self.clear_output_schema),
                 ("overlap", self.clear_overlap),

@@ -1,6 +1,7 @@
 //! `clawhook cron`: jobs, their runs, and what became of their due instants. The flags are OpenClaw's.
 
 mod add;
+mod alert_flags;
 mod backfill;
 mod bounds_flags;
 mod cancel;

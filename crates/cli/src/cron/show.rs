@@ -71,6 +71,7 @@ fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("tools", list(&job.payload["toolsAllow"])),
         ("does", work(&job.payload)),
         ("delivery", job.delivery_text()),
+        ("alerts", alerts(&job.failure_alert)),
         ("misfire", policy(&job.effective, "misfire")),
         ("overlap", policy(&job.effective, "overlap")),
         ("result fits", job.output_schema.as_ref().map_or(NONE, |_| "a JSON Schema").to_owned()),
@@ -164,6 +165,8 @@ fn history(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("last delivery", text(job.last_delivery_status.as_ref())),
         ("last delivery suppression", text(job.delivery_suppression_reason.as_ref())),
         ("last delivery error", text(job.last_delivery_error.as_ref())),
+        ("last alert", text(job.last_failure_notification_delivery_status.as_ref())),
+        ("last alert error", text(job.last_failure_notification_delivery_error.as_ref())),
     ]
 }
 
@@ -177,6 +180,16 @@ fn work(payload: &Value) -> String {
         _ => payload["argv"].to_string(),
     };
     format!("{kind}: {content}")
+}
+
+/// What a job says of alerts, in a line.
+fn alerts(given: &Value) -> String {
+    match given {
+        Value::Null => NONE.to_owned(),
+        Value::Bool(false) => "off".to_owned(),
+        Value::Object(members) if members.is_empty() => "by the gateway's rules".to_owned(),
+        members => members.to_string(),
+    }
 }
 
 fn text(value: Option<&String>) -> String {

@@ -85,6 +85,11 @@ fn facts(delivery: &DeliveryView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("tries", delivery.tries().to_string()),
         ("next try", at(delivery.next_at_ms)),
         ("settled", at(delivery.settled_at_ms)),
+        ("after", text(&delivery.after)),
+        (
+            "acknowledgement",
+            delivery.acknowledgement.as_ref().map_or_else(|| NONE.to_owned(), |given| given.text(now)),
+        ),
         ("replay of", text(&delivery.replay_of)),
         ("replayed as", if replayed_as.is_empty() { NONE.to_owned() } else { replayed_as.join(", ") }),
     ]

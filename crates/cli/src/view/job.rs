@@ -60,6 +60,12 @@ pub(crate) struct JobView {
     #[serde(default)]
     pub(crate) delivery_suppression_reason: Option<String>,
     #[serde(default)]
+    pub(crate) failure_alert: Value,
+    #[serde(default)]
+    pub(crate) last_failure_notification_delivery_status: Option<String>,
+    #[serde(default)]
+    pub(crate) last_failure_notification_delivery_error: Option<String>,
+    #[serde(default)]
     pub(crate) config_revision: Option<String>,
     #[serde(default)]
     pub(crate) upcoming: Vec<String>,

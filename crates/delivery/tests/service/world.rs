@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_delivery::{
-    DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule, SecretReader,
-    SigningKeyPair, SigningSecret, Transport, TransportOptions, UnreadableSecret,
+    AckLinks, DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule,
+    SecretReader, SigningKeyPair, SigningSecret, Transport, TransportOptions, UnreadableSecret,
 };
 use clawhook_model::{
     DeliveryId, DeliveryState, Destination, DestinationDefinition, DestinationId, EventId, Halt, HaltReason,
@@ -72,6 +72,7 @@ fn options() -> DeliveryOptions {
         max_concurrent_per_destination: 4,
         pause_after: Duration::from_hours(24),
         disable_after: Duration::from_hours(120),
+        ack_links: AckLinks::new("https://gateway.example".to_owned(), b"the key of a test"),
     }
 }
 

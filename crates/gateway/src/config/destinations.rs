@@ -109,7 +109,7 @@ fn find<'n>(value: &'n Node<'n>, name: &str) -> Option<&'n ObjectProp<'n>> {
 }
 
 /// The node as plain JSON.
-fn json(node: &Node<'_>) -> Result<Value, Complaint> {
+pub(super) fn json(node: &Node<'_>) -> Result<Value, Complaint> {
     Ok(match node {
         Ast::StringLit(text) => Value::String(text.value.clone().into_owned()),
         Ast::NumberLit(literal) => number(literal.value).map(Value::Number).ok_or_else(|| {

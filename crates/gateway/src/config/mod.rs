@@ -8,6 +8,7 @@
 //! Not guaranteed: that the values work, such as a store that can be written or a provider that answers.
 
 mod agents;
+mod alerts;
 mod block;
 mod destinations;
 mod document;
@@ -42,6 +43,7 @@ use clawhook_model::{
 use clawhook_store::Retention;
 
 pub use agents::{ActiveHours, AgentConfig, AgentsConfig, HeartbeatConfig, HistoryConfig};
+pub use alerts::AlertsConfig;
 pub(crate) use environment::Environment;
 pub use mcp::{McpConfig, McpServerConfig, McpTransport};
 pub use models::{
@@ -64,6 +66,8 @@ pub struct Config {
     pub cron: CronConfig,
     /// How late things may be before that is an alarm.
     pub watchdog: WatchdogConfig,
+    /// How trouble is told, and what is acknowledged.
+    pub alerts: AlertsConfig,
     /// How results are sent.
     pub delivery: DeliveryConfig,
     /// Who runs jobs.

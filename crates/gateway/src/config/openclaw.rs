@@ -17,8 +17,6 @@ const KEYS: &[&str] = &[
     "channels",
     "cli",
     "commands",
-    "cron.failureAlert",
-    "cron.failureDestination",
     "cron.runLog.maxBytes",
     "cron.store",
     "cron.triggers",

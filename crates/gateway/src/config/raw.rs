@@ -8,6 +8,7 @@ use clawhook_model::{Overlap, SecretSource, TransientClass, Usd};
 use jsonc_parser::ast::Object;
 
 use super::agents::RawAgents;
+use super::alerts;
 use super::block::{Block, Written};
 use super::destinations::Declarations;
 use super::hooks::RawHooks;
@@ -22,12 +23,22 @@ use super::setting::{AtMost, Bind, HostName, KeptFor, MisfireName, TokenAuth};
 pub(super) struct RawConfig {
     pub(super) gateway: RawGateway,
     pub(super) cron: RawCron,
+    pub(super) alerts: RawAlerts,
     pub(super) delivery: RawDelivery,
     pub(super) agents: RawAgents,
     pub(super) providers: Vec<RawProvider>,
     pub(super) servers: Vec<RawServer>,
     pub(super) hooks: RawHooks,
     pub(super) store_path: Option<Written<PathBuf>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawAlerts {
+    pub(super) alert: Option<Written<alerts::Block<alerts::Alert>>>,
+    pub(super) failure_destination: Option<Written<alerts::Block<alerts::Route>>>,
+    pub(super) drill: Option<Written<alerts::Block<alerts::Drill>>>,
+    pub(super) public_url: Option<Written<alerts::PublicUrl>>,
+    pub(super) one_click: Option<Written<bool>>,
 }
 
 #[derive(Default)]
@@ -113,10 +124,12 @@ impl RawConfig {
     /// Reads the whole file; what is wrong with it goes to `findings`.
     pub(super) fn read<'t>(file: &'t Object<'t>, findings: &mut Findings) -> Self {
         let mut top = Block::top(file, findings);
+        let mut alerts = RawAlerts::default();
         let raw = Self {
-            gateway: RawGateway::read(top.block("gateway", findings), findings),
-            cron: RawCron::read(top.block("cron", findings), findings),
-            delivery: RawDelivery::read(top.block("delivery", findings), findings),
+            gateway: RawGateway::read(top.block("gateway", findings), &mut alerts, findings),
+            cron: RawCron::read(top.block("cron", findings), &mut alerts, findings),
+            delivery: RawDelivery::read(top.block("delivery", findings), &mut alerts, findings),
+            alerts,
             agents: RawAgents::read(top.block("agents", findings), findings),
             providers: models::read(top.block("models", findings), findings),
             servers: mcp::read(top.block("mcp", findings), findings),
@@ -129,7 +142,8 @@ impl RawConfig {
 }
 
 impl RawGateway {
-    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+    fn read(mut block: Block<'_>, alerts: &mut RawAlerts, findings: &mut Findings) -> Self {
+        alerts.public_url = block.key(&alerts::PUBLIC_URL, findings);
         let mut auth = block.block("auth", findings);
         let raw = Self {
             port: block.key(&keys::GATEWAY_PORT, findings),
@@ -144,7 +158,10 @@ impl RawGateway {
 }
 
 impl RawCron {
-    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+    fn read(mut block: Block<'_>, alerts: &mut RawAlerts, findings: &mut Findings) -> Self {
+        alerts.alert = block.key(&alerts::ALERT, findings);
+        alerts.failure_destination = block.key(&alerts::FAILURE_DESTINATION, findings);
+        alerts.drill = block.key(&alerts::DRILL, findings);
         let mut policy = block.block("webhookSsrfPolicy", findings);
         let mut catch_up = block.block("catchUp", findings);
         let mut failures = block.block("failures", findings);
@@ -232,7 +249,8 @@ impl RawWatchdog {
 }
 
 impl RawDelivery {
-    fn read(mut block: Block<'_>, findings: &mut Findings) -> Self {
+    fn read(mut block: Block<'_>, alerts: &mut RawAlerts, findings: &mut Findings) -> Self {
+        alerts.one_click = block.key(&alerts::ONE_CLICK, findings);
         let raw = Self {
             retry_schedule: block.key(&keys::DELIVERY_RETRY_SCHEDULE, findings),
             retry_window: block.key(&keys::DELIVERY_RETRY_WINDOW, findings),

@@ -12,7 +12,6 @@ use clawhook_model::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::agents;
 use super::block::{Written, shorten};
 use super::destinations::{Declaration, Declarations};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
@@ -27,6 +26,7 @@ use super::{
     Config, CronConfig, DeliveryConfig, GatewayConfig, PingConfig, RetentionConfig, StoreConfig,
     WatchdogConfig,
 };
+use super::{agents, alerts};
 use crate::secrets::follow_now;
 
 /// Fills in and checks; every problem goes to `findings`, and then the result is not to be used.
@@ -37,7 +37,9 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     let raw_watchdog = std::mem::take(&mut raw.cron.watchdog);
     let cron = resolver.cron(raw.cron);
     let delivery = resolver.delivery(raw.delivery, &cron);
-    let watchdog = resolver.watchdog(raw_watchdog, &cron.guard(&delivery.ports));
+    let guard = cron.guard(&delivery.ports);
+    let alerts = alerts::resolve(raw.alerts, &guard, resolver.findings);
+    let watchdog = resolver.watchdog(raw_watchdog, &guard);
     let models = resolver.models(raw.providers);
     let mcp = resolver.mcp(raw.servers);
     let surroundings =
@@ -49,6 +51,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
         gateway,
         cron,
         watchdog,
+        alerts,
         delivery,
         agents,
         models,

@@ -53,6 +53,18 @@ impl ApiError {
         Self { status, view: Box::new(view) }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong and what to do about it, for people.
+    pub(super) fn to_sentence(&self) -> String {
+        match &self.view.hint {
+            Some(hint) => format!("{}; {hint}.", self.view.message),
+            None => format!("{}.", self.view.message),
+        }
+    }
+
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
         self.view.hint = hint.into();
@@ -86,6 +98,7 @@ impl From<JobVerbError> for ApiError {
             | JobVerbError::UsedUp { .. }
             | JobVerbError::NoDestination(_)
             | JobVerbError::Webhook(_)
+            | JobVerbError::Route { .. }
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
             JobVerbError::Changed { .. } | JobVerbError::Contended(_) | JobVerbError::SystemOwned(_) => {
                 StatusCode::CONFLICT
@@ -235,7 +248,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-fn store_status(fault: &StoreError) -> StatusCode {
+pub(super) fn store_status(fault: &StoreError) -> StatusCode {
     match fault {
         StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
         StoreError::ReadOnly(_) | StoreError::Corrupt(_) | StoreError::Closed => {

@@ -133,6 +133,13 @@ fn deliveries(page: &mut Page, metrics: &Metrics) {
     for (state, deliveries) in [("open", waiting), ("halted", halted), ("dead", metrics.dead)] {
         page.sample("clawhook_deliveries", &[("state", state)], deliveries);
     }
+    page.metric("clawhook_alerts", "gauge", "Alerts that are kept, by whether any route took them.");
+    let alerts = &metrics.alerts;
+    for (outcome, alerts) in
+        [("delivered", alerts.delivered), ("pending", alerts.pending), ("dead", alerts.dead)]
+    {
+        page.sample("clawhook_alerts", &[("outcome", outcome)], alerts);
+    }
     let overdue = metrics.oldest_overdue.as_secs();
     page.gauge(
         "clawhook_delivery_overdue_seconds",

@@ -13,6 +13,8 @@
 //!
 //! Not guaranteed: that an answer is read. What a client asked for and was accepted happens whether it waits or not.
 
+mod acknowledge;
+mod alerts;
 mod auth;
 mod body;
 mod deliveries;

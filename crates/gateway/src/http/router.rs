@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, deliveries, destination_keys, destinations, events, jobs, ledger, live, metrics, openapi, replays,
-    runs, schemas, sessions, signing_keys, status, usage,
+    Door, acknowledge, alerts, deliveries, destination_keys, destinations, events, jobs, ledger, live,
+    metrics, openapi, replays, runs, schemas, sessions, signing_keys, status, usage,
 };
 
 /// The router of the whole door.
@@ -50,6 +50,12 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(deliveries::retry))
         .routes(routes!(deliveries::cancel))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(alerts::acknowledge_delivery))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::test))
+        .routes(routes!(alerts::get))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(acknowledge::ask, acknowledge::confirm))
         .routes(routes!(replays::of_run))
         .routes(routes!(replays::create, replays::list))
         .routes(routes!(replays::get))

@@ -6,8 +6,8 @@ use clawhook_agent::AgentError;
 use clawhook_delivery::GuardRefusal;
 use clawhook_engine::RunNow;
 use clawhook_model::{
-    DefinitionError, DeliveryMode, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
-    Payload, RunId, Schedule, SessionRef, UnixMs, WakeMode, WebhookTarget,
+    DefinitionError, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap, Payload, RunId,
+    Schedule, SessionRef, Target, UnixMs, WakeMode,
 };
 use clawhook_schedule::{
     Passed, ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, passed,
@@ -103,6 +103,14 @@ pub(crate) enum JobVerbError {
     /// It names a destination that is not defined.
     #[error("there is no destination `{0}`")]
     NoDestination(DestinationName),
+    /// Another way that its events may take cannot be taken.
+    #[error("`{field}`: {refused}")]
+    Route {
+        /// The field that names it.
+        field: &'static str,
+        /// Why not.
+        refused: Box<JobVerbError>,
+    },
     /// Nobody could do its work.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -139,6 +147,7 @@ impl JobVerbError {
             Self::Schedule(_) | Self::UsedUp { .. } => "invalid_schedule",
             Self::Webhook(_) => "webhook_refused",
             Self::NoDestination(_) => "unknown_destination",
+            Self::Route { refused, .. } => refused.code(),
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
             Self::Agent(_) => "cannot_run",
             Self::Changed { .. } => "job_changed",
@@ -161,6 +170,7 @@ impl JobVerbError {
             Self::NoDestination(_) => {
                 Some("add it first (`clawhook destinations add`), or see those there are (`clawhook destinations list`)".to_owned())
             }
+            Self::Route { refused, .. } => refused.hint(),
             Self::Agent(error) => Some(error.hint()),
             Self::NotFound(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
             Self::Changed { .. } => {
@@ -184,6 +194,7 @@ impl JobVerbError {
             Self::UsedUp { .. } => Some("schedule.at".to_owned()),
             Self::Webhook(_) => Some("delivery.to".to_owned()),
             Self::NoDestination(_) => Some("delivery.destination".to_owned()),
+            Self::Route { field, .. } => Some((*field).to_owned()),
             Self::Agent(error) => Some(error.field().to_owned()),
             _ => None,
         }
@@ -378,7 +389,7 @@ impl Verbs {
         after: &JobDefinition,
         switched_on: bool,
     ) -> Result<(), JobVerbError> {
-        if switched_on || after.delivery != before.delivery {
+        if switched_on || after.delivery != before.delivery || after.failure_alert != before.failure_alert {
             self.check_receivers(after).await?;
         }
         let asks_the_same = after.agent_id == before.agent_id
@@ -442,16 +453,28 @@ impl Verbs {
     /// Refuses a receiver that nothing could be sent to, while somebody is looking (criterion: a route is resolved when
     /// the job is saved).
     async fn check_receivers(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
-        let DeliveryMode::Webhook(targets) = &definition.delivery.mode else { return Ok(()) };
-        for target in targets {
-            match target {
-                WebhookTarget::Url(url) => self.with.guard.check_url(url)?,
-                WebhookTarget::Destination(name) => {
-                    if self.with.store.destination_named(name).await?.is_none() {
-                        return Err(JobVerbError::NoDestination(name.clone()));
-                    }
-                }
+        for (field, target) in definition.named_targets() {
+            let refused = match target {
+                Target::Announce(_) => None,
+                Target::Webhook(url) => self.with.guard.check_url(&url).err().map(JobVerbError::Webhook),
+                Target::Destination(name) => match self.with.store.destination_named(&name).await? {
+                    Some(_) => None,
+                    None => Some(JobVerbError::NoDestination(name)),
+                },
+            };
+            match refused {
+                None => {}
+                Some(refused) if field == "delivery" => return Err(refused),
+                Some(refused) => return Err(JobVerbError::Route { field, refused: Box::new(refused) }),
             }
+        }
+        let quiet = definition.delivery.acknowledge.as_ref().and_then(|asked| asked.ask.quiet_hours.as_ref());
+        if let Some(zone) = quiet.and_then(|quiet| quiet.zone.as_ref())
+            && TimeZone::get(zone).is_err()
+        {
+            let why = format!("`{zone}` is not a time zone that this machine knows");
+            let field = "delivery.acknowledge.quietHours.timezone";
+            return Err(JobVerbError::Job(DefinitionError::invalid(field, why)));
         }
         Ok(())
     }
@@ -475,6 +498,7 @@ impl Verbs {
     /// What a person should know about a job that was just saved.
     fn notes(&self, job: &Job) -> Vec<String> {
         let mut notes = job.notes();
+        notes.extend(job.definition.alert_note(&self.with.alerts.alerts));
         let agent = job.definition.agent();
         let is_left = matches!(job.definition.payload, Payload::SystemEvent { .. })
             && job.definition.wake_mode == WakeMode::NextHeartbeat;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clawhook_engine::Tally;
-use clawhook_store::{Counts, StoreError};
+use clawhook_store::{AlertCounts, Counts, StoreError};
 
 use super::Verbs;
 
 /// The words of all alarms, so that each has its sample while it is not raised.
-const ALARMS: [&str; 5] = ["overdue", "slots", "timer-silent", "store", "task-panicked"];
+const ALARMS: [&str; 6] = ["overdue", "slots", "timer-silent", "store", "alert-drill", "task-panicked"];
 
 /// How the gateway is, in numbers.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) dead: u64,
     /// For how long the longest overdue delivery has been due.
     pub(crate) oldest_overdue: Duration,
+    /// How alerts have fared.
+    pub(crate) alerts: AlertCounts,
     /// What came of runs since the start.
     pub(crate) tally: Tally,
     /// How many runs may be under way at once.
@@ -51,6 +53,7 @@ impl Verbs {
             dead: counts.deliveries_dead.total(),
             oldest_overdue: counts.oldest_due_delivery_at.map_or(Duration::ZERO, |due| now.since(due)),
             counts,
+            alerts: self.with.store.alert_counts().await?,
             tally: self.with.engine.tally(),
             slots,
             slots_used: slots.saturating_sub(self.with.engine.free_slots()),

@@ -7,6 +7,7 @@
 //! Not guaranteed: that two verbs see the same state. Each is one or two transactions of the store, and an edit that
 //! was based on an old reading is refused or made again.
 
+mod alerts;
 mod deliveries;
 mod destination_ref;
 mod destination_secrets;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use clawhook_agent::Agents;
 use clawhook_clock::Clock;
-use clawhook_delivery::{DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
+use clawhook_delivery::{AckLinks, DeliveryHandle, Guard, SigningKeyPair, SigningSecret};
 use clawhook_model::UnixMs;
 use clawhook_store::{Store, StoreError};
 use jiff::tz::TimeZone;
@@ -39,11 +40,13 @@ use self::live::MOST_FOLLOWERS;
 
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
+use crate::config::AlertsConfig;
 use crate::declarations::Declarations;
 use crate::pinger::PingReport;
 use crate::secrets::Sealer;
 use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 
+pub(crate) use alerts::AlertVerbError;
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
@@ -96,6 +99,10 @@ pub(crate) struct VerbOptions {
     pub(crate) guard: Guard,
     /// Says which agents and models a job may name.
     pub(crate) agents: Agents,
+    /// When trouble is told, and where.
+    pub(crate) alerts: AlertsConfig,
+    /// Makes and checks the links that acknowledge.
+    pub(crate) ack_links: AckLinks,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
     /// The zone of cron expressions that name none.

@@ -89,6 +89,7 @@ impl Verbs {
         }
         warnings.extend(self.with.ping_report.failure());
         warnings.extend(self.with.reaper.warnings());
+        warnings.extend(self.alert_warnings().await?);
         for name in self.with.declarations.left_over() {
             if let Some(found) = self.with.store.destination_named(name).await? {
                 warnings.push(self.left_over(name, &found).await?);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Page;
+use super::alerts::AcknowledgementView;
 use super::words::{AttemptClass, DeadCause, DeliveryState};
 
 /// One event on its way to one target.
@@ -61,6 +62,12 @@ pub(crate) struct DeliveryFacts {
     /// The delivery whose event it carries once more, where a replay made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     replay_of: Option<String>,
+    /// The delivery whose event it carries on: to who is next, or to the same receiver once more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    /// How the acknowledgement stands that is asked for, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledgement: Option<AcknowledgementView>,
     /// Where it stands.
     state: DeliveryState,
     /// When it was accepted.
@@ -90,6 +97,8 @@ impl From<&clawhook_model::Delivery> for DeliveryFacts {
             destination_id: delivery.destination_id.to_string(),
             target: delivery.target.shown(),
             replay_of: delivery.replay_of.map(|id| id.to_string()),
+            after: delivery.after.map(|id| id.to_string()),
+            acknowledgement: delivery.acknowledgement.as_ref().map(AcknowledgementView::from),
             state: delivery.state.into(),
             created_at_ms: delivery.created_at.as_millis(),
             next_at_ms: delivery.next_at.map(UnixMs::as_millis),

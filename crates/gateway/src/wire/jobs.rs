@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::alerts::{AcknowledgeView, FailureAlertView, FailureDestinationView};
 use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGivenView, OverlapView};
 use super::spending::{BudgetTodayView, ForecastView};
 use super::words::{
@@ -206,6 +207,12 @@ pub(crate) struct DeliverySettingsView {
     /// Whether a result is sent that comes after its run was given up; false where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     late_results: Option<bool>,
+    /// Where it is told that the job failed, where its rules of alerts name no route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_destination: Option<FailureDestinationView>,
+    /// How somebody is to acknowledge its results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledge: Option<AcknowledgeView>,
 }
 
 /// One receiver of a webhook: its URL or its destination.
@@ -302,6 +309,9 @@ pub(crate) struct JobCreate {
     /// Where its result goes; nowhere but the run history where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliverySettingsView>,
+    /// When trouble of it is told, and where; false where it is not. What `cron.failureAlert` says where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_alert: Option<FailureAlertView>,
 }
 
 /// An edit: what is left out stays, `null` clears. The schedule is replaced whole; a payload of the same kind and a
@@ -348,6 +358,9 @@ pub(crate) struct JobPatch {
     /// Where its result goes: all of it, or the changed members of a delivery of the same mode.
     #[schema(value_type = Option<Object>)]
     delivery: Option<Value>,
+    /// When trouble of it is told, and where: `false`, or the changed members.
+    #[schema(value_type = Option<Object>)]
+    failure_alert: Option<Value>,
 }
 
 /// A job. What is absent is not set, or not known yet.
@@ -405,6 +418,9 @@ pub(crate) struct JobView {
     payload: PayloadView,
     /// Where its result goes.
     delivery: DeliverySettingsView,
+    /// When trouble of it is told, and where; false where it is not. What `cron.failureAlert` says where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_alert: Option<FailureAlertView>,
     /// Where its result goes, in few words.
     delivery_preview: DeliveryPreviewView,
     /// When it was made.
@@ -445,6 +461,15 @@ pub(crate) struct JobView {
     /// Why its last result was not sent, on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_suppression_reason: Option<SuppressionReason>,
+    /// Whether its last alert arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivered: Option<bool>,
+    /// How its last alert stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivery_status: Option<DeliveryStatus>,
+    /// Why its last alert has not arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivery_error: Option<String>,
     /// What of its budget is spent today, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     budget_today: Option<BudgetTodayView>,
@@ -519,6 +544,21 @@ pub(crate) struct JobStateView {
     /// Failed runs in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     consecutive_errors: Option<u32>,
+    /// Skipped runs in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consecutive_skipped: Option<u32>,
+    /// When an alert was raised last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_alert_at_ms: Option<i64>,
+    /// Whether that alert arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivered: Option<bool>,
+    /// How that alert stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivery_status: Option<DeliveryStatus>,
+    /// Why that alert has not arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_notification_delivery_error: Option<String>,
 }
 
 /// Why and when a job was switched off by the gateway.
@@ -655,6 +695,15 @@ pub(super) mod tests {
                 consecutive_errors: 10,
                 detail: Some("no".to_owned()),
             }),
+            alerts: clawhook_model::AlertState {
+                skips: 1,
+                last_told_at: Some(UnixMs::EPOCH),
+                ..clawhook_model::AlertState::default()
+            },
+            last_alert: Some(clawhook_model::LastAlert {
+                status: clawhook_model::DeliveryStatus::NotDelivered,
+                error: Some("no".to_owned()),
+            }),
         };
         let full = json!({
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
@@ -665,7 +714,11 @@ pub(super) mod tests {
             "budget": { "usdPerDay": 1.5, "tokensPerDay": 1000 }, "cleanup": "delete",
             "misfire": { "policy": "each", "max": 5, "maxLatenessSeconds": 60 },
             "overlap": { "policy": "bufferAll", "max": 5 },
-            "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true, "lateResults": true },
+            "delivery": { "mode": "webhook", "to": "https://example.com/", "bestEffort": true, "lateResults": true,
+                "failureDestination": { "to": "https://example.com/failed" },
+                "acknowledge": { "then": ["ops"], "quietHours": { "start": "22:00", "end": "07:00", "timezone": "UTC" } } },
+            "failureAlert": { "after": 1, "cooldownMs": 1, "includeSkipped": true, "mode": "webhook",
+                "destination": "ops", "fallback": [{ "channel": "a", "to": "b", "accountId": "c", "threadId": "d" }] },
         });
         let full = job(full, state);
         assert_documented::<JobView>(&full);
@@ -676,6 +729,8 @@ pub(super) mod tests {
         assert_documented::<MisfireView>(&full["misfire"]);
         assert_documented::<OverlapView>(&full["overlap"]);
         assert_documented::<DeliverySettingsView>(&full["delivery"]);
+        assert_documented::<AcknowledgeView>(&full["delivery"]["acknowledge"]);
+        assert_documented::<FailureAlertView>(&full["failureAlert"]);
 
         let least = json!({ "schedule": { "everyMs": 1000 }, "payload": { "text": "t" } });
         let least = job(least, JobState::default());
@@ -689,7 +744,7 @@ pub(super) mod tests {
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
             "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
             "misfire": "skip", "overlap": "allowAll", "sessionTarget": "session:notes", "sessionKey": "chat",
-            "outputSchema": {}, "budget": { "usdPerDay": 1 }, "cleanup": "delete",
+            "outputSchema": {}, "budget": { "usdPerDay": 1 }, "cleanup": "delete", "failureAlert": {},
         });
         let stored = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap().to_stored_json();
         assert_documented::<JobCreate>(&stored);

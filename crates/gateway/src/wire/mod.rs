@@ -2,6 +2,7 @@
 //!
 //! What is shown carries no secret: a target is masked here or before (invariant 12).
 
+mod alerts;
 mod deliveries;
 mod destination_definition;
 mod destination_keys;
@@ -21,6 +22,7 @@ mod work;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(crate) use alerts::{AckRequest, AlertList, AlertTest, AlertView};
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
 pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};

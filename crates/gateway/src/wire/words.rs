@@ -54,6 +54,8 @@ words! {
     SuppressionReason, "lowercase" { Empty, Silent }
     /// Where a delivery stands.
     DeliveryState, "lowercase" { Pending, Leased, Waiting, Delivered, Dead, Cancelled, Suppressed }
+    /// Where an acknowledgement stands.
+    AckState, "lowercase" { Open, Acknowledged, Unacknowledged, Ended }
     /// On whose side the cause lies for which a delivery was given up.
     DeadCause, "lowercase" { Receiver, Configuration, Gateway }
     /// The states from which a delivery can be sent once more.
@@ -90,6 +92,7 @@ mod tests {
             DeliveryStatus::both(),
             SuppressionReason::both(),
             DeliveryState::both(),
+            AckState::both(),
             DeadCause::both(),
             Replayable::both(),
             ReplayState::both(),

@@ -73,7 +73,8 @@ async fn a_job_that_could_not_work_is_refused_when_it_is_saved_with_its_field_an
             "localhost",
         ),
         (job_but(set("/delivery", json!({ "mode": "webhook" }))), "invalid_job", "delivery.to", "URL"),
-        (job_but(|job| job["failureAlert"] = json!(false)), "not_served", "failureAlert", "leave"),
+        (job_but(|job| job["pacing"] = json!({ "min": "1h" })), "not_served", "pacing", "leave"),
+        (job_but(|job| job["failureAlert"] = json!({ "after": 0 })), "invalid_job", "failureAlert.after", ""),
     ];
     for (job, code, field, said) in cases {
         let answer = gateway.post("/api/v1/jobs", &job).await;

@@ -2,16 +2,17 @@
 
 use clawhook_model::{
     Aftermath, Delivery, DeliveryState, DestinationId, EventKind, Failure, JobId, Notice, OpenRuns, OwnerId,
-    RunId, RunOutcome, RunStatus, Trigger, UnixMs, counts_against_job,
+    RunId, RunOutcome, RunStatus, Trigger, Trouble, UnixMs, counts_against_job,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::alerts::TroubleOf;
 use super::notices::{self, About, NewEvent};
 use super::rows::At;
 use super::runs::Begin;
 use super::spending::Spender;
 use super::writer::Raised;
-use super::{event_log, fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
+use super::{alerts, event_log, fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
 use crate::{
     AfterRun, FinishRun, LateResult, NewRun, OccurrenceOutcome, RunFinished, RunRecord, StoreError, Topic,
 };
@@ -86,20 +87,61 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
 
 /// Tells that a job succeeded after failures; before the job's count of them starts anew.
 fn tell_of_recovery(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
-    let counts = finish.outcome.status == RunStatus::Ok && finish.trigger.counts_for_job();
-    if !counts {
+    if finish.outcome.status != RunStatus::Ok || !finish.trigger.counts_for_job() {
         return Ok(());
     }
+    let (told, in_a_row) = alerts::succeeded(conn, &finish.job_id)?;
     let failures: Option<u32> = conn
         .prepare_cached("SELECT consecutive_errors FROM jobs WHERE id = ?1")
         .and_then(|mut select| select.query_row([finish.job_id.as_str()], |row| row.get(0)).optional())
         .map_err(fault)?;
-    let Some(failures) = failures.filter(|failures| *failures > 0) else { return Ok(()) };
+    let Some(failures) = failures else { return Ok(()) };
+    let failures = failures.max(if told.is_empty() { 0 } else { in_a_row });
+    if failures == 0 && told.is_empty() {
+        return Ok(());
+    }
     let (job_name, agent_id) = jobs::name_and_agent(conn, &finish.job_id)?;
     let about = About { job_id: &finish.job_id, job_name: &job_name, agent_id: &agent_id };
     let notice = Notice::JobRecovered { run_id: finish.run_id, failures };
     let provenance = notices::provenance_of(conn, finish.event_id)?;
-    notices::publish_caused(conn, raised, about, &notice, &provenance, finish.ended_at)
+    notices::publish_to(conn, raised, about, &notice, (&provenance, &told), finish.ended_at)
+}
+
+/// Tells of a run that failed or was skipped, where the rules of its job say so. What switches the job off is told in the
+/// place of what failed.
+fn tell_of_trouble(
+    conn: &Connection,
+    raised: &mut Raised,
+    finish: &FinishRun,
+    aftermath: &Aftermath,
+    one_shot: bool,
+) -> Result<(), StoreError> {
+    let error = finish.outcome.error.as_ref();
+    let trouble = match (&aftermath.disabled, error) {
+        (Some(disabled), _) => Trouble::SwitchedOff { reason: disabled.reason },
+        (None, Some(error)) if finish.outcome.status == RunStatus::Error => {
+            if !counts_against_job(error.reason) {
+                return Ok(());
+            }
+            Trouble::Failed { reason: error.reason, last: one_shot && aftermath.retry_at.is_none() }
+        }
+        (None, error) => Trouble::Skipped { reason: error.map(|error| error.reason) },
+    };
+    let of = TroubleOf {
+        error: error.map(|error| error.message.as_str()),
+        run: Some((finish.run_id, started_at(conn, finish.run_id)?.unwrap_or(finish.ended_at))),
+        provenance: Some(notices::provenance_of(conn, finish.event_id)?),
+        ..TroubleOf::new(&finish.job_id, trouble)
+    };
+    alerts::trouble(conn, raised, &of, finish.ended_at)
+}
+
+/// When a run began.
+pub(super) fn started_at(conn: &Connection, run: RunId) -> Result<Option<UnixMs>, StoreError> {
+    conn.prepare_cached("SELECT started_at FROM runs WHERE id = ?1")
+        .and_then(|mut select| select.query_row([run.as_bytes()], |row| row.get::<_, Option<At>>(0)))
+        .map(|at| at.map(|at| at.0))
+        .map_err(fault)
 }
 
 /// What follows for the job: it may back off, try again or be switched off; the next run that waits may begin; a one-shot
@@ -125,7 +167,17 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
             one_shot,
             next_run_at: job.next_run_at,
         };
-        apply(conn, raised, finish, finish.failure.aftermath(failure))?;
+        let aftermath = finish.failure.aftermath(failure);
+        apply(conn, raised, finish, aftermath.clone())?;
+        if finish.passed.is_none() {
+            tell_of_trouble(conn, raised, finish, &aftermath, one_shot)?;
+        }
+    } else if finish.outcome.status != RunStatus::Ok
+        && finish.trigger.counts_for_job()
+        && finish.passed.is_none()
+        && job.is_on
+    {
+        tell_of_trouble(conn, raised, finish, &Aftermath::default(), false)?;
     }
     if job.waiting > 0 {
         hooks::release_after(conn, raised, &finish.job_id, job.running, finish.ended_at)?;

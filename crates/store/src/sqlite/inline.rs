@@ -51,7 +51,7 @@ impl InlineWriter {
     where
         F: FnMut(&Connection, &mut Raised) -> Result<T, StoreError>,
     {
-        let mut raised = Raised::default();
+        let mut raised = Raised::under(self.shared.alerts());
         let end = self.try_commit(name, apply, &mut raised);
         match &end {
             End::Answered(Ok(_)) => self.shared.committed(raised),

@@ -4,19 +4,19 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use clawhook_model::{
-    AgentId, AutoDisabled, CompletionStatus, DeliveryMode, DestinationName, Job, JobDefinition, JobId,
-    JobState, Lane, LastRun, Notice, OpenRuns, RunId, RunProgress, UnixMs, WebhookTarget,
+    AgentId, AutoDisabled, CompletionStatus, DestinationName, Job, JobDefinition, JobId, JobState, Lane,
+    LastRun, Notice, OpenRuns, RunId, RunProgress, Target, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{fault, ledger, runs};
+use super::{alerts, fault, ledger, runs};
 use crate::{JobEdit, JobRemoved, JobUpdated, LaneWake, Left, NextRun, RunRecord, StoreError, Topic};
 
 pub(super) const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
-                       running_at, last_run, consecutive_errors, backoff_until, auto_disabled";
+                       running_at, last_run, consecutive_errors, backoff_until, auto_disabled, alerts";
 
 pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
     let definition = &job.definition;
@@ -352,8 +352,8 @@ pub(super) fn naming(
         && let Some(row) = found.next().map_err(fault)?
     {
         let (job, _) = read(row)?;
-        let DeliveryMode::Webhook(targets) = &job.definition.delivery.mode else { continue };
-        if targets.iter().any(|target| matches!(target, WebhookTarget::Destination(named) if named == name)) {
+        let named = Target::Destination(name.clone());
+        if job.definition.named_targets().iter().any(|(_, target)| *target == named) {
             jobs.push(job.id);
         }
     }
@@ -375,6 +375,11 @@ pub(super) fn read(row: &Row<'_>) -> Result<(Job, Option<RunId>), StoreError> {
         auto_disabled: rows::get::<Option<String>>(row, "auto_disabled")?
             .map(|text| rows::from_json(&text, "why a job is switched off"))
             .transpose()?,
+        alerts: rows::get::<Option<String>>(row, "alerts")?
+            .map(|text| rows::from_json(&text, "what was told of a job's trouble"))
+            .transpose()?
+            .unwrap_or_default(),
+        last_alert: None,
     };
     let job = Job {
         id,
@@ -418,6 +423,7 @@ pub(super) fn with_last_run(
     if let Some(id) = last_run {
         job.state.last_run = runs::get(conn, id)?.and_then(|record| summarise(&record));
     }
+    job.state.last_alert = alerts::last(conn, &job.state.alerts)?;
     Ok(job)
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use clawhook_model::{JobId, Lane, Notice, OpenRuns, Overlap, OwnerId, RunId, Trigger, UnixMs};
+use clawhook_model::{JobId, Lane, Notice, OpenRuns, Overlap, OwnerId, RunId, Trigger, Trouble, UnixMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::alerts::TroubleOf;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::runs::Begin;
 use super::writer::Raised;
-use super::{fault, jobs, runs};
+use super::{alerts, fault, jobs, runs};
 use crate::{
     Backfill, Backfilled, Claim, Claimed, FinishRun, NewRun, Occurrence, OccurrenceFilter, OccurrenceOutcome,
     Overdue, PlannedRun, RunStart, StoreError, Topic,
@@ -66,6 +67,9 @@ fn claim_one(
     }
     if let Some(disabled) = &claim.disables {
         jobs::auto_disable(conn, raised, &claim.job_id, disabled)?;
+        let trouble = Trouble::SwitchedOff { reason: disabled.reason };
+        let of = TroubleOf { error: disabled.detail.as_deref(), ..TroubleOf::new(&claim.job_id, trouble) };
+        alerts::trouble(conn, raised, &of, now)?;
     }
     Ok(Claimed::Won(runs.iter().map(|(_, planned)| planned.run.id).collect()))
 }
@@ -79,12 +83,34 @@ pub(super) fn pass(
     passed: &[(UnixMs, OccurrenceOutcome)],
     now: UnixMs,
 ) -> Result<(), StoreError> {
+    let (mut instants, mut last) = (0, None);
     for (due_at, outcome) in passed.iter().filter(|(due_at, _)| !floor.covers(*due_at)) {
         if record(conn, job, *due_at, outcome, now)? {
             tell_of_passed(conn, raised, job, *due_at, outcome, now)?;
+            if let OccurrenceOutcome::Missed(reason) = outcome {
+                instants += 1;
+                last = Some((*due_at, reason.as_str()));
+            }
         }
     }
-    Ok(())
+    last.map_or(Ok(()), |last| tell_of_missed(conn, raised, job, instants, last, now))
+}
+
+/// Missed instants are trouble of their job.
+fn tell_of_missed(
+    conn: &Connection,
+    raised: &mut Raised,
+    job: &JobId,
+    instants: u32,
+    (due_at, reason): (UnixMs, &str),
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let of = TroubleOf {
+        error: Some(reason),
+        scheduled_at: Some(due_at),
+        ..TroubleOf::new(job, Trouble::Missed { instants })
+    };
+    alerts::trouble(conn, raised, &of, now)
 }
 
 /// Moves the job on to its next instant, and counts the runs that open. False where the claim is lost.
@@ -305,7 +331,15 @@ pub(super) fn amend(
         })
         .map_err(fault)?;
     match due_at {
-        Some(At(due_at)) => tell_of_passed(conn, raised, job, due_at, passed, finish.ended_at),
+        Some(At(due_at)) => {
+            tell_of_passed(conn, raised, job, due_at, passed, finish.ended_at)?;
+            match passed {
+                OccurrenceOutcome::Missed(reason) => {
+                    tell_of_missed(conn, raised, job, 1, (due_at, reason), finish.ended_at)
+                }
+                _ => Ok(()),
+            }
+        }
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 //! A store belongs to one process: a lock beside the file keeps a second gateway out (invariant 2), and makes every
 //! lease that a dead process left void at once.
 
+mod alerts;
 mod destinations;
 mod event_log;
 mod finish;
@@ -10,6 +11,7 @@ mod hooks;
 mod inline;
 mod job_pages;
 mod jobs;
+mod ladders;
 mod leases;
 mod ledger;
 mod notices;
@@ -34,9 +36,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, HookRequestId, Job,
-    JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing, Target,
-    TranscriptEntry, UnixMs,
+    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
+    HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent,
+    Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -46,18 +48,18 @@ use self::inline::InlineWriter;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
-    AcceptHook, Backfill, Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled,
-    DeliveryFilter, DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
-    DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, EventFilter, EventPage,
-    Faults, FinishRun, GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState,
-    InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult,
-    LeaseBatch, LeaseRequest, Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues,
-    OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed,
-    RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes,
-    Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay,
-    SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter,
-    SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SystemEvent, Topic, UsageFilter,
-    UsageReport,
+    AcceptHook, Acknowledged, AlertCounts, AlertFilter, AlertPage, AlertRecord, Ask, AskAnswer, Backfill,
+    Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled, DeliveryFilter, DeliveryPage,
+    DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
+    DestinationRemoved, DestinationUpdated, DestinationWithQueue, EventFilter, EventPage, Faults, FinishRun,
+    GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState, InterruptedRun, JobEdit,
+    JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult, LeaseBatch, LeaseRequest,
+    Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue,
+    PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed, RefusedLoop,
+    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
+    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
+    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
+    StoreError, StoreSize, StoredEvent, SyntheticAlert, SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -263,7 +265,7 @@ impl Store for SqliteStore {
 
     async fn tell_of_gateway(&self, notice: GatewayNotice, now: UnixMs) -> Result<(), StoreError> {
         self.write("tell_of_gateway", move |conn, raised| {
-            notices::publish_of_gateway(conn, raised, &notice.notice(), now)
+            notices::publish_of_gateway(conn, raised, &notice, now)
         })
         .await
     }
@@ -481,6 +483,47 @@ impl Store for SqliteStore {
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<DeliveryPage, StoreError> {
         self.readers.read(move |conn| outbox::page(conn, &filter)).await
+    }
+
+    fn set_alerts(&self, alerts: GatewayAlerts) {
+        self.shared.set_alerts(alerts);
+    }
+
+    async fn alerts(&self, filter: AlertFilter) -> Result<AlertPage, StoreError> {
+        self.readers.search(move |conn| alerts::page(conn, &filter)).await
+    }
+
+    async fn alert(&self, event: EventId) -> Result<Option<AlertRecord>, StoreError> {
+        self.readers.read(move |conn| alerts::get(conn, event)).await
+    }
+
+    async fn alert_counts(&self) -> Result<AlertCounts, StoreError> {
+        self.readers.read(alerts::counts).await
+    }
+
+    async fn raise_synthetic(&self, alert: SyntheticAlert, now: UnixMs) -> Result<EventId, StoreError> {
+        self.write("raise_synthetic", move |conn, raised| alerts::synthetic(conn, raised, &alert, now)).await
+    }
+
+    async fn last_drill(&self) -> Result<Option<AlertRecord>, StoreError> {
+        self.readers.read(alerts::last_drill).await
+    }
+
+    async fn acknowledge(&self, id: DeliveryId, by: String, now: UnixMs) -> Result<Acknowledged, StoreError> {
+        self.write("acknowledge", move |conn, raised| ladders::acknowledge(conn, raised, id, &by, now)).await
+    }
+
+    async fn next_ask(&self) -> Result<Option<UnixMs>, StoreError> {
+        self.readers.read(ladders::next_ask).await
+    }
+
+    async fn due_asks(&self, now: UnixMs, limit: usize) -> Result<Vec<Ask>, StoreError> {
+        self.readers.read(move |conn| ladders::due_asks(conn, now, limit)).await
+    }
+
+    async fn answer_ask(&self, ask: Ask, answer: AskAnswer, now: UnixMs) -> Result<bool, StoreError> {
+        self.write("answer_ask", move |conn, raised| ladders::answer_ask(conn, raised, &ask, answer, now))
+            .await
     }
 
     async fn replay_delivery(

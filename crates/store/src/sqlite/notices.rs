@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::outbox::{self, NewRow};
 use super::rows::At;
 use super::writer::Raised;
-use super::{destinations, event_log, fault, rows};
-use crate::{FinishRun, StoreError, Topic};
+use super::{alerts, destinations, event_log, fault, rows};
+use crate::{FinishRun, GatewayNotice, StoreError, Topic};
 
 /// Whom an event is about.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(super) fn publish(
     notice: &Notice<'_>,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    publish_caused(conn, raised, about, notice, &Provenance::default(), now)
+    publish_to(conn, raised, about, notice, (&Provenance::default(), &[]), now)
 }
 
 /// As [`publish`], of what came of work that something led to.
@@ -44,6 +44,18 @@ pub(super) fn publish_caused(
     provenance: &Provenance,
     now: UnixMs,
 ) -> Result<(), StoreError> {
+    publish_to(conn, raised, about, notice, (provenance, &[]), now)
+}
+
+/// The same, and for others beside those who subscribed.
+pub(super) fn publish_to(
+    conn: &Connection,
+    raised: &mut Raised,
+    about: About<'_>,
+    notice: &Notice<'_>,
+    (provenance, others): (&Provenance, &[DestinationId]),
+    now: UnixMs,
+) -> Result<(), StoreError> {
     let event_id = match notice {
         Notice::RunStarted(run) => EventId::of_start(run.run_id, run.deferrals),
         _ => EventId::new(now),
@@ -51,7 +63,12 @@ pub(super) fn publish_caused(
     let body = notice.to_bytes(event_id, now, (about.job_id, about.job_name), provenance);
     let seq = event_log::next(conn)?;
     write_event(conn, raised, seq, &NewEvent::of_notice(event_id, about, notice, now, &body))?;
-    let subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
+    let mut subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
+    for other in others {
+        if !subscribers.contains(other) && destinations::current(conn, *other)?.is_some() {
+            subscribers.push(*other);
+        }
+    }
     for destination in subscribers {
         let row = NewRow {
             id: DeliveryId::new(now),
@@ -63,6 +80,8 @@ pub(super) fn publish_caused(
             begin: DeliveryBegin::Pending,
             required: false,
             removes_job: false,
+            ladder: None,
+            after: None,
             now,
         };
         outbox::insert(conn, raised, &row)?;
@@ -105,11 +124,13 @@ pub(super) fn keep_start(
 pub(super) fn publish_of_gateway(
     conn: &Connection,
     raised: &mut Raised,
-    notice: &Notice<'_>,
+    notice: &GatewayNotice,
     now: UnixMs,
 ) -> Result<(), StoreError> {
     let (job_id, agent_id) = (JobId::of_gateway(), AgentId::main());
-    publish(conn, raised, About { job_id: &job_id, job_name: "", agent_id: &agent_id }, notice, now)
+    let about = About { job_id: &job_id, job_name: "", agent_id: &agent_id };
+    let others = alerts::of_gateway(conn, raised, notice, now)?;
+    publish_to(conn, raised, about, &notice.notice(), (&Provenance::default(), &others), now)
 }
 
 /// Counts that work was refused, because it was too many hops away from its beginning, and tells those who subscribed.
@@ -161,6 +182,8 @@ pub(super) fn publish_finished(
             begin: begin(&finish.outcome),
             required: false,
             removes_job: false,
+            ladder: None,
+            after: None,
             now: finish.ended_at,
         };
         outbox::insert(conn, raised, &row)?;
@@ -189,6 +212,8 @@ pub(super) fn carry_to_subscribers(
             begin: DeliveryBegin::Pending,
             required: false,
             removes_job: false,
+            ladder: None,
+            after: None,
             now,
         };
         outbox::insert(conn, raised, &row)?;
@@ -258,6 +283,16 @@ pub(super) fn write_event(
     .map_err(fault)?;
     raised.raise(Topic::Log);
     Ok(())
+}
+
+/// Whether anybody subscribed to events of this kind about this job.
+pub(super) fn is_subscribed(
+    conn: &Connection,
+    kind: EventKind,
+    job: &JobId,
+    agent: &AgentId,
+) -> Result<bool, StoreError> {
+    Ok(!subscribers(conn, kind, None, job, agent)?.is_empty())
 }
 
 fn subscribers(

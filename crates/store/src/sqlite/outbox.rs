@@ -4,15 +4,16 @@ use std::collections::HashSet;
 
 use clawhook_model::{
     Attempt, AttemptReport, DeadCause, Delivery, DeliveryBegin, DeliveryId, DeliveryState, DestinationId,
-    EventId, EventKind, JobId, Lane, Notice, Order, RunId, RunStatus, Target, UnixMs,
+    EventId, EventKind, JobId, Lane, Notice, Order, RunId, RunStatus, Target, Trouble, UnixMs,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::alerts::TroubleOf;
 use super::destinations::Accepting;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{destinations, fault, finish, job_pages, jobs, leases, replays};
+use super::{alerts, destinations, fault, finish, job_pages, jobs, ladders, leases, replays};
 use crate::{
     AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
     DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass,
@@ -20,8 +21,10 @@ use crate::{
 };
 
 const COLUMNS: &str = "d.id, d.event_id, d.run_id, d.job_id, d.required, d.replay_of, d.destination, d.state, \
-                       d.attempts, d.created_at, d.next_at, d.settled_at, d.reason, d.cause, t.kind, t.key \
-                       FROM deliveries d JOIN destinations t ON t.seq = d.destination";
+                       d.attempts, d.created_at, d.next_at, d.settled_at, d.reason, d.cause, t.kind, t.key, d.after, \
+                       CASE WHEN l.ask IS NOT NULL THEN l.state END AS ack_state, l.acknowledged_at, l.acknowledged_by, \
+                       l.asked, l.ask_at FROM deliveries d JOIN destinations t ON t.seq = d.destination \
+                       LEFT JOIN ladders l ON l.seq = d.ladder";
 
 /// A delivery that is to be written.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub(super) struct NewRow<'a> {
     pub(super) begin: DeliveryBegin,
     pub(super) required: bool,
     pub(super) removes_job: bool,
+    /// Where its event goes next.
+    pub(super) ladder: Option<i64>,
+    /// The delivery of its ladder before it.
+    pub(super) after: Option<DeliveryId>,
     pub(super) now: UnixMs,
 }
 
@@ -54,6 +61,16 @@ pub(super) fn insert_own(
         }
         begin => begin.clone(),
     };
+    let is_sent = match &begin {
+        DeliveryBegin::Suppressed(_) => to.send_empty,
+        DeliveryBegin::Pending | DeliveryBegin::Dead(_) => true,
+    };
+    let plan = delivery.plan.ladder.as_ref().filter(|_| is_sent);
+    let ladder = plan.map(|plan| ladders::insert(conn, event_seq, plan)).transpose()?.flatten();
+    let dead_at_birth = match &begin {
+        DeliveryBegin::Dead(why) => Some(why.clone()),
+        DeliveryBegin::Pending | DeliveryBegin::Suppressed(_) => None,
+    };
     let row = NewRow {
         id: delivery.id,
         event_seq,
@@ -64,9 +81,22 @@ pub(super) fn insert_own(
         begin,
         required: true,
         removes_job: finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == RunStatus::Ok,
+        ladder,
+        after: None,
         now: finish.ended_at,
     };
     insert(conn, raised, &row)?;
+    if let Some(why) = dead_at_birth {
+        ladders::died(conn, raised, conn.last_insert_rowid(), finish.ended_at)?;
+        let trouble = Trouble::Undelivered { cause: DeadCause::Configuration };
+        let of = TroubleOf {
+            error: Some(&why),
+            run: finish::started_at(conn, finish.run_id)?.map(|began| (finish.run_id, began)),
+            delivery: Some((delivery.id, finish.event_id, &delivery.plan.target)),
+            ..TroubleOf::new(&finish.job_id, trouble)
+        };
+        alerts::trouble(conn, raised, &of, finish.ended_at)?;
+    }
     Ok(to.id)
 }
 
@@ -96,6 +126,8 @@ pub(super) fn insert_late(
         begin,
         required: false,
         removes_job: false,
+        ladder: None,
+        after: None,
         now: late.at,
     };
     insert(conn, raised, &row)
@@ -123,8 +155,8 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -
     };
     conn.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, event_id, run_id, job_id, required, destination, order_key, state, \
-         next_at, removes_job, reason, cause, created_at, armed_at, settled_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15)",
+         next_at, removes_job, reason, cause, created_at, armed_at, settled_at, ladder, after) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, ?16, ?17)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -144,6 +176,8 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, new: &NewRow<'_>) -
             (state == DeliveryState::Dead).then_some(DeadCause::Configuration.as_str()),
             At(now),
             settled_at.map(At),
+            new.ladder,
+            new.after.as_ref().map(DeliveryId::as_bytes),
         ])
     })
     .map_err(fault)?;
@@ -186,19 +220,22 @@ pub(super) fn settle(
     // Found and changed in two statements of one transaction: `RETURNING` would cost a journal for each.
     let found = conn
         .prepare_cached(
-            "SELECT seq, removes_job, run_id, job_id, destination, order_key FROM deliveries \
+            "SELECT seq, removes_job, run_id, job_id, destination, order_key, required, ladder FROM deliveries \
              WHERE id = ?1 AND lease = ?2 AND state = 'leased'",
         )
         .and_then(|mut select| {
             select
                 .query_row(params![settle.delivery_id.as_bytes(), settle.lease.as_bytes()], |row| {
                     let place = (DestinationId::from_number(row.get("destination")?), row.get("order_key")?);
-                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row), place))
+                    let followed = (row.get::<_, bool>("required")?, row.get::<_, Option<i64>>("ladder")?.is_some());
+                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row), place, followed))
                 })
                 .optional()
         })
         .map_err(fault)?;
-    let Some((seq, removes_job, used_up, place)) = found else { return Ok(Settled::LeaseLost) };
+    let Some((seq, removes_job, used_up, place, (required, has_ladder))) = found else {
+        return Ok(Settled::LeaseLost);
+    };
     let (destination, order_key): (DestinationId, Option<String>) = place;
     conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, next_at = ?3, settled_at = ?4, retries_used = retries_used + ?5, \
@@ -246,10 +283,39 @@ pub(super) fn settle(
         leases::unblock(conn, raised, destination, &key, settle.now)?;
     }
     if state == DeliveryState::Dead {
+        ladders::died(conn, raised, seq, settle.now)?;
         tell_of_dead(conn, raised, settle)?;
+    } else if has_ladder {
+        ladders::arrived(conn, raised, seq, settle.acknowledged, settle.now)?;
+    }
+    if required {
+        alert(conn, raised, settle, state)?;
     }
     raised.raise(Topic::Settled);
     Ok(Settled::Done)
+}
+
+/// Tells of a result that its job asked for and that was given up, or of one that arrived after others were.
+fn alert(
+    conn: &Connection,
+    raised: &mut Raised,
+    settle: &SettleAttempt,
+    state: DeliveryState,
+) -> Result<(), StoreError> {
+    if state == DeliveryState::Delivered {
+        return alerts::delivered(conn, raised, settle.delivery_id, settle.now);
+    }
+    let Some(delivery) = one(conn, settle.delivery_id)? else { return Ok(()) };
+    let run = delivery.run_id.map(|run| Ok::<_, StoreError>((run, finish::started_at(conn, run)?)));
+    let trouble = Trouble::Undelivered { cause: delivery.cause.unwrap_or(DeadCause::Receiver) };
+    let of = TroubleOf {
+        error: Some(settle.reason.as_deref().unwrap_or(&settle.attempt.decision)),
+        run: run.transpose()?.and_then(|(run, began)| Some((run, began?))),
+        provenance: Some(notices::provenance_of(conn, delivery.event_id)?),
+        delivery: Some((delivery.id, delivery.event_id, &delivery.target)),
+        ..TroubleOf::new(&delivery.job_id, trouble)
+    };
+    alerts::trouble(conn, raised, &of, settle.now)
 }
 
 /// Tells that a delivery was given up; but not that such a telling was, which would go on for ever.
@@ -332,21 +398,34 @@ pub(super) fn cancel(
         state if state.is_settled() => return Ok(DeliveryCancelled::Settled(state)),
         _ => {}
     }
-    let order_key: Option<String> = conn
-        .prepare_cached("SELECT order_key FROM deliveries WHERE id = ?1")
-        .and_then(|mut select| select.query_row([id.as_bytes()], |row| row.get(0)))
+    call_off(conn, raised, id, "cancelled by hand", now)?;
+    ladders::cancelled(conn, raised, id)?;
+    Ok(DeliveryCancelled::Done)
+}
+
+/// Ends a delivery that waits, and lets go what stands behind it in an order.
+pub(super) fn call_off(
+    conn: &Connection,
+    raised: &mut Raised,
+    id: DeliveryId,
+    why: &str,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let (destination, order_key): (i64, Option<String>) = conn
+        .prepare_cached("SELECT destination, order_key FROM deliveries WHERE id = ?1")
+        .and_then(|mut select| select.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))))
         .map_err(fault)?;
     conn.prepare_cached(
-        "UPDATE deliveries SET state = 'cancelled', next_at = NULL, settled_at = ?2, reason = 'cancelled by hand' \
+        "UPDATE deliveries SET state = 'cancelled', next_at = NULL, settled_at = ?2, reason = ?3 \
          WHERE id = ?1 AND lease IS NULL",
     )
-    .and_then(|mut update| update.execute(params![id.as_bytes(), At(now)]))
+    .and_then(|mut update| update.execute(params![id.as_bytes(), At(now), why]))
     .map_err(fault)?;
     if let Some(key) = order_key {
-        leases::unblock(conn, raised, delivery.destination_id, &key, now)?;
+        leases::unblock(conn, raised, DestinationId::from_number(destination), &key, now)?;
     }
     raised.raise(Topic::Settled);
-    Ok(DeliveryCancelled::Done)
+    Ok(())
 }
 
 fn one(conn: &Connection, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
@@ -392,6 +471,18 @@ fn replayed_as(conn: &Connection, id: DeliveryId) -> Result<Vec<DeliveryId>, Sto
         ids.push(rows::id(row, "id", DeliveryId::from_bytes)?);
     }
     Ok(ids)
+}
+
+/// The deliveries of an event of no run, in their order.
+pub(super) fn of_notice(conn: &Connection, event_seq: i64) -> Result<Vec<Delivery>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE d.run_id IS NULL AND d.event_seq = ?1 ORDER BY d.seq");
+    let mut select = conn.prepare_cached(&sql).map_err(fault)?;
+    let mut found = select.query([event_seq]).map_err(fault)?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        deliveries.push(read(row)?);
+    }
+    Ok(deliveries)
 }
 
 pub(super) fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Delivery>, StoreError> {
@@ -491,6 +582,8 @@ fn read(row: &Row<'_>) -> Result<Delivery, StoreError> {
         settled_at: rows::at_opt(row, "settled_at")?,
         reason: rows::get(row, "reason")?,
         cause: rows::word_opt(row, "cause", rows::dead_cause)?,
+        after: rows::id_opt(row, "after", DeliveryId::from_bytes)?,
+        acknowledgement: ladders::acknowledgement(row)?,
     })
 }
 

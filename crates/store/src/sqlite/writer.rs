@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use clawhook_model::{DestinationId, UnixMs};
+use clawhook_model::{DestinationId, GatewayAlerts, UnixMs};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -43,9 +43,21 @@ pub(super) struct Raised {
     log: bool,
     destinations: Vec<DestinationId>,
     queues: Vec<QueueNews>,
+    asks: bool,
+    alerts: Arc<GatewayAlerts>,
 }
 
 impl Raised {
+    /// Nothing yet, where alerts go by these rules.
+    pub(super) fn under(alerts: Arc<GatewayAlerts>) -> Self {
+        Self { alerts, ..Self::default() }
+    }
+
+    /// What the gateway says of alerts.
+    pub(super) fn alerts(&self) -> Arc<GatewayAlerts> {
+        Arc::clone(&self.alerts)
+    }
+
     /// Raises a topic once the group is committed.
     pub(super) fn raise(&mut self, topic: Topic) {
         match topic {
@@ -54,6 +66,7 @@ impl Raised {
             Topic::Settled => self.settled = true,
             Topic::Replays => self.replays = true,
             Topic::Log => self.log = true,
+            Topic::Asks => self.asks = true,
         }
     }
 
@@ -78,6 +91,7 @@ pub(super) struct Topics {
     settled: watch::Sender<u64>,
     replays: watch::Sender<u64>,
     log: watch::Sender<u64>,
+    asks: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -88,6 +102,7 @@ impl Topics {
             Topic::Settled => self.settled.subscribe(),
             Topic::Replays => self.replays.subscribe(),
             Topic::Log => self.log.subscribe(),
+            Topic::Asks => self.asks.subscribe(),
         }
     }
 
@@ -98,6 +113,7 @@ impl Topics {
             (raised.settled, &self.settled),
             (raised.replays, &self.replays),
             (raised.log, &self.log),
+            (raised.asks, &self.asks),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);
@@ -112,9 +128,19 @@ pub(super) struct Shared {
     queues: Mutex<BTreeMap<(DestinationId, QueueClass), UnixMs>>,
     changed: Mutex<BTreeSet<DestinationId>>,
     fault: Mutex<Option<StoreError>>,
+    alerts: Mutex<Arc<GatewayAlerts>>,
 }
 
 impl Shared {
+    /// What the gateway says of alerts.
+    pub(super) fn alerts(&self) -> Arc<GatewayAlerts> {
+        Arc::clone(&self.alerts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_alerts(&self, alerts: GatewayAlerts) {
+        *self.alerts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(alerts);
+    }
+
     /// Takes what was told of queues since it was last taken. It is bounded by the number of queues.
     pub(super) fn take_queue_news(&self) -> Vec<QueueNews> {
         let news = std::mem::take(&mut *self.queues.lock().unwrap_or_else(PoisonError::into_inner));
@@ -290,7 +316,7 @@ impl GroupCommit {
 
     /// Commits the group and answers everybody; alone, where together did not work.
     fn commit(&mut self, group: &mut Vec<Box<dyn Operation>>) {
-        let mut raised = Raised::default();
+        let mut raised = Raised::under(self.shared.alerts());
         match self.try_commit(group, &mut raised) {
             Ok(()) => {
                 self.shared.committed(raised);

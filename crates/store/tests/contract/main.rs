@@ -1,5 +1,7 @@
 //! What every engine of the store promises, told through its verbs. An engine joins by adding itself to `engines`.
 
+mod acknowledgements;
+mod alerts;
 mod backfill;
 mod counters;
 mod destinations;

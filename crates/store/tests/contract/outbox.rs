@@ -21,7 +21,15 @@ pub(crate) fn settle_as(delivery: &LeasedDelivery, now: UnixMs, verdict: Verdict
     let attempt =
         Attempt { delivery_id: delivery.id, number, started_at: now, report, next_at: None, decision };
     let reason = (verdict != Verdict::Delivered).then(|| "as told".to_owned());
-    SettleAttempt { delivery_id: delivery.id, lease: delivery.lease, attempt, verdict, reason, now }
+    SettleAttempt {
+        delivery_id: delivery.id,
+        lease: delivery.lease,
+        attempt,
+        verdict,
+        reason,
+        acknowledged: false,
+        now,
+    }
 }
 
 /// Leases everything that is due and settles it so.

@@ -10,7 +10,7 @@ use super::outbox::{self, NewRow};
 use super::rows::{self, At};
 use super::runs::Begin;
 use super::writer::Raised;
-use super::{destinations, event_log, fault, jobs, runs, sessions};
+use super::{destinations, event_log, fault, jobs, ladders, runs, sessions};
 use crate::{
     AcceptHook, FinishRun, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRun, HookState, HookWake,
     JobEdit, KEY_LIFE, KeptHook, Left, NextRun, StoreError, Topic,
@@ -297,6 +297,8 @@ fn publish(
             }
             begin => begin.clone(),
         };
+        let plan = delivery.plan.ladder.as_ref();
+        let ladder = plan.map(|plan| ladders::insert(conn, event_seq, plan)).transpose()?.flatten();
         let row = NewRow {
             id: delivery.id,
             event_seq,
@@ -307,6 +309,8 @@ fn publish(
             begin,
             required: true,
             removes_job: false,
+            ladder,
+            after: None,
             now,
         };
         outbox::insert(conn, raised, &row)?;

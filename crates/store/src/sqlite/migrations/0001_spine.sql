@@ -20,6 +20,7 @@ CREATE TABLE jobs (
     consecutive_errors INTEGER NOT NULL DEFAULT 0,
     backoff_until      INTEGER,
     auto_disabled      TEXT,              -- JSON: why and when the gateway switched it off
+    alerts             TEXT,              -- JSON: what was told of its trouble; null while there is none to remember
     ledger_floor       INTEGER,           -- instants up to this one have had their records, which are forgotten by now
     created_at         INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL
@@ -193,6 +194,7 @@ CREATE TABLE events_forgotten (
 ) STRICT;
 INSERT INTO events_forgotten (only, upto) VALUES (1, 0);
 CREATE INDEX events_of_run ON events (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX events_alerts ON events (seq) WHERE kind = 'job.alert';
 -- For what goes with age; the event of a run goes with its run.
 CREATE INDEX events_of_no_run ON events (created_at) WHERE run_id IS NULL;
 
@@ -229,6 +231,8 @@ CREATE TABLE deliveries (
     job_id       TEXT NOT NULL,
     required     INTEGER NOT NULL,        -- 1 where the run's job asked for it, and its completion waits for it
     replay_of    BLOB,                    -- the delivery whose event it carries once more
+    ladder       INTEGER,                 -- where its event goes next, where it does
+    after        BLOB,                    -- the delivery of its ladder before it
     replay       INTEGER,                 -- the replay that queued it last, where one did
     destination  INTEGER NOT NULL REFERENCES destinations (seq),
     order_key    TEXT,                    -- what it keeps an order within, where its destination asks for one
@@ -256,6 +260,26 @@ CREATE INDEX deliveries_replayed ON deliveries (replay_of) WHERE replay_of IS NO
 CREATE INDEX deliveries_of_replay ON deliveries (replay, event_seq, destination, state) WHERE replay IS NOT NULL;
 CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, seq)
     WHERE order_key IS NOT NULL AND settled_at IS NULL;
+
+CREATE INDEX deliveries_of_ladder ON deliveries (ladder, seq) WHERE ladder IS NOT NULL;
+
+-- Where an event goes next: when a delivery of it dies, or when nobody acknowledges it in time.
+CREATE TABLE ladders (
+    seq             INTEGER PRIMARY KEY,
+    event_seq       INTEGER NOT NULL,
+    rungs           TEXT NOT NULL,        -- JSON: the targets above the present rung
+    ask             TEXT,                 -- JSON: how an acknowledgement is asked for; null where none is
+    asked           INTEGER NOT NULL DEFAULT 0, -- how often the present rung was asked again
+    ask_at          INTEGER,              -- when it is asked again, or the next rung is; null while it is on its way
+    state           TEXT NOT NULL,        -- open | acknowledged | unacknowledged | ended
+    acknowledged_at INTEGER,
+    acknowledged_by TEXT
+) STRICT;
+CREATE INDEX ladders_of_event ON ladders (event_seq);
+CREATE INDEX ladders_to_ask ON ladders (ask_at) WHERE ask_at IS NOT NULL;
+CREATE TRIGGER ladders_go AFTER DELETE ON events BEGIN
+    DELETE FROM ladders WHERE event_seq = old.seq;
+END;
 
 CREATE TABLE attempts (
     delivery_seq INTEGER NOT NULL,

@@ -72,11 +72,12 @@ impl Kept {
     const RUN_MAY_GO: &str = "r.state = 'finished' AND r.seq < (SELECT max(seq) FROM runs) \
          AND r.id IS NOT (SELECT last_run FROM jobs WHERE id = r.job_id) \
          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = r.id AND (d.settled_at IS NULL \
-         OR (d.state = 'dead' AND d.settled_at > ?1) OR (d.seq > ?2 AND d.seq <= ?3)))";
+         OR (d.state = 'dead' AND d.settled_at > ?1) OR (d.seq > ?2 AND d.seq <= ?3) \
+         OR EXISTS (SELECT 1 FROM ladders l WHERE l.seq = d.ladder AND l.ask_at IS NOT NULL)))";
     /// The same for an event (`e`) of no run.
     const NOTICE_MAY_GO: &str = "e.run_id IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id IS NULL \
          AND d.event_seq = e.seq AND (d.settled_at IS NULL OR (d.state = 'dead' AND d.settled_at > ?1) \
-         OR (d.seq > ?2 AND d.seq <= ?3)))";
+         OR (d.seq > ?2 AND d.seq <= ?3) OR EXISTS (SELECT 1 FROM ladders l WHERE l.seq = d.ladder AND l.ask_at IS NOT NULL)))";
     /// A request (`q`) to a hook: what it asked for is over, and forgotten.
     const REQUEST_MAY_GO: &str = "q.completed_at IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.request IS NOT NULL AND r.request = q.seq) \
