@@ -216,8 +216,8 @@ pub struct HookDefinition {
     pub allow_unsafe_external_content: bool,
     /// The list at the top of the payload whose elements each are a request of their own.
     pub for_each: Option<String>,
-    /// What turns the payload into the fields of the action.
-    pub transform: Option<Transform>,
+    /// What turns the request into something else.
+    pub transform: Transform,
     /// How much it may take on.
     pub limits: Limits,
     /// Where the result of each run is sent beside.
@@ -250,7 +250,7 @@ impl HookDefinition {
             tools_allow: None,
             allow_unsafe_external_content: false,
             for_each: None,
-            transform: None,
+            transform: Transform::default(),
             limits: Limits::default(),
             callback: None,
             return_output: false,

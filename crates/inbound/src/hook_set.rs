@@ -313,7 +313,7 @@ impl Checker<'_> {
             let hint = "name `destinations`, or `channel` and `to`";
             self.report(place, HookField::Delivery, message, Some(hint));
         }
-        if hook.action != Action::DeliverOnly && hook.text.is_none() && hook.transform.is_none() {
+        if hook.action != Action::DeliverOnly && hook.text.is_none() && hook.transform.template.is_none() {
             let message = format!("the hook `{}` comes to no text", hook.id);
             let hint = "write `messageTemplate` (`textTemplate` with the action \"wake\"), or a `transform`";
             self.report(place, HookField::Text, message, Some(hint));

@@ -46,5 +46,5 @@ pub use request::{Head, Request};
 pub use scheme::{DEFAULT_TOLERANCE, Scheme, SchemeKeyError, SignatureCheck};
 pub use template::{Lookup, MAX_TEMPLATE_BYTES, Template, TemplateError};
 pub use token::{Token, TokenDefinition};
-pub use transform::{TextTemplate, TextTemplateError, Transform};
+pub use transform::{JqError, JqProgram, TextTemplate, TextTemplateError, Transform};
 pub use work::{AgentWork, Asked, DeliverOnly, Reading, RequestIdentity, SessionMode, Unwanted, Wake, Work};

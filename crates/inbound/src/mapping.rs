@@ -12,7 +12,6 @@ use crate::request::Request;
 use crate::scheme::Scheme;
 use crate::sessions::agent_of;
 use crate::template::{Context, Rendered, Template, TooMuchText};
-use crate::transform::Transform;
 use crate::work::{AgentWork, Asked, DeliverOnly, Reading, Unwanted, Wake, Work};
 
 /// The most elements of a `forEach` that one request may ask for.
@@ -36,6 +35,12 @@ pub(crate) fn read(
         return Ok(Reading::Ignored(Unwanted::Filtered));
     }
     let identity = identity_of(&call, scheme, request);
+    if let Some(program) = &hook.transform.jq {
+        match program.run(&call.context(request)).map_err(Refusal::Mapping)? {
+            Some(payload) => call.payload = payload,
+            None => return Ok(Reading::Ignored(Unwanted::Transformed)),
+        }
+    }
     let Some(list) = &hook.for_each else {
         return Ok(match call.work(hook, request)? {
             Some(work) => Reading::Asks(Asked { work: vec![work], dropped: 0, identity }),
@@ -93,8 +98,8 @@ impl Call<'_> {
     /// The work for the payload as it is now; none where the transform makes nothing of it.
     fn work(&self, hook: &HookDefinition, request: &Request<'_>) -> Result<Option<Work>, Refusal> {
         let context = self.context(request);
-        let text = match &hook.transform {
-            Some(Transform::Template(template)) => {
+        let text = match &hook.transform.template {
+            Some(template) => {
                 let text = template.render(&context).map_err(Refusal::Mapping)?;
                 if text.is_blank() {
                     return Ok(None);

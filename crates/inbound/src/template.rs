@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use clawhook_model::{Fence, UnixMs};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::request::Head;
@@ -99,6 +99,26 @@ pub(crate) struct Context<'a> {
     pub(crate) sub_path: &'a str,
     pub(crate) now: UnixMs,
     pub(crate) payload: &'a Value,
+}
+
+impl Context<'_> {
+    /// The headers by their names in lower case.
+    pub(crate) fn headers(&self) -> Map<String, Value> {
+        let headers = self.head.headers.keys();
+        let pair = |name: &http::HeaderName| {
+            Some((name.as_str().to_owned(), self.head.joined_header(name.as_str())?.into()))
+        };
+        headers.filter_map(pair).collect()
+    }
+
+    /// The members of the query; of those that came twice the first.
+    pub(crate) fn query(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        for (name, value) in self.head.query_pairs() {
+            members.entry(name).or_insert_with(|| value.into());
+        }
+        members
+    }
 }
 
 /// What a template came to: the operator's words and what was found, in turns.

@@ -133,7 +133,7 @@ const AGENT_KEYS: &[&str] = &[
 const INSTEAD: &[(&str, &str)] = &[
     (
         "hooks.transformsDir",
-        "take it out: there are no modules of JavaScript here; write `transform.template` in the mapping",
+        "take it out: there are no modules of JavaScript here; write `transform.jq` or `transform.template` in the mapping",
     ),
     ("cron.runLog.maxBytes", "set `cron.retention.maxBytes`, which bounds the whole store"),
     (

@@ -105,22 +105,11 @@ impl TextTemplate {
 
     /// What the template makes of a request.
     pub(crate) fn render(&self, request: &Context<'_>) -> Result<Rendered, String> {
-        let headers: serde_json::Map<String, serde_json::Value> = request
-            .head
-            .headers
-            .keys()
-            .filter_map(|name| {
-                let value = request.head.joined_header(name.as_str())?;
-                Some((name.as_str().to_owned(), value.into()))
-            })
-            .collect();
-        let query: serde_json::Map<String, serde_json::Value> =
-            request.head.query_pairs().map(|(name, value)| (name, value.into())).collect();
         let read = |error: serde_json::Error| format!("the request cannot be given to the template: {error}");
         let values = context! {
             payload => Value::deserialize(request.payload).map_err(read)?,
-            headers => Value::deserialize(serde_json::Value::Object(headers)).map_err(read)?,
-            query => Value::deserialize(serde_json::Value::Object(query)).map_err(read)?,
+            headers => Value::deserialize(serde_json::Value::Object(request.headers())).map_err(read)?,
+            query => Value::deserialize(serde_json::Value::Object(request.query())).map_err(read)?,
             path => request.sub_path,
             now => request.now.to_rfc3339(),
         };

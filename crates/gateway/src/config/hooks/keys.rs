@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clawhook_delivery::signature::generic::{HmacAlgorithm, HmacEncoding, SignedMessage};
 use clawhook_inbound::{
-    DEFAULT_TOLERANCE, HookId, Limits, Lookup, Preset, SessionMode, Template, TextTemplate,
+    DEFAULT_TOLERANCE, HookId, JqProgram, Limits, Lookup, Preset, SessionMode, Template, TextTemplate,
 };
 use clawhook_model::{SecretSource, SessionName, WakeMode};
 
@@ -132,6 +132,8 @@ keys! {
         "The list at the top of the payload of which each element is a request of its own, at most 200.";
     TEMPLATE: TextTemplate = "hooks.mappings[].transform.template", (), Absent("none"),
         "A Jinja template that makes the text; where it makes nothing, the request is ignored.";
+    JQ: JqProgram = "hooks.mappings[].transform.jq", (), Absent("none"),
+        "A program in a part of jq that makes another payload of the request, which filters have passed and templates then see; where it makes nothing, the request is ignored.";
     SCHEME: SchemeName = "hooks.mappings[].signature.scheme", (), Absent("required with `signature`"),
         "How its requests are [signed](hooks.md#signatures). A hook with a signature takes no token.";
     SECRET: SecretSource = "hooks.mappings[].signature.secret", (), Absent("this or `secrets` is required"),
@@ -252,6 +254,7 @@ pub(in crate::config) static ALL: &[&dyn Documented] = &[
     &TIMEOUT_SECONDS,
     &FOR_EACH,
     &TEMPLATE,
+    &JQ,
     &SCHEME,
     &SECRET,
     &SECRETS,

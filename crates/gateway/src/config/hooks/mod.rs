@@ -327,15 +327,15 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn transform(&mut self, path: &str, raw: raw::RawTransform) -> Option<Transform> {
+    fn transform(&mut self, path: &str, raw: raw::RawTransform) -> Transform {
         if let Some(module) = raw.module.as_ref().map(|module| module.at).or(at(raw.export.as_ref())) {
             let message =
                 format!("`{path}.transform` names a module of JavaScript, which clawhook does not run");
-            let hint = "write what it makes of the payload as `transform.template`, a Jinja template over payload, \
-                        headers, query, path and now; docs/hooks.md shows how";
+            let hint = "write what it makes of the payload as `transform.jq`, or the text as `transform.template`; \
+                        docs/hooks.md shows how";
             self.findings.report(Some(module), message, Some(hint.to_owned()));
         }
-        raw.template.map(|template| Transform::Template(template.value))
+        Transform { jq: value(raw.jq), template: value(raw.template) }
     }
 
     fn action(&mut self, path: &str, raw: &RawMapping) -> Action {

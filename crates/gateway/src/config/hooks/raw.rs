@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawhook_delivery::signature::generic::{HmacAlgorithm, HmacEncoding, SignedMessage};
-use clawhook_inbound::{HookId, Lookup, Preset, SessionMode, Template, TextTemplate};
+use clawhook_inbound::{HookId, JqProgram, Lookup, Preset, SessionMode, Template, TextTemplate};
 use clawhook_model::{SecretSource, SessionName, WakeMode};
 use jsonc_parser::common::Range;
 
@@ -90,6 +90,7 @@ pub(super) struct RawMapping {
 /// `transform` of a mapping.
 pub(super) struct RawTransform {
     pub(super) template: Option<Written<TextTemplate>>,
+    pub(super) jq: Option<Written<JqProgram>>,
     pub(super) module: Option<Written<String>>,
     pub(super) export: Option<Written<String>>,
 }
@@ -199,6 +200,7 @@ impl RawMapping {
             for_each: block.key(&keys::FOR_EACH, findings),
             transform: RawTransform {
                 template: transform.key(&keys::TEMPLATE, findings),
+                jq: transform.key(&keys::JQ, findings),
                 module: transform.key(&keys::MODULE, findings),
                 export: transform.key(&keys::EXPORT, findings),
             },

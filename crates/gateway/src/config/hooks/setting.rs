@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use clawhook_delivery::signature::generic::{HmacAlgorithm, HmacEncoding, SignedMessage};
-use clawhook_inbound::{FilterTest, HookId, Lookup, Preset, SessionMode, Template, TextTemplate};
+use clawhook_inbound::{FilterTest, HookId, JqProgram, Lookup, Preset, SessionMode, Template, TextTemplate};
 use clawhook_model::{AgentId, DestinationName, SessionName, WakeMode, WebhookTarget, WebhookUrl};
 use http::HeaderName;
 
@@ -36,7 +36,7 @@ macro_rules! read_texts {
 /// What a rule tells of a text that it does not take.
 struct Told {
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 impl Told {
@@ -56,18 +56,21 @@ impl Told {
 read_texts! {
     HookId, "the id of a hook", |text| text.parse().map_err(|error| Told::of(&format!("cannot be an id: {error}")));
     Template, "a text with paths in it such as `{{payload.a}}`", |text| {
-        Template::parse(text).map_err(|error| Told { hint: error.hint(), message: error.to_string() })
+        Template::parse(text).map_err(|error| Told { hint: error.hint().map(str::to_owned), message: error.to_string() })
     };
     Lookup, "a path such as `payload.a.b[0]`, `headers.x-name` or `query.name`", |text| {
-        Lookup::parse(text).map_err(|error| Told { hint: error.hint(), message: error.to_string() })
+        Lookup::parse(text).map_err(|error| Told { hint: error.hint().map(str::to_owned), message: error.to_string() })
     };
     TextTemplate, "a Jinja template", |text| {
         TextTemplate::parse(text).map_err(|error| Told::of(&error))
     };
+    JqProgram, "a program of jq", |text| {
+        JqProgram::parse(text).map_err(|error| Told { hint: error.hint(), message: error.to_string() })
+    };
     SessionName, "the key of a session", |text| text.parse().map_err(|error| Told::of(&error));
     Pattern, "a regular expression", |text| FilterTest::matches(text).map(Self).map_err(|error| Told::of(&error));
     Preset, "\"gmail\"", |text| {
-        text.parse().map_err(|()| Told { message: format!("names `{text}`, which is no preset"), hint: Some("there is \"gmail\"") })
+        text.parse().map_err(|()| Told { message: format!("names `{text}`, which is no preset"), hint: Some("there is \"gmail\"".to_owned()) })
     };
     SignedMessage, "a text with `{{body}}` in it, and `{{timestamp}}` where there is one", |text| {
         text.parse().map_err(|error| Told::of(&error))
@@ -80,7 +83,7 @@ read_texts! {
         let path = text.trim().trim_matches('/');
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         if path.is_empty() || !path.chars().all(fits) || path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
-            return Err(Told { message: format!("is `{text}`, which cannot be the path of hooks"), hint: Some("write a path such as \"/hooks\"; `/` alone belongs to the API") });
+            return Err(Told { message: format!("is `{text}`, which cannot be the path of hooks"), hint: Some("write a path such as \"/hooks\"; `/` alone belongs to the API".to_owned()) });
         }
         Ok(Self(format!("/{path}")))
     };

@@ -87,7 +87,7 @@ fn each_key_of_hooks_is_obeyed() {
                 { id: "mail", action: "wake", textTemplate: "x", forEach: "items" },
                 { id: "orders", deliverOnly: true, textTemplate: "x", destinations: ["ops", "https://example.com/"] },
                 { id: "quiet", messageTemplate: "x", deliver: false, destinations: ["ops"] },
-                { id: "made", transform: { template: "{{ payload.a }}" } },
+                { id: "made", transform: { template: "{{ payload.a }}", jq: "{a: .payload.b}" } },
             ],
         },
     }"#,
@@ -137,7 +137,9 @@ fn each_key_of_hooks_is_obeyed() {
         matches!(&orders.delivery, Delivery::Webhook(targets) if targets.len() == 2 && targets[0] == ops)
     );
     assert_eq!(mapping(&set, "quiet").delivery, Delivery::None);
-    assert!(mapping(&set, "made").transform.is_some());
+    assert!(
+        mapping(&set, "made").transform.template.is_some() && mapping(&set, "made").transform.jq.is_some()
+    );
     assert_eq!(mapping(&set, "gmail").for_each.as_deref(), Some("messages"));
 
     let first = [("x-openclaw-token", "the first token")];
@@ -182,6 +184,7 @@ fn what_is_wrong_with_a_hook_is_told_with_its_place() {
             "one of `is`, `isNot` and `matches`",
         ),
         ("mappings: [{ transform: { template: '{% if %}' } }]", "cannot be read in line 1"),
+        ("mappings: [{ messageTemplate: 'x', transform: { jq: 'def f: f; f' } }]", "transform.jq` has `def`"),
         ("mappings: [{ textTemplate: 'x' }]", "is of no use with this action"),
         ("mappings: [{ messageTemplate: 'x', to: 'a' }]", "needs `channel`"),
         ("mappings: [{ messageTemplate: 'x', deliverOnly: true }]", "is of no use beside `deliverOnly`"),
@@ -221,7 +224,7 @@ fn the_token_of_hooks_is_not_that_of_the_gateway() {
 fn a_module_of_javascript_is_refused_with_what_to_write_instead() {
     let (_, message, hint) = only_problem(&on("mappings: [{ transform: { module: 'a.mjs', export: 'b' } }]"));
     assert!(message.contains("`hooks.mappings[0].transform` names a module of JavaScript"), "{message}");
-    assert!(hint.unwrap().contains("transform.template"));
+    assert!(hint.unwrap().contains("transform.jq"));
     let (_, _, hint) = only_problem("{ hooks: { transformsDir: 'hooks' } }");
     assert!(hint.unwrap().contains("transform.template"));
 }
@@ -296,5 +299,5 @@ fn the_examples_of_the_document_load() {
         assert!(config.unwrap_or_else(|error| panic!("{error}")).hooks.is_some());
         examples += 1;
     }
-    assert_eq!(examples, 4);
+    assert_eq!(examples, 5);
 }
