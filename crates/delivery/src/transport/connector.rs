@@ -21,7 +21,7 @@ use super::attempt::Reached;
 use super::connection::HttpConnection;
 use super::failure::{Failure, with_causes};
 use super::profile::ConnectionProfile;
-use super::proxy::{Proxy, ProxyFailure};
+use super::proxy::{Proxy, ProxyFailure, Speaks};
 use super::resolver::{ResolveError, Resolver};
 use super::tls::Tls;
 use super::{TransportOptions, host_of};
@@ -48,6 +48,7 @@ pub(super) struct Goal<'a> {
     url: &'a Url,
     profile: &'a ConnectionProfile,
     port: u16,
+    speaks: Speaks,
     began_at: Instant,
     deadline: Instant,
 }
@@ -90,7 +91,7 @@ impl Connector {
         deadline: Instant,
         (timings, reached): (&mut PhaseTimings, &mut Reached),
     ) -> Result<HttpConnection, Failure> {
-        let goal = self.goal(url, profile, deadline);
+        let goal = self.goal(url, profile, Speaks::Second, deadline);
         let tcp = self.open(goal, (&mut *timings, &mut *reached)).await?;
         let stream = if url.scheme() == "https" {
             let config = self.tls_config(goal).await?;
@@ -108,11 +109,12 @@ impl Connector {
         &self,
         url: &'a Url,
         profile: &'a ConnectionProfile,
+        speaks: Speaks,
         deadline: Instant,
     ) -> Goal<'a> {
         let began_at = Instant::now();
         let port = url.port_or_known_default().unwrap_or(0);
-        Goal { url, profile, port, began_at, deadline: deadline.min(began_at + self.timeout) }
+        Goal { url, profile, port, speaks, began_at, deadline: deadline.min(began_at + self.timeout) }
     }
 
     /// A connection to an address that the guard has vetted, without TLS.
@@ -262,7 +264,7 @@ impl Route<'_> {
                 Err(error) => Err(Failure::Connect { host: host_of(goal.url), port: goal.port, error }),
             },
             Self::Through { proxy, addresses } => {
-                let tunnel = proxy.tunnel(addresses, address, goal.port).await;
+                let tunnel = proxy.tunnel(addresses, address, goal.port, goal.speaks).await;
                 tunnel.map_err(|failure| goal.proxy_failed(failure))
             }
         }

@@ -27,6 +27,7 @@ use super::attempt::Reached;
 use super::connection::Stream;
 use super::failure::{Failure, with_causes};
 use super::profile::ConnectionProfile;
+use super::proxy::Speaks;
 use super::{Inner, Transport};
 use crate::channels::MailServer;
 
@@ -139,7 +140,8 @@ impl Inner {
         let server = &request.server;
         let guard = self.connector.guard(profile);
         guard.check_mail_server(&server.host(), server.port()).map_err(Failure::from)?;
-        let goal = self.connector.goal(server.url(), profile, deadline);
+        let speaks = if server.implicit_tls() { Speaks::Second } else { Speaks::First };
+        let goal = self.connector.goal(server.url(), profile, speaks, deadline);
         let tcp = self.connector.open(goal, (timings, reached)).await?;
         let (stream, greeting) = if server.implicit_tls() {
             let tls = self.connector.secure_for_mail(goal, tcp, (timings, reached)).await?;

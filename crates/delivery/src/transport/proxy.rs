@@ -139,11 +139,12 @@ impl Proxy {
         addresses: &[IpAddr],
         target: VettedAddress,
         port: u16,
+        speaks: Speaks,
     ) -> Result<TcpStream, ProxyFailure> {
         let mut stream = self.connect(addresses).await?;
         let target = SocketAddr::new(target.ip(), port);
         stream.write_all(self.request(target).expose_secret().as_bytes()).await.map_err(broken)?;
-        match status(&answer_head(&mut stream).await?)? {
+        match status(&answer_head(&mut stream, speaks).await?)? {
             200..=299 => Ok(stream),
             // By these the proxies in use tell that they were refused, or waited in vain.
             status @ 502..=504 => Err(ProxyFailure::Unreachable(status)),
@@ -171,15 +172,26 @@ impl Proxy {
     }
 }
 
-/// Reads the head of the proxy's answer. Nothing may follow it: the receiver speaks only when it was spoken to.
-async fn answer_head(stream: &mut TcpStream) -> Result<Vec<u8>, ProxyFailure> {
+/// Who is heard first at the other end of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// We are.
+    Second,
+    /// The server is: it greets.
+    First,
+}
+
+/// Reads the head of the proxy's answer, and nothing of what follows it: where the receiver speaks only when it was spoken
+/// to, nothing may follow.
+async fn answer_head(stream: &mut TcpStream, speaks: Speaks) -> Result<Vec<u8>, ProxyFailure> {
     let mut head = Vec::with_capacity(512);
     loop {
         let room = MAX_HEAD_BYTES - head.len();
         if room == 0 {
             return Err(ProxyFailure::NotHttp);
         }
-        if (&mut *stream).take(room as u64).read_buf(&mut head).await.map_err(broken)? == 0 {
+        let at_once = if speaks == Speaks::First { 1 } else { room };
+        if (&mut *stream).take(at_once as u64).read_buf(&mut head).await.map_err(broken)? == 0 {
             return Err(ProxyFailure::Closed);
         }
         if !b"HTTP/1.".starts_with(&head[..head.len().min(7)]) {

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clawhook_delivery::Transport;
 use clawhook_delivery::channels::{Account, Channel, ChannelKind, Message, Sent, Urgency};
+use clawhook_delivery::{Guard, GuardPolicy, Transport, TransportOptions};
 use clawhook_model::SecretSource;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -298,4 +298,35 @@ async fn a_mail_server_that_is_not_there_or_never_ends_is_no_harm() {
     let server = MailServer::start(Manners { replies, ..PLAIN }).await;
     let sent = sent_to(&server, "smtp", None, &message("a")).await;
     assert_eq!(sent.report.class.as_str(), "protocol_error", "{sent:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_said_in_the_open_to_a_server_that_is_not_on_this_machine() {
+    // Behind a proxy nobody knows where the server is. This proxy is the server as well.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let (tell, mut heard) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        while line(&mut stream).await.is_some_and(|line| !line.is_empty()) {}
+        // The greeting comes with the proxy's own answer.
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n220 here\r\n").await.unwrap();
+        let manners = Manners { offers: "250 AUTH PLAIN\r\n", ..PLAIN };
+        converse(stream, &manners, &tell, false).await;
+    });
+    let guard = Guard::new(GuardPolicy::default());
+    let transport =
+        Transport::new(TransportOptions { proxy: Some(proxy), ..TransportOptions::default() }, guard);
+    let channel = channel(&transport, "smtp://192.168.7.7:2525".to_owned(), Some("me"), None).await;
+    let log = super::Log::default();
+    let (message, place) = (message("a"), place(ChannelKind::Email));
+    let sending =
+        super::Sending { message: &message, place: &place, key: KEY, arrived: 0, budget: super::BUDGET };
+    let sent = channel.send(&transport, &super::SystemClock, sending, &log).await;
+    assert_eq!(sent.report.class.as_str(), "tls_failed", "{sent:?}");
+    assert!(sent.report.error.as_ref().unwrap().contains("offers no STARTTLS"), "{sent:?}");
+    serving.await.unwrap();
+    assert_eq!(heard.recv().await.as_deref(), Some("EHLO example.com"));
+    assert_eq!(heard.recv().await, None);
 }
