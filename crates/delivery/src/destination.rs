@@ -85,7 +85,7 @@ impl Workshop<'_> {
     }
 
     /// A URL that a job named: everything as the gateway has it, and the gateway's own token.
-    fn implicit(&self, url: &WebhookUrl, resumed_at: Option<UnixMs>) -> Result<Ready, Unready> {
+    pub(crate) fn implicit(&self, url: &WebhookUrl, resumed_at: Option<UnixMs>) -> Result<Ready, Unready> {
         let keys = self.keys(None, None);
         let mut headers = HeaderMap::new();
         if let Some(authorization) = &self.defaults.authorization {

@@ -115,6 +115,10 @@ pub struct PingFailed {
 }
 
 impl DeliveryHandle {
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self { core, places: Arc::new(Semaphore::new(TESTS)) }
     }

@@ -12,6 +12,7 @@
 
 mod acknowledge;
 mod backoff;
+mod call;
 pub mod channels;
 mod destination;
 mod format;
@@ -25,6 +26,7 @@ mod service;
 mod transport;
 mod verdict;
 
+pub use call::CallRefused;
 pub use clawhook_model::RetrySchedule;
 pub use clawhook_signature as signature;
 pub use clawhook_signature::{

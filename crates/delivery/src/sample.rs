@@ -41,6 +41,8 @@ impl Sample {
             attempt: 1,
             deferrals: 0,
             late: false,
+            upstream: None,
+            gates: &[],
             provenance: &Provenance::default(),
             outcome: &RunOutcome::ok(SUMMARY),
         };

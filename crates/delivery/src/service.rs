@@ -18,13 +18,13 @@ use clawhook_clock::Clock;
 use clawhook_model::{
     Attempt, AttemptClass, AttemptReport, DeliveryId, Destination, DestinationDefinition, DestinationId,
     DestinationName, EventId, EventKind, HOPS_HEADER, Halt, HaltReason, PhaseTimings, Provenance, RetryAfter,
-    RetryRules, Standing, TRAIL_HEADER, UnixMs,
+    RetryRules, Standing, TRAIL_HEADER, UnixMs, WebhookUrl,
 };
 use clawhook_store::{
     Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
     Settled, Store, StoreError, Topic,
 };
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -496,6 +496,12 @@ impl Core {
         Workshop { carrier, secrets, defaults }.prepare(destination).await
     }
 
+    /// Makes ready what a job named by its URL.
+    pub(crate) fn prepare_url(&self, url: &WebhookUrl) -> Result<Ready, Unready> {
+        let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
+        Workshop { carrier, secrets, defaults }.implicit(url, None)
+    }
+
     /// The same of a definition that is not stored yet.
     pub(crate) async fn prepare_definition(
         &self,
@@ -623,10 +629,6 @@ impl Core {
         outgoing: Outgoing,
         started_at: UnixMs,
     ) -> AttemptReport {
-        const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-        const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
-        const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
-        const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
         let Outgoing { event_id, kind, occurred_at, body, attempt, asks } = outgoing;
         // Whatever shape the body takes, where it comes from is told.
         let provenance = Provenance::of_event(&body);
@@ -640,6 +642,26 @@ impl Core {
         };
         let mut headers = ready.headers.clone();
         headers.extend(rendered);
+        if let Some(link) = asks.and_then(|(id, began)| ack_header(&self.options.ack_links.link(id, began))) {
+            headers.insert(ACK_URL, link);
+        }
+        if let Some(provenance) = provenance {
+            tell_provenance(&provenance, &mut headers);
+        }
+        self.post(ready, event_id, (body, content_type, headers), attempt, started_at).await
+    }
+
+    /// Signs what is ready to be sent, and sends it, once.
+    pub(crate) async fn post(
+        &self,
+        ready: &Ready,
+        event_id: EventId,
+        (body, content_type, mut headers): (Bytes, HeaderValue, HeaderMap),
+        attempt: u32,
+        started_at: UnixMs,
+    ) -> AttemptReport {
+        const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+        const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
         let signing = SigningInput {
             event_id,
             timestamp_secs: started_at.as_secs(),
@@ -654,15 +676,6 @@ impl Core {
             headers.insert(IDEMPOTENCY_KEY, id);
         }
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
-        if let Some(link) = asks.and_then(|(id, began)| ack_header(&self.options.ack_links.link(id, began))) {
-            headers.insert(ACK_URL, link);
-        }
-        if let Some(provenance) = provenance {
-            headers.insert(HOPS, HeaderValue::from(provenance.hops));
-            if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {
-                headers.insert(TRAIL, trail);
-            }
-        }
         self.carrier
             .send(PostRequest {
                 method: Method::POST,
@@ -700,6 +713,16 @@ impl Core {
                 }
             }
         }
+    }
+}
+
+/// Tells in headers where an event comes from.
+pub(crate) fn tell_provenance(provenance: &Provenance, headers: &mut HeaderMap) {
+    const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
+    const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
+    headers.insert(HOPS, HeaderValue::from(provenance.hops));
+    if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {
+        headers.insert(TRAIL, trail);
     }
 }
 

@@ -6,7 +6,7 @@
 //! [`Replayer`] is a task of its own: it queues once more what was carried before, and talks to the store alone. The
 //! [`Watchdog`] is another: it raises [`Alarms`] where what should happen by the clock does not; and the [`Audit`] mends
 //! what jobs wait for. The [`Reaper`] forgets what is over. The [`Asker`] asks again for what nobody has acknowledged, and the [`Drill`] tries
-//! the way of alerts.
+//! the way of alerts. The [`HookRunner`] does what follows runs.
 //!
 //! Who owns what: the engine alone writes the ledger and ends runs. An instant has its record as soon as it is due; its
 //! run is queued in the store where no slot (`cron.maxConcurrentRuns`) is free. A run holds a slot until its result is
@@ -28,11 +28,13 @@
 mod alarms;
 mod asker;
 mod audit;
+mod chains;
 mod claims;
 mod control;
 mod drill;
 mod failpoint;
 mod heartbeat;
+mod hooks;
 mod late;
 mod live;
 mod presence;
@@ -54,8 +56,8 @@ use std::time::Duration;
 use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    AgentId, Budget, DEFAULT_MAX_HOPS, FailureRules, InstanceId, JobDefinition, JobId, Lane, Misfire,
-    Overlap, RunId, RunState, SessionId, UnixMs,
+    AgentId, Budget, DEFAULT_MAX_HOPS, FailureRules, GlobalHooks, InstanceId, JobDefinition, JobId, Lane,
+    Misfire, Overlap, RunId, RunState, SessionId, UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
@@ -68,6 +70,7 @@ pub use asker::Asker;
 pub use audit::{Audit, AuditOptions};
 pub use drill::Drill;
 pub use heartbeat::{ActiveHours, HeartbeatOptions};
+pub use hooks::{CreationRefused, HookRunner, WebhookAnswer, WebhookCaller, WebhookCalls};
 pub use live::Follow;
 pub use presence::CatchUpPace;
 pub use reaper::{PassReport, Reaper, ReaperHandle, ReaperOptions, ReaperReport};
@@ -120,6 +123,12 @@ pub struct EngineOptions {
     pub turn_limits: BTreeMap<AgentId, Option<Duration>>,
     /// The agents that look after their main sessions by themselves.
     pub heartbeats: BTreeMap<AgentId, HeartbeatOptions>,
+    /// The hooks that the configuration has for many jobs.
+    pub hooks: GlobalHooks,
+    /// How many hooks that follow runs go on at once.
+    pub hooks_at_once: usize,
+    /// Who calls the webhooks of gates.
+    pub webhooks: WebhookCalls,
     /// How this gateway is called in trails.
     pub instance: InstanceId,
     /// How many hops work may be away from its beginning.
@@ -142,6 +151,9 @@ impl Default for EngineOptions {
             history: (200, 128 * 1024),
             turn_limits: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
+            hooks: GlobalHooks::default(),
+            hooks_at_once: 4,
+            webhooks: WebhookCalls::default(),
             instance: InstanceId::default(),
             max_hops: DEFAULT_MAX_HOPS,
         }

@@ -8,18 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_agent::{Turn, TurnResult};
 use clawhook_model::{
-    DeliveryId, ErrorReason, EventId, Finished, Job, Provenance, RunError, RunId, RunOutcome, RunStatus,
-    SessionId, Trigger, UnixMs, plan_deliveries,
+    DeliveryId, ErrorReason, EventId, Finished, HookCall, Job, Provenance, RunError, RunId, RunOutcome,
+    RunStatus, SessionId, Trigger, UnixMs, plan_deliveries,
 };
 use clawhook_store::{
-    AfterRun, DeferRun, FinishRun, LeftWithSessions, NewDelivery, NewRun, OccurrenceOutcome, RunFinished,
-    StoreError,
+    AfterRun, ChainRules, DeferRun, FinishRun, LeftWithSessions, NewDelivery, NewRun, OccurrenceOutcome,
+    RunFinished, StoreError,
 };
 use futures_util::FutureExt as _;
 use tokio::task::JoinError;
 
 use crate::Core;
 use crate::control::Control;
+use crate::hooks::{self, Gated};
 use crate::late::{self, GivenUp};
 use crate::slots::Held;
 use crate::turns::{self, Planned, Prepared};
@@ -47,13 +48,15 @@ pub(crate) struct Begun {
     pub(crate) queued_at: UnixMs,
     /// How often it was put back before.
     pub(crate) deferrals: u32,
+    /// The gates that were asked.
+    pub(crate) gates: Vec<HookCall>,
 }
 
 impl Begun {
     /// A run that begins as soon as it is accepted.
     pub(crate) fn at_once(run: NewRun, job: Job, now: UnixMs) -> Self {
         let trigger = run.trigger;
-        Self { run, job, trigger, started_at: now, queued_at: now, deferrals: 0 }
+        Self { run, job, trigger, started_at: now, queued_at: now, deferrals: 0, gates: Vec::new() }
     }
 }
 
@@ -62,8 +65,8 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     let task_core = core.clone();
     let control = core.under_way.begin(&begun.job.id, begun.run.id, &core.end_runs);
     core.runs.spawn(async move {
-        let mut slot = slot;
-        let lived = AssertUnwindSafe(live(&task_core, &begun, &control, &mut slot)).catch_unwind().await;
+        let (mut slot, mut begun) = (slot, begun);
+        let lived = AssertUnwindSafe(live(&task_core, &mut begun, &control, &mut slot)).catch_unwind().await;
         if lived.is_err() {
             fell(&task_core, &begun).await;
         }
@@ -73,8 +76,15 @@ pub(crate) fn begin(core: &Arc<Core>, begun: Begun, slot: Option<Held>) {
     });
 }
 
-async fn live(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Option<Held>) {
-    match prepared(core, begun, control, slot).await {
+async fn live(core: &Arc<Core>, begun: &mut Begun, control: &Control, slot: &mut Option<Held>) {
+    let gated = hooks::ask(core, begun, control).await;
+    let begun = &*begun;
+    let ready = match gated {
+        Gated::Open(appended) => prepared(core, begun, &appended, control, slot).await,
+        Gated::Shut(outcome) => Prepared::over(outcome, LeftWithSessions::default()),
+        Gated::Ended => told_to_end(core, control),
+    };
+    match ready {
         Prepared::Turn(planned) => take_turn(core, begun, *planned, control).await,
         Prepared::Over(over) => {
             let (result, left) = *over;
@@ -108,13 +118,19 @@ async fn take_turn(core: &Arc<Core>, begun: &Begun, planned: Planned, control: &
 
 /// Prepares a run for its turn. It may be told to end while it waits: one that nobody cancelled has done nothing, and goes
 /// back to the queue.
-async fn prepared(core: &Arc<Core>, begun: &Begun, control: &Control, slot: &mut Option<Held>) -> Prepared {
+async fn prepared(
+    core: &Arc<Core>,
+    begun: &Begun,
+    appended: &str,
+    control: &Control,
+    slot: &mut Option<Held>,
+) -> Prepared {
     let mut wait = RETRY_FIRST;
     loop {
         let ready = tokio::select! {
             biased;
             () = control.end.cancelled() => return told_to_end(core, control),
-            ready = turns::prepare(core, begun, control.live.output(), slot) => ready,
+            ready = turns::prepare(core, begun, appended, control.live.output(), slot) => ready,
         };
         match ready {
             Ok(ready) => return ready,
@@ -328,7 +344,7 @@ fn finish(
     core: &Core,
     begun: &Begun,
     result: TurnResult,
-    left: LeftWithSessions,
+    mut left: LeftWithSessions,
     passed: Option<OccurrenceOutcome>,
 ) -> FinishRun {
     let Begun { run, job, trigger, started_at, deferrals, .. } = begun;
@@ -338,14 +354,17 @@ fn finish(
     let event_id = EventId::new(ended_at);
     let provenance = run.provenance.through(&core.options.instance, &job.id);
     let told = finished(run, job, &outcome, &provenance, event_id, (started_at, ended_at));
-    let event = Bytes::from(Finished { deferrals: *deferrals, ..told }.to_bytes());
+    let (upstream, gates) = (run.upstream, begun.gates.as_slice());
+    let event = Bytes::from(Finished { deferrals: *deferrals, upstream, gates, ..told }.to_bytes());
+    // What was never executed is followed by nothing.
+    let hooks = if passed.is_some() { Vec::new() } else { hooks::after(core, job, &outcome, &mut left) };
     let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
         .collect();
     FinishRun {
         run_id: run.id,
-        after: after(job, trigger, &outcome),
+        after: after(run, job, &outcome),
         job_id: job.id.clone(),
         session: run.session.clone(),
         agent_id: run.agent_id.clone(),
@@ -361,6 +380,12 @@ fn finish(
         retry: (RunId::new(ended_at), SessionId::random()),
         day: turns::day(core, ended_at),
         left,
+        hooks,
+        chain: ChainRules {
+            instance: core.options.instance.clone(),
+            max_hops: core.options.max_hops,
+            overlap: core.options.overlap,
+        },
     }
 }
 
@@ -387,6 +412,8 @@ pub(crate) fn finished<'a>(
         deferrals: 0,
         late: false,
         provenance,
+        upstream: None,
+        gates: &[],
         outcome,
     }
 }
@@ -400,9 +427,10 @@ fn explained(mut outcome: RunOutcome) -> RunOutcome {
     outcome
 }
 
-/// A one-shot that asks for it goes once its own occurrence has completed; a run by hand never uses it up.
-fn after(job: &Job, trigger: Trigger, outcome: &RunOutcome) -> AfterRun {
-    let used_up = job.definition.schedule.is_one_shot() && trigger.is_scheduled();
+/// A one-shot that asks for it goes once its own occurrence has completed; a run by hand or by a chain never uses it up.
+fn after(run: &NewRun, job: &Job, outcome: &RunOutcome) -> AfterRun {
+    let is_own = run.trigger.is_scheduled() && run.scheduled_at.is_some();
+    let used_up = job.definition.schedule.is_one_shot() && is_own;
     if used_up && job.definition.delete_after_run && outcome.status == RunStatus::Ok {
         AfterRun::RemoveWhenComplete
     } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clawhook_model::{Job, Lane, Run, RunId, RunProgress, UnixMs};
+use clawhook_model::{Job, Lane, Overlap, Run, RunId, RunProgress, Trigger, UnixMs};
 use clawhook_store::{
     Claimed, LaneWake, NewRun, OccurrenceOutcome, PlannedRun, QueuedRun, RunStart, StoreError, Topic,
 };
@@ -28,6 +28,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const NAPS: u32 = 10;
 /// What a run is told that another takes the place of.
 const REPLACED: &str = "cron: job cancelled, because its next instant was due (overlap policy cancelOther)";
+
+const REPLACED_BY_CHAIN: &str =
+    "cron: job cancelled, because a job that it waits for ended again (overlap policy cancelOther)";
 
 /// When the timer looks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -289,6 +292,11 @@ fn queue_beyond(runs: &mut [PlannedRun], slots_left: &mut usize, now: UnixMs) {
 fn begin_one(core: &Arc<Core>, queued: QueuedRun, slot: Held) {
     let now = core.clock.now();
     let passed = passed_in_the_queue(core, &queued, now);
+    let overlap = queued.job.definition.overlap.unwrap_or(core.options.overlap);
+    // The schedule's instants cancel when they are claimed, and a chain's runs when they begin.
+    if passed.is_none() && queued.run.trigger == Trigger::Chain && overlap == Overlap::CancelOther {
+        core.under_way.cancel(&queued.job.id, REPLACED_BY_CHAIN);
+    }
     let begun = begun(queued.run, queued.job);
     match passed {
         Some(passed) => runner::end_unexecuted(core, begun, passed),
@@ -298,7 +306,10 @@ fn begin_one(core: &Arc<Core>, queued: QueuedRun, slot: Held) {
 
 /// Why a run is not executed, now that its turn has come.
 fn passed_in_the_queue(core: &Core, queued: &QueuedRun, now: UnixMs) -> Option<OccurrenceOutcome> {
-    let QueuedRun { run, job, job_removed } = queued;
+    let QueuedRun { run, job, job_removed, refused } = queued;
+    if let Some(why) = refused {
+        return Some(OccurrenceOutcome::Skipped(why.clone()));
+    }
     if *job_removed {
         let reason = "the job was removed before the run began".to_owned();
         return Some(OccurrenceOutcome::Skipped(reason));
@@ -359,6 +370,7 @@ pub(crate) fn begun(run: Run, job: Job) -> Begun {
         lane: job.definition.lane(),
         best_effort: job.definition.delivery.best_effort,
         provenance: run.provenance,
+        upstream: run.upstream,
     };
-    Begun { run, job, trigger, started_at, queued_at, deferrals }
+    Begun { run, job, trigger, started_at, queued_at, deferrals, gates: Vec::new() }
 }

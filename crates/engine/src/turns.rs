@@ -15,6 +15,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use crate::Core;
+use crate::chains;
 use crate::heartbeat::{ASK, HeartbeatOptions, NOTHING_TO_DO, is_nothing_to_do};
 use crate::runner::Begun;
 use crate::sessions::{SessionTurn, matched, message, told_at_once};
@@ -67,6 +68,7 @@ pub(crate) struct Planned {
 pub(crate) async fn prepare(
     core: &Arc<Core>,
     begun: &Begun,
+    appended: &str,
     live: LiveOutput,
     slot: &mut Option<Held>,
 ) -> Result<Prepared, StoreError> {
@@ -84,17 +86,22 @@ pub(crate) async fn prepare(
             }
         }
     }
-    let prepared = match &job.payload {
+    let upstream = chains::upstream(core, begun).await?;
+    let mut prepared = match &job.payload {
         Payload::AgentTurn(turn) => agent_turn(core, begun, turn, live, slot).await?,
         Payload::SystemEvent { text } => system_event(core, begun, text, live, slot).await?,
         Payload::Heartbeat => heartbeat(core, begun, live, slot).await?,
-        Payload::Command(command) => return command_turn(core, begun, command, live, slot).await,
+        Payload::Command(command) => command_turn(core, begun, command, live, slot).await?,
     };
     // The turns of the session that were waited for may have used the budget up.
     if matches!(prepared, Prepared::Turn(_))
+        && !matches!(job.payload, Payload::Command(_))
         && let Some(why) = over_budget(core, begun).await?
     {
         return Ok(skipped(ErrorReason::Budget, why));
+    }
+    if let Prepared::Turn(planned) = &mut prepared {
+        chains::tell(&mut planned.turn.work, upstream.as_ref(), appended);
     }
     Ok(prepared)
 }
@@ -129,6 +136,7 @@ pub(crate) fn leave(core: &Core, begun: &Begun, told: Vec<u64>, result: &TurnRes
         // What a turn was told of and did not come to waits for the next one.
         told: if is_ok { told } else { Vec::new() },
         event: None,
+        elsewhere: Vec::new(),
     }
 }
 
@@ -294,7 +302,7 @@ async fn events(core: &Core, begun: &Begun) -> Result<Vec<SystemEvent>, StoreErr
 
 /// Why the run may not begin: the day's budget of its job, or of all jobs, is used up. Runs that go on at that moment are
 /// not counted, since nobody knows what they will take.
-async fn over_budget(core: &Core, begun: &Begun) -> Result<Option<String>, StoreError> {
+pub(crate) async fn over_budget(core: &Core, begun: &Begun) -> Result<Option<String>, StoreError> {
     let job = &begun.job.definition;
     let today = day(core, core.clock.now());
     if job.budget.is_limited() {
@@ -303,13 +311,17 @@ async fn over_budget(core: &Core, begun: &Begun) -> Result<Option<String>, Store
             return Ok(Some(format!("the job's budget of the day is used up: {why}")));
         }
     }
-    if core.options.budget.is_limited() {
-        let spent = core.store.spent(today, None).await?;
-        if let Some(why) = core.options.budget.used_up(&spent) {
-            return Ok(Some(format!("the gateway's budget of the day (`cron.budget`) is used up: {why}")));
-        }
+    gateway_over_budget(core).await
+}
+
+/// Why nothing more may be spent today: the budget of all jobs is used up.
+pub(crate) async fn gateway_over_budget(core: &Core) -> Result<Option<String>, StoreError> {
+    if !core.options.budget.is_limited() {
+        return Ok(None);
     }
-    Ok(None)
+    let spent = core.store.spent(day(core, core.clock.now()), None).await?;
+    let used_up = core.options.budget.used_up(&spent);
+    Ok(used_up.map(|why| format!("the gateway's budget of the day (`cron.budget`) is used up: {why}")))
 }
 
 fn take(core: &Core, begun: &Begun, work: Work, live: LiveOutput, session: Option<SessionTurn>) -> Prepared {

@@ -12,7 +12,8 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, FinishRun, LeftWithSessions, NewRun, PlannedRun, Retention, RunFilter, RunStart, Store,
+    AfterRun, ChainRules, Claim, FinishRun, LeftWithSessions, NewRun, PlannedRun, Retention, RunFilter,
+    RunStart, Store,
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -72,6 +73,8 @@ impl Life {
             };
             self.store.claim(vec![claim], now).await.expect("the claim is answered");
             let finish = FinishRun {
+                hooks: Vec::new(),
+                chain: ChainRules::default(),
                 run_id: run.id,
                 job_id: job.id.clone(),
                 session: run.session.clone(),

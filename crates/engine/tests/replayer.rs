@@ -13,7 +13,7 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, FinishRun, NewDelivery, NewReplay, NewRun, PlannedRun, RunStart, Store,
+    AfterRun, ChainRules, Claim, FinishRun, NewDelivery, NewReplay, NewRun, PlannedRun, RunStart, Store,
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -80,6 +80,8 @@ impl Life {
             let plan = plan_deliveries(&job.definition.delivery, &outcome).remove(0);
             let id = DeliveryId::new(t(ms));
             let finish = FinishRun {
+                hooks: Vec::new(),
+                chain: ChainRules::default(),
                 run_id: run.id,
                 job_id: job.id.clone(),
                 session: run.session.clone(),

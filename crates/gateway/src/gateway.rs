@@ -15,8 +15,8 @@ use clawhook_delivery::{
     SigningSecret, Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
-    ActiveHours, Alarms, Asker, Audit, AuditOptions, Drill, Engine, EngineOptions, HeartbeatOptions, Reaper,
-    ReaperOptions, Replayer, Watchdog, WatchdogOptions,
+    ActiveHours, Alarms, Asker, Audit, AuditOptions, Drill, Engine, EngineOptions, HeartbeatOptions,
+    HookRunner, Reaper, ReaperOptions, Replayer, Watchdog, WatchdogOptions, WebhookCalls,
 };
 use clawhook_model::{AgentId, UnixMs};
 use clawhook_store::sqlite::SqliteStore;
@@ -35,6 +35,7 @@ use crate::secrets::Secrets;
 use crate::state_dir::{Announcement, StateDir, StateDirError};
 use crate::supervisor::{Part, Supervisor};
 use crate::verbs::{Facts, VerbOptions, Verbs};
+use crate::webhook_calls::ByDelivery;
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]
@@ -59,6 +60,7 @@ pub struct Gateway {
     reaper: Reaper,
     asker: Asker,
     drill: Option<Drill>,
+    hook_runner: HookRunner,
     watch: Watch,
     url: String,
     // The order is the order of dropping: clients are told no more of this gateway before another can have the store.
@@ -210,6 +212,9 @@ impl Gateway {
             heartbeats: heartbeats(&config.agents, &host_zone),
             instance: state.instance()?,
             max_hops: config.cron.max_hops,
+            hooks: config.cron.hooks.hooks.clone(),
+            hooks_at_once: config.cron.hooks.at_once,
+            webhooks: WebhookCalls::by(Arc::new(ByDelivery(delivery.handle()))),
             ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
@@ -219,6 +224,7 @@ impl Gateway {
             host_zone.clone(),
             engine_options,
         );
+        let hook_runner = HookRunner::new(&handle);
         let alarms = Alarms::default();
         let asker = Asker::new(Arc::clone(&store), Arc::clone(&clock), host_zone.clone());
         let drill = config
@@ -281,6 +287,7 @@ impl Gateway {
             reaper,
             asker,
             drill,
+            hook_runner,
             watch,
             url,
             announcement,
@@ -306,6 +313,7 @@ impl Gateway {
             reaper,
             asker,
             drill,
+            hook_runner,
             watch,
             url,
             announcement,
@@ -323,6 +331,7 @@ impl Gateway {
             supervisor.begin("replayer", stop(), move |stop| replayer.clone().run(stop)),
             supervisor.begin("reaper", stop(), move |stop| reaper.clone().run(stop)),
             supervisor.begin("asker", stop(), move |stop| asker.clone().run(stop)),
+            supervisor.begin("hooks", stop(), move |stop| hook_runner.clone().run(stop)),
             supervisor.begin("watchdog", stop(), move |stop| watchdog.clone().run(stop)),
             supervisor.begin("schedules' audit", stop(), move |stop| audit.clone().run(stop)),
             supervisor.begin("teller of alarms", stop(), move |stop| {

@@ -41,6 +41,7 @@ pub mod secrets;
 mod state_dir;
 mod supervisor;
 mod verbs;
+mod webhook_calls;
 mod wire;
 
 pub use gateway::{Gateway, GatewayOptions, RunError, StartError};

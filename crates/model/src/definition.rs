@@ -4,12 +4,14 @@
 use serde_json::{Map, Value, json};
 
 use crate::at::parse_at;
+use crate::chain::After;
 use crate::definition_error::DefinitionError;
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::failure_alert::FailureAlert;
 use crate::fields::Fields;
 use crate::id::AgentId;
 use crate::job::{Cleanup, JobDefinition, SessionTarget, WakeMode};
+use crate::job_hooks::JobHooks;
 use crate::misfire::MisfireSettings;
 use crate::money::Budget;
 use crate::overlap::Overlap;
@@ -126,6 +128,8 @@ impl JobDefinition {
                 .unwrap_or_default(),
             payload,
             delivery,
+            hooks: fields.value("hooks").map(JobHooks::parse).transpose()?.unwrap_or_default(),
+            after: fields.value("after").map(After::parse_list).transpose()?.unwrap_or_default(),
         };
         fields.close(LATER)?;
         definition.check()?;
@@ -154,6 +158,7 @@ impl JobDefinition {
             }
         }
         self.check_session_agent()?;
+        self.check_hooks()?;
         if self.output_schema.is_some() && self.payload.is_for_main() {
             let why = "a system event has no result of its own that could fit a schema";
             return Err(DefinitionError::invalid("outputSchema", why));
@@ -177,6 +182,23 @@ impl JobDefinition {
         Ok(())
     }
 
+    /// What a gate puts out is for a prompt, and only an agent's turn has one.
+    fn check_hooks(&self) -> Result<(), DefinitionError> {
+        let has_prompt = match self.payload {
+            Payload::AgentTurn(_) => true,
+            Payload::SystemEvent { .. } => self.wake_mode == WakeMode::Now,
+            Payload::Command(_) | Payload::Heartbeat => false,
+        };
+        match self.hooks.pre.iter().find(|hook| hook.append_output && !has_prompt) {
+            None => Ok(()),
+            Some(hook) => {
+                let why =
+                    format!("the job has no prompt that the output of `{}` could be added to", hook.name);
+                Err(DefinitionError::invalid("hooks.pre.appendOutput", why))
+            }
+        }
+    }
+
     /// A session belongs to one agent; a job cannot run in another's.
     fn check_session_agent(&self) -> Result<(), DefinitionError> {
         let named = match &self.session_target {
@@ -197,11 +219,17 @@ impl JobDefinition {
     }
 }
 
-/// Jobs that something other than the clock begins are the gateway's own.
+/// Jobs that something other than the clock or another job begins are the gateway's own.
 pub(crate) fn refuse_event(schedule: Option<&Value>) -> Result<(), DefinitionError> {
     let kind = schedule.and_then(|schedule| schedule.get("kind")).and_then(Value::as_str);
     match kind.map(|kind| kind.trim().to_lowercase()) {
-        Some(kind) if kind == "event" => Err(DefinitionError::kind_not_run(&kind)),
+        Some(kind) if kind == "event" => {
+            let source = schedule.and_then(|schedule| schedule.get("source")).and_then(Value::as_str);
+            if source.is_some_and(|source| source.trim() == Schedule::BY_JOBS) {
+                return Ok(());
+            }
+            Err(DefinitionError::kind_not_run(&kind))
+        }
         _ => Ok(()),
     }
 }
@@ -334,7 +362,9 @@ pub(crate) fn parse_schedule(value: Value, now: UnixMs) -> Result<Schedule, Defi
         "event" => Schedule::Event {
             source: fields
                 .text("source")?
-                .ok_or(DefinitionError::Missing { field: "schedule.source".to_owned() })?,
+                .ok_or(DefinitionError::Missing { field: "schedule.source".to_owned() })?
+                .trim()
+                .to_owned(),
         },
         "on-exit" | "stream" => return Err(DefinitionError::kind_not_run(kind)),
         other => {

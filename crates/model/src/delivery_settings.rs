@@ -279,12 +279,12 @@ fn listed_target(entry: Value) -> Result<WebhookTarget, DefinitionError> {
     }
 }
 
-fn url_target(field: &str, to: &str) -> Result<WebhookTarget, DefinitionError> {
+pub(crate) fn url_target(field: &str, to: &str) -> Result<WebhookTarget, DefinitionError> {
     let url = to.trim().parse();
     url.map(WebhookTarget::Url).map_err(|error| DefinitionError::Url { field: field.to_owned(), error })
 }
 
-fn named_target(field: &str, name: &str) -> Result<WebhookTarget, DefinitionError> {
+pub(crate) fn named_target(field: &str, name: &str) -> Result<WebhookTarget, DefinitionError> {
     let name: Result<DestinationName, _> = name.trim().parse();
     name.map(WebhookTarget::Destination).map_err(|error| DefinitionError::invalid(field, error.to_string()))
 }

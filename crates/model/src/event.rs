@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::delivery_settings::DeliveryMode;
 use crate::id::{EventId, JobId, RunId};
 use crate::job::Job;
+use crate::job_hooks::HookCall;
 use crate::money::Usd;
 use crate::provenance::Provenance;
 use crate::run::{Diagnostics, ErrorReason, RunOutcome, RunStatus, Trigger, Usage};
@@ -44,6 +45,10 @@ pub struct Finished<'a> {
     pub late: bool,
     /// The way that led to it, its own job included.
     pub provenance: &'a Provenance,
+    /// The run of another job whose end began it.
+    pub upstream: Option<RunId>,
+    /// The gates that were asked before it.
+    pub gates: &'a [HookCall],
     /// What came of it.
     pub outcome: &'a RunOutcome,
 }
@@ -96,6 +101,10 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a Value>,
     provenance: &'a Provenance,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_run_id: Option<RunId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hooks: Vec<Value>,
 }
 
 impl Finished<'_> {
@@ -146,6 +155,8 @@ impl Finished<'_> {
             cost_usd: self.outcome.cost,
             output: self.outcome.output.as_ref(),
             provenance: self.provenance,
+            upstream_run_id: self.upstream,
+            hooks: self.gates.iter().map(HookCall::to_json).collect(),
         };
         serde_json::to_vec(&body).unwrap_or_else(|error| unreachable!("the event is plain data: {error}"))
     }

@@ -8,11 +8,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::chain::After;
 use crate::completion::{CompletionStatus, DeliveryStatus};
 use crate::delivery_settings::{DeliveryMode, DeliverySettings};
 use crate::failure::AutoDisabled;
 use crate::failure_alert::{AlertState, FailureAlert};
 use crate::id::{AgentId, JobId, RunId};
+use crate::job_hooks::JobHooks;
 use crate::misfire::{MisfirePolicy, MisfireSettings};
 use crate::money::Budget;
 use crate::outbox::SuppressionReason;
@@ -77,6 +79,10 @@ pub struct JobDefinition {
     pub delivery: DeliverySettings,
     /// When somebody is told that it is in trouble, and who.
     pub failure_alert: FailureAlert,
+    /// What else happens around its runs.
+    pub hooks: JobHooks,
+    /// The jobs whose end begins it.
+    pub after: Vec<After>,
 }
 
 /// What becomes of a run's own session once the run's deliveries are settled.
@@ -219,6 +225,8 @@ impl JobDefinition {
             cleanup: Cleanup::Keep,
             delivery: DeliverySettings::default(),
             failure_alert: FailureAlert::default(),
+            hooks: JobHooks::default(),
+            after: Vec::new(),
         }
     }
 
@@ -245,12 +253,14 @@ impl JobDefinition {
             cleanup: Cleanup::Keep,
             delivery: DeliverySettings::default(),
             failure_alert: FailureAlert::default(),
+            hooks: JobHooks::default(),
+            after: Vec::new(),
         }
     }
 
     /// Whether it is the gateway's own, and not a user's.
     pub fn is_system_owned(&self) -> bool {
-        self.payload == Payload::Heartbeat || matches!(self.schedule, Schedule::Event { .. })
+        self.payload == Payload::Heartbeat || self.schedule.is_by_requests()
     }
 
     /// The agent it runs as.
@@ -283,7 +293,7 @@ impl JobDefinition {
     pub fn lane(&self) -> Lane {
         match (&self.payload, self.wake_mode) {
             (Payload::SystemEvent { .. }, WakeMode::NextHeartbeat) => Lane::Instant,
-            _ if matches!(self.schedule, Schedule::Event { .. }) => Lane::Hook,
+            _ if self.schedule.is_by_requests() => Lane::Hook,
             _ => Lane::Slot,
         }
     }
@@ -344,6 +354,12 @@ impl JobDefinition {
         put("delivery", self.delivery.to_json(mask));
         if let Some(alert) = self.failure_alert.to_json(mask) {
             put("failureAlert", alert);
+        }
+        if let Some(hooks) = self.hooks.to_json(mask) {
+            put("hooks", hooks);
+        }
+        if !self.after.is_empty() {
+            put("after", self.after.iter().map(After::to_json).collect());
         }
         out
     }

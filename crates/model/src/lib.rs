@@ -7,6 +7,7 @@ mod alert_notice;
 mod at;
 mod attempt;
 mod backfill;
+mod chain;
 mod completion;
 mod dead_cause;
 mod definition;
@@ -24,6 +25,7 @@ mod fence;
 mod fields;
 mod id;
 mod job;
+mod job_hooks;
 mod ladder;
 mod misfire;
 mod money;
@@ -48,6 +50,7 @@ pub use alert_notice::{AlertAbout, AlertNotice, AlertPurpose};
 pub use at::{parse_at, parse_at_in};
 pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
 pub use backfill::BackfillRequest;
+pub use chain::{After, ChainOn};
 pub use completion::{CompletionStatus, DeliveryStatus};
 pub use dead_cause::DeadCause;
 pub use definition_error::DefinitionError;
@@ -77,6 +80,10 @@ pub use id::{
     RunId, seed_ids,
 };
 pub use job::{Cleanup, Job, JobDefinition, JobState, LastAlert, LastRun, SessionTarget, WakeMode};
+pub use job_hooks::{
+    CreationStage, GateDecision, GateVerdict, GlobalHook, GlobalHooks, HookCall, HookCallState, HookFilter,
+    HookKind, HookReport, HookStage, JobHook, JobHooks, NamePattern, NoGateVerdict,
+};
 pub use ladder::{AckState, Acknowledge, Acknowledgement, AskRules, LadderPlan, QuietHours};
 pub use misfire::{Misfire, MisfirePolicy, MisfireSettings};
 pub use money::{Budget, Price, Spent, Usd};

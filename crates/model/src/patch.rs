@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::definition::refuse_event;
 use crate::definition_error::DefinitionError;
 use crate::job::JobDefinition;
+use crate::job_hooks;
 use crate::schedule::Schedule;
 use crate::secret::keep_masked_members;
 use crate::target::keep_shown;
@@ -40,6 +41,7 @@ impl JobDefinition {
                 "misfire" | "overlap" => merge_policy(old, value),
                 "budget" => merge_members(old, value),
                 "failureAlert" => self.merge_alert(old, value),
+                "hooks" => job_hooks::merge(old, &self.hooks, value),
                 _ => value,
             };
             merged.insert(key, new);

@@ -281,7 +281,7 @@ fn command(
     Ok(Payload::Command(command))
 }
 
-fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, DefinitionError> {
+pub(crate) fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, DefinitionError> {
     let Some(value) = fields.value("env") else { return Ok(BTreeMap::new()) };
     let Value::Object(entries) = value else {
         return Err(fields.wrong_type("env", "an object of texts", &value));
@@ -290,16 +290,16 @@ fn environment(fields: &mut Fields) -> Result<BTreeMap<String, String>, Definiti
         .into_iter()
         .map(|(name, value)| match value {
             _ if name.is_empty() || name.contains(['=', '\0']) => Err(DefinitionError::invalid(
-                "payload.env",
+                fields.name("env"),
                 format!("`{name}` cannot be the name of a variable"),
             )),
             Value::String(text) if text.contains('\0') => Err(DefinitionError::invalid(
-                format!("payload.env.{name}"),
+                format!("{}.{name}", fields.name("env")),
                 "the value holds a NUL character",
             )),
             Value::String(text) => Ok((name, text)),
             other => Err(DefinitionError::Type {
-                field: format!("payload.env.{name}"),
+                field: format!("{}.{name}", fields.name("env")),
                 expected: "a text",
                 got: if other.is_number() { "a number".to_owned() } else { "something else".to_owned() },
             }),

@@ -26,16 +26,19 @@ pub enum Trigger {
     Manual,
     /// A request to an inbound hook asked for it.
     Hook,
+    /// Another job has ended, which this one waits for.
+    Chain,
 }
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 6] =
-        [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual, Self::Hook];
+    pub const ALL: [Self; 7] =
+        [Self::Schedule, Self::CatchUp, Self::Retry, Self::Backfill, Self::Manual, Self::Hook, Self::Chain];
 
-    /// Whether the schedule brought the run about: such runs alone make a job back off, are tried again, and switch it off.
+    /// Whether the schedule or a chain brought the run about: such runs alone make a job back off, are tried again, and
+    /// switch it off.
     pub fn is_scheduled(self) -> bool {
-        matches!(self, Self::Schedule | Self::CatchUp | Self::Retry)
+        matches!(self, Self::Schedule | Self::CatchUp | Self::Retry | Self::Chain)
     }
 
     /// Whether its end counts among the failures in a row of its job: what a person asked for does not.
@@ -58,6 +61,7 @@ impl Trigger {
             Self::Backfill => "backfill",
             Self::Manual => "manual",
             Self::Hook => "hook",
+            Self::Chain => "chain",
         }
     }
 }
@@ -161,13 +165,17 @@ pub enum ErrorReason {
     TurnLimit,
     /// The model declined to answer.
     Refusal,
+    /// A gate said that there is nothing to do; the run is not begun, so it is skipped.
+    Gate,
+    /// A gate refused the run, or failed itself.
+    Hook,
     /// None of the above.
     Unknown,
 }
 
 impl ErrorReason {
     /// Every class.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Auth,
         Self::Format,
         Self::RateLimit,
@@ -190,6 +198,8 @@ impl ErrorReason {
         Self::OutputSchema,
         Self::TurnLimit,
         Self::Refusal,
+        Self::Gate,
+        Self::Hook,
         Self::Unknown,
     ];
 
@@ -218,6 +228,8 @@ impl ErrorReason {
             Self::OutputSchema => "output_schema",
             Self::TurnLimit => "turn_limit",
             Self::Refusal => "refusal",
+            Self::Gate => "gate",
+            Self::Hook => "hook",
             Self::Unknown => "unknown",
         }
     }
@@ -412,6 +424,8 @@ pub struct Run {
     pub deferrals: u32,
     /// What led to it.
     pub provenance: Provenance,
+    /// The run of another job whose end began it.
+    pub upstream: Option<RunId>,
     /// The session it runs in.
     pub session: SessionRef,
     /// Where it stands.

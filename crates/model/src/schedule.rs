@@ -42,9 +42,9 @@ pub enum Schedule {
         #[serde(default, skip_serializing_if = "DstRule::is_default")]
         dst: DstRule,
     },
-    /// Never by the clock: when something asks for it. The gateway's own; clients cannot make one.
+    /// Never by the clock: when something asks for it. Clients make those that other jobs begin; others are the gateway's.
     Event {
-        /// What asks, for example `hook.deploys`.
+        /// What asks: `job`, or for example `hook.deploys`.
         source: String,
     },
 }
@@ -106,6 +106,14 @@ impl FromStr for DstRule {
 }
 
 impl Schedule {
+    /// The source of a schedule that only the ends of other jobs begin.
+    pub const BY_JOBS: &str = "job";
+
+    /// Whether requests to the gateway begin the job, and neither the clock nor other jobs.
+    pub fn is_by_requests(&self) -> bool {
+        matches!(self, Self::Event { source } if source != Self::BY_JOBS)
+    }
+
     /// The wire's name of the kind.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
 //! What is taken for a job, what is refused and how, and what an edit does: through the public door.
 
 use clawhook_model::{
-    DefinitionError, DeliveryMode, DstRule, JobDefinition, Payload, Schedule, SessionTarget, UnixMs,
-    WebhookTarget,
+    ChainOn, DefinitionError, DeliveryMode, DstRule, HookCallState, HookStage, Job, JobDefinition, JobState,
+    Payload, Schedule, SessionTarget, UnixMs, WebhookTarget,
 };
 use serde_json::{Value, json};
 
@@ -315,4 +315,115 @@ fn a_job_that_requests_begin_is_the_gateways_own_and_nobody_elses_to_make() {
     assert_eq!(Schedule::parse(given["schedule"].clone(), UnixMs::EPOCH).unwrap_err().to_string(), refused);
     let off = hook.patched(json!({ "enabled": false }), UnixMs::EPOCH).unwrap();
     assert!(!off.enabled && off.is_system_owned());
+}
+
+/// The first block of JSON of a page.
+fn example(page: &str) -> Value {
+    let start = page.find("```json\n").unwrap() + "```json\n".len();
+    serde_json::from_str(&page[start..start + page[start..].find("```").unwrap()]).unwrap()
+}
+
+#[test]
+fn the_examples_of_the_pages_on_hooks_and_chains_are_jobs_that_come_back_from_the_store_as_they_are() {
+    for page in [include_str!("../../../docs/job-hooks.md"), include_str!("../../../docs/chains.md")] {
+        let job = JobDefinition::parse(example(page), UnixMs::EPOCH).unwrap();
+        assert_eq!(JobDefinition::from_stored_json(job.to_stored_json()).unwrap(), job);
+    }
+}
+
+#[test]
+fn the_page_on_hooks_names_every_stage_kind_and_state_of_the_code() {
+    let page = include_str!("../../../docs/job-hooks.md");
+    let stages = HookStage::ALL.map(HookStage::as_str);
+    let states = HookCallState::ALL.map(HookCallState::as_str);
+    for word in stages.iter().chain(&states).chain(&["command", "webhook", "agentTurn", "systemEvent"]) {
+        assert!(page.contains(&format!("`{word}`")), "docs/job-hooks.md lacks `{word}`");
+    }
+    for on in ChainOn::ALL {
+        assert!(include_str!("../../../docs/chains.md").contains(&format!("`{}`", on.as_str())));
+    }
+}
+
+fn with_hooks(hooks: Value) -> Result<JobDefinition, String> {
+    let job = json!({
+        "schedule": { "everyMs": 1000 }, "payload": { "kind": "agentTurn", "message": "go" }, "hooks": hooks,
+    });
+    JobDefinition::parse(job, UnixMs::EPOCH).map_err(|error| error.to_string())
+}
+
+#[test]
+fn hooks_that_could_do_nothing_or_mean_two_things_are_refused_by_name() {
+    let command = json!({ "kind": "command", "argv": ["x"] });
+    for (hooks, told) in [
+        (json!({ "before": [] }), "hooks.before"),
+        (json!({ "pre": [{ "argv": ["x"] }] }), "hooks.pre.kind"),
+        (json!({ "pre": [{ "kind": "shell", "argv": ["x"] }] }), "`shell` is not command"),
+        (json!({ "pre": [{ "kind": "command", "argv": [] }] }), "hooks.pre.argv"),
+        (json!({ "pre": [{ "kind": "systemEvent", "text": "x" }] }), "gives no answer"),
+        (json!({ "pre": [{ "kind": "command", "argv": ["x"], "text": "y" }] }), "hooks.pre.text"),
+        (json!({ "post": [{ "kind": "command", "argv": ["x"], "onFailure": "skip" }] }), "only a gate"),
+        (json!({ "post": [{ "kind": "webhook" }] }), "either `to` or `destination`"),
+        (json!({ "post": [{ "kind": "webhook", "to": "ftp://example.com/" }] }), "hooks.post.to"),
+        (json!({ "pre": [{ "kind": "command", "argv": ["x"], "timeoutSeconds": 0 }] }), "is no limit"),
+        (json!({ "pre": [{ "kind": "command", "argv": ["x"], "timeoutSeconds": 601 }] }), "at most 600 s"),
+        (json!({ "pre": [{ "kind": "command", "argv": ["x"], "priority": 1001 }] }), "hooks.pre.priority"),
+        (
+            json!({ "pre": [{ "name": "a", "kind": "command", "argv": ["x"] }, { "name": "a", "kind": "command", "argv": ["x"] }] }),
+            "two hooks are called `a`",
+        ),
+        (json!({ "always": vec![command.clone(); 17] }), "at most 16"),
+    ] {
+        let error = with_hooks(hooks.clone()).expect_err(&hooks.to_string());
+        assert!(error.contains(told), "{error}");
+    }
+    let job = json!({
+        "schedule": { "everyMs": 1000 }, "payload": { "kind": "command", "argv": ["x"] },
+        "hooks": { "pre": [{ "kind": "command", "argv": ["x"], "appendOutput": true }] },
+    });
+    let error = JobDefinition::parse(job, UnixMs::EPOCH).unwrap_err().to_string();
+    assert!(error.contains("no prompt"), "{error}");
+}
+
+#[test]
+fn i12_secrets_of_hooks_are_masked_and_what_is_written_back_masked_keeps_them() {
+    let hooks = json!({
+        "pre": [{ "name": "a", "kind": "command", "argv": ["x"], "env": { "KEY": "s3cret" } }],
+        "post": [{ "name": "b", "kind": "webhook", "to": "https://example.com/?token=s3cret" }],
+    });
+    let definition = with_hooks(hooks).unwrap();
+    let job = Job {
+        id: "j".parse().unwrap(),
+        definition: definition.clone(),
+        created_at: UnixMs::EPOCH,
+        updated_at: UnixMs::EPOCH,
+        state: JobState::default(),
+    };
+    let shown = job.to_json();
+    assert!(!shown.to_string().contains("s3cret"), "{shown}");
+    assert!(!format!("{definition:?}").contains("s3cret"));
+    let again = definition.patched(json!({ "hooks": shown["hooks"].clone() }), UnixMs::EPOCH).unwrap();
+    assert_eq!(again, definition);
+    let cleared = definition.patched(json!({ "hooks": { "post": null } }), UnixMs::EPOCH).unwrap();
+    assert_eq!((cleared.hooks.pre.len(), cleared.hooks.post.len()), (1, 0));
+}
+
+#[test]
+fn only_jobs_may_begin_what_a_client_has_without_a_clock() {
+    let job = |source: &str| {
+        json!({
+            "schedule": { "kind": "event", "source": source }, "after": ["first"],
+            "payload": { "kind": "agentTurn", "message": "go" },
+        })
+    };
+    let chained = JobDefinition::parse(job("job"), UnixMs::EPOCH).unwrap();
+    assert!(!chained.is_system_owned());
+    assert_eq!(chained.after[0].on, ChainOn::Success);
+    JobDefinition::parse(job("hook.x"), UnixMs::EPOCH).unwrap_err();
+    for bad in
+        [json!([{ "on": "success" }]), json!([{ "job": "a", "on": "end" }]), json!(["a", "a"]), json!("a")]
+    {
+        let mut wrong = job("job");
+        wrong["after"] = bad;
+        JobDefinition::parse(wrong.clone(), UnixMs::EPOCH).expect_err(&wrong.to_string());
+    }
 }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clawhook_model::{
-    Diagnostic, Diagnostics, ErrorReason, EventId, Finished, Job, JobDefinition, JobState, Provenance,
-    RUN_FINISHED_SCHEMA, RUN_FINISHED_SCHEMA_ID, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION,
-    SessionId, Severity, Trigger, UnixMs, Usage, Usd,
+    Diagnostic, Diagnostics, ErrorReason, EventId, Finished, GateDecision, HookCall, HookCallState,
+    HookReport, HookStage, Job, JobDefinition, JobState, Provenance, RUN_FINISHED_SCHEMA,
+    RUN_FINISHED_SCHEMA_ID, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION, SessionId, Severity,
+    Trigger, UnixMs, Usage, Usd,
 };
 use serde_json::{Map, Value, json};
 
@@ -71,6 +72,8 @@ impl Facts {
             attempt: self.attempt,
             deferrals: self.attempt - 1,
             late: self.late,
+            upstream: (self.trigger == Trigger::Chain).then(|| RunId::new(NOW)),
+            gates: &gates(),
             provenance: &Provenance { hops: 1, trail: vec!["a/other".to_owned(), "a/daily".to_owned()] },
             outcome: &self.outcome,
         };
@@ -98,6 +101,8 @@ fn jobs() -> Vec<Value> {
             "delivery": {
                 "mode": "webhook", "to": "https://example.com/?token=s3cret", "bestEffort": true, "lateResults": true,
             },
+            "hooks": { "pre": gates_of_all_kinds(), "post": hooks(), "onError": hooks(), "always": hooks(), "inheritGlobal": false },
+            "after": [{ "job": "first", "on": "always", "passResult": false }, "second"],
         }),
         json!({
             "schedule": { "kind": "at", "at": "2026-03-01" }, "deleteAfterRun": true,
@@ -125,6 +130,50 @@ fn jobs() -> Vec<Value> {
             "delivery": { "mode": "webhook", "targets": [{ "to": "https://example.com/" }, { "destination": "ops" }] },
         }),
     ]
+}
+
+/// Hooks with every member that one can have.
+fn hooks() -> Value {
+    json!([
+        { "kind": "command", "argv": ["true"], "cwd": "/", "env": { "KEY": "s3cret" }, "priority": 1, "timeoutSeconds": 1.5 },
+        { "kind": "webhook", "to": "https://example.com/?token=s3cret" },
+        { "kind": "webhook", "destination": "ops" },
+        { "kind": "agentTurn", "message": "look", "agentId": "sales", "model": "local/tiny" },
+        { "kind": "systemEvent", "text": "done" },
+    ])
+}
+
+fn gates_of_all_kinds() -> Value {
+    let mut gates = hooks();
+    gates.as_array_mut().unwrap().pop();
+    gates[0]["onFailure"] = json!("skip");
+    gates[0]["appendOutput"] = json!(true);
+    gates
+}
+
+/// Calls of gates with every member that one can have.
+fn gates() -> Vec<HookCall> {
+    let plain = HookCall {
+        stage: HookStage::Pre,
+        name: "weather".to_owned(),
+        is_global: false,
+        kind: "webhook".to_owned(),
+        state: HookCallState::Failed,
+        started_at: Some(NOW),
+        ended_at: Some(NOW.plus_millis(3)),
+        delivery: None,
+        report: HookReport::failed("no answer"),
+    };
+    let report = HookReport {
+        decision: Some(GateDecision::Proceed),
+        reason: Some("it rains".to_owned()),
+        exit_code: Some(0),
+        status: Some(200),
+        output: Some("rain".to_owned()),
+        error: Some("why".to_owned()),
+        usage: Some(Usage { cache_read_tokens: 1, cache_write_tokens: 1, ..Usage::new(3, 2) }),
+    };
+    vec![HookCall { is_global: true, report, ..plain.clone() }, plain]
 }
 
 fn outcomes() -> Vec<RunOutcome> {
@@ -227,6 +276,7 @@ fn an_event_that_contradicts_itself_is_not_valid() {
     }
     for name in ["scheduledAtMs", "delivery"] {
         let mut lacking = full_event();
+        lacking["trigger"] = json!("schedule");
         lacking.as_object_mut().unwrap().remove(name).unwrap();
         validator.judge(&lacking).expect_err(name);
     }
@@ -258,7 +308,7 @@ fn described(schema: &Value, path: &str, found: &mut Members) {
 fn had(value: &Value, path: &str, found: &mut Members) {
     match value {
         // What a person names is not ours to describe.
-        Value::Object(_) if [".job.payload.env", ".job.outputSchema", ".output"].contains(&path) => {}
+        Value::Object(_) if path.ends_with(".env") || [".job.outputSchema", ".output"].contains(&path) => {}
         Value::Object(members) => {
             for (name, member) in members {
                 let path = format!("{path}.{name}");

@@ -5,6 +5,7 @@ mod cursor;
 use clawhook_model::{Job, JobDefinition, UnixMs};
 use serde::{Deserialize, Serialize};
 
+use crate::job_hooks::NewHookCall;
 use crate::ledger::OccurrenceOutcome;
 
 pub use self::cursor::{JobCursor, NoJobCursor};
@@ -116,6 +117,8 @@ pub struct JobEdit {
     pub left: Left,
     /// Whether the failures so far are forgiven, and the job is no longer switched off for them.
     pub forgives: bool,
+    /// The hooks that are told of it.
+    pub tells: Vec<NewHookCall>,
 }
 
 /// What came of an edit.
@@ -125,6 +128,8 @@ pub enum JobUpdated {
     Done(Box<Job>),
     /// Somebody else edited the job in the meantime, or it was claimed.
     Changed,
+    /// The job would wait for itself, on this way: from the job back to it. Nothing was changed.
+    Circle(Vec<String>),
     /// There is no such job.
     NotFound,
 }

@@ -25,6 +25,7 @@ mod failpoint;
 mod faults;
 mod gateway_notice;
 mod hooks;
+mod job_hooks;
 mod jobs;
 mod ledger;
 mod outbox;
@@ -39,8 +40,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
-    HookRequestId, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent, Standing,
-    Target, TranscriptEntry, UnixMs,
+    HookCall, HookRequestId, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent,
+    Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -59,6 +60,7 @@ pub use hooks::{
     AcceptHook, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRequest, HookRequestFilter, HookRun,
     HookState, HookWake, KEY_LIFE, KeptHook, NewHookRequest,
 };
+pub use job_hooks::{BegunHookCall, ChainRules, EndHookCall, HookSpending, NewHookCall};
 pub use jobs::{
     JobCursor, JobEdit, JobFilter, JobOrder, JobPage, JobRemoved, JobSort, JobTotal, JobUpdated, Left,
     NextRun, NoJobCursor, PageStart,
@@ -103,6 +105,8 @@ pub enum Topic {
     Log,
     /// Somebody is to be asked again at some time, or no more.
     Asks,
+    /// A call of a hook is to be done.
+    Hooks,
 }
 
 /// The durable state of one gateway, or of several that share it.
@@ -117,7 +121,12 @@ pub trait Store: Send + Sync + 'static {
     // Jobs.
 
     /// Adds a job.
-    async fn insert_job(&self, job: Job) -> Result<(), StoreError>;
+    async fn insert_job(&self, job: Job) -> Result<(), StoreError> {
+        self.insert_job_telling(job, Vec::new()).await
+    }
+
+    /// Adds a job, and writes which hooks are told of it.
+    async fn insert_job_telling(&self, job: Job, tells: Vec<NewHookCall>) -> Result<(), StoreError>;
 
     /// Replaces a job's definition. Where it is disabled by that, its runs that wait are ended, but for those that were
     /// asked for by hand. Instants that an edit passes over get their records in the same transaction.
@@ -175,6 +184,35 @@ pub trait Store: Send + Sync + 'static {
     /// Counts that work of a job, or for one, was refused because it was too many hops away from its beginning, and tells
     /// those who subscribed.
     async fn tell_of_loop(&self, refused: RefusedLoop, now: UnixMs) -> Result<(), StoreError>;
+
+    // What happens around runs.
+
+    /// Writes that a gate of a run is asked; gives the call.
+    async fn begin_gate(
+        &self,
+        run: RunId,
+        job: &JobId,
+        call: NewHookCall,
+        now: UnixMs,
+    ) -> Result<u64, StoreError>;
+
+    /// Begins calls of hooks that wait, the oldest first.
+    async fn claim_hook_calls(&self, limit: usize, now: UnixMs) -> Result<Vec<BegunHookCall>, StoreError>;
+
+    /// Ends a call of a hook that this process began. False where it is not its own, or over already.
+    async fn end_hook_call(&self, end: EndHookCall) -> Result<bool, StoreError>;
+
+    /// The calls of hooks around a run, in their order.
+    async fn hook_calls(&self, run: RunId) -> Result<Vec<HookCall>, StoreError>;
+
+    /// The calls of hooks that were told when a job was made, the last first.
+    async fn creation_calls(&self, job: &JobId, limit: usize) -> Result<Vec<HookCall>, StoreError>;
+
+    /// Whether calls of hooks wait.
+    async fn has_hook_calls(&self) -> Result<bool, StoreError>;
+
+    /// The jobs that begin when a job has ended.
+    async fn followers(&self, job: &JobId) -> Result<Vec<JobId>, StoreError>;
 
     // Runs.
 

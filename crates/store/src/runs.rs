@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clawhook_model::{
     AgentId, Begun, Cleanup, CompletionStatus, Delivery, DeliveryId, DeliveryPlan, DeliveryStatus, EventId,
-    EventKind, FailureRules, Job, JobId, Lane, Overlap, Provenance, Run, RunId, RunOutcome, RunStatus,
-    SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
+    EventKind, FailureRules, HookCall, Job, JobId, Lane, Overlap, Provenance, Run, RunId, RunOutcome,
+    RunStatus, SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
 
+use crate::job_hooks::{ChainRules, NewHookCall};
 use crate::ledger::OccurrenceOutcome;
 
 /// A run that is to be.
@@ -36,6 +37,8 @@ pub struct NewRun {
     pub best_effort: bool,
     /// What led to it; its own job is not part of that.
     pub provenance: Provenance,
+    /// The run of another job whose end began it.
+    pub upstream: Option<RunId>,
 }
 
 impl NewRun {
@@ -60,6 +63,7 @@ impl NewRun {
             lane: definition.lane(),
             best_effort: definition.delivery.best_effort,
             provenance: Provenance::default(),
+            upstream: None,
         }
     }
 
@@ -130,6 +134,8 @@ pub struct QueuedRun {
     pub job: Job,
     /// Whether the job was removed in the meantime; its row stays until its run is over.
     pub job_removed: bool,
+    /// Why it is not to be executed, where that was decided when it was queued.
+    pub refused: Option<String>,
 }
 
 /// A run that a dead process had begun.
@@ -178,6 +184,10 @@ pub struct FinishRun {
     pub day: i32,
     /// What it leaves with sessions that are kept.
     pub left: LeftWithSessions,
+    /// The hooks whose turn comes now.
+    pub hooks: Vec<NewHookCall>,
+    /// What holds for the runs of other jobs that its end begins.
+    pub chain: ChainRules,
 }
 
 /// What a run leaves with sessions that are kept, beside its own transcript.
@@ -195,6 +205,8 @@ pub struct LeftWithSessions {
     pub told: Vec<u64>,
     /// A text that is left for the next turn of the run's own session.
     pub event: Option<String>,
+    /// Texts that are left for the next turn of other sessions that are kept.
+    pub elsewhere: Vec<(SessionRef, String)>,
 }
 
 /// A text that waits for a turn of a session that is kept.
@@ -291,6 +303,8 @@ pub struct RunRecord {
     pub best_effort: bool,
     /// A result that came after the run had been given up, and when it came.
     pub late: Option<(UnixMs, Box<RunOutcome>)>,
+    /// The calls of hooks around it.
+    pub hooks: Vec<HookCall>,
 }
 
 impl RunRecord {

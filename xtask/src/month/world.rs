@@ -14,7 +14,7 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, Fate, Faults, FinishRun, LeaseRequest, LeaseShare, LeasedDelivery,
+    AfterRun, ChainRules, Claim, Claimed, Fate, Faults, FinishRun, LeaseRequest, LeaseShare, LeasedDelivery,
     LeftWithSessions, NewDelivery, NewRun, PlannedRun, QueueNews, RunFilter, RunStart, SettleAttempt, Store,
     Verdict,
 };
@@ -149,6 +149,8 @@ pub(crate) fn finish(job: &Job, run: &NewRun, now: UnixMs, event: Bytes) -> Fini
         .collect();
     let said = |role, text: &str| TranscriptEntry { at: now, role, text: text.to_owned(), detail: None };
     FinishRun {
+        hooks: Vec::new(),
+        chain: ChainRules::default(),
         run_id: run.id,
         job_id: job.id.clone(),
         session: run.session.clone(),

@@ -304,7 +304,14 @@ impl People {
                 ends: moved.map(|_| SpanEnd::of(&job, now, doors.world.clock.latest())),
                 begins: moved.flatten().map(|first| (after.schedule.clone(), first)),
             });
-            let edit = JobEdit { before: job.definition, after: after.clone(), next_run, left, forgives };
+            let edit = JobEdit {
+                before: job.definition,
+                after: after.clone(),
+                next_run,
+                left,
+                forgives,
+                tells: Vec::new(),
+            };
             let updated = doors.store.update_job(&id, edit, now).await;
             self.settle(place, matches!(updated, Ok(JobUpdated::Done(_))));
             if !matches!(updated?, JobUpdated::Changed) {

@@ -106,6 +106,8 @@ impl Samples {
             attempt: 1,
             deferrals: 0,
             late: false,
+            upstream: None,
+            gates: &[],
             provenance: &Provenance::default(),
             outcome,
         };

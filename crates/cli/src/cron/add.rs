@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::alert_flags::AlertFlags;
 use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
+use super::hook_flags::HookFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::{PayloadFlags, Work};
 use super::policy_flags::PolicyFlags;
@@ -29,7 +30,7 @@ pub(super) struct AddArgs {
     #[arg(value_name = "MESSAGE")]
     message_text: Option<String>,
     /// Take the job's JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "message_text", "disabled", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags", "HookFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -53,6 +54,8 @@ pub(super) struct AddArgs {
     delivery: DeliveryFlags,
     #[command(flatten)]
     alerts: AlertFlags,
+    #[command(flatten)]
+    hooks: HookFlags,
 }
 
 /// What is to be sent.
@@ -71,8 +74,17 @@ impl AddArgs {
         }
         let message = self.message_text.as_deref();
         let mut definition = self.job.read();
-        let Timing::Whole(schedule) = self.timing.read(self.schedule.as_deref(), now)? else {
-            return Err(Misuse::new("a job needs a schedule: SCHEDULE, --cron, --every or --at"));
+        // What begins when other jobs have ended needs no clock; then the one text that was typed is the message.
+        let no_clock = self.hooks.follows_jobs() && self.message_text.is_none() && !self.timing.is_given();
+        let (schedule, message) = if no_clock {
+            (json!({ "kind": "event", "source": "job" }), self.schedule.as_deref())
+        } else {
+            let Timing::Whole(schedule) = self.timing.read(self.schedule.as_deref(), now)? else {
+                return Err(Misuse::new(
+                    "a job needs a schedule: SCHEDULE, --cron, --every, --at or --after",
+                ));
+            };
+            (schedule, message)
         };
         definition.insert("schedule".to_owned(), schedule);
         definition.extend(self.policies.read());
@@ -86,6 +98,7 @@ impl AddArgs {
         self.turn.put(&mut payload);
         definition.insert("payload".to_owned(), Value::Object(payload));
         definition.extend(self.bounds.read());
+        definition.extend(self.hooks.read());
         if let Some(delivery) = self.delivery.read_new()? {
             definition.insert("delivery".to_owned(), delivery);
         }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::alert_flags::AlertFlags;
 use super::bounds_flags::BoundsFlags;
 use super::delivery_flags::DeliveryFlags;
+use super::hook_flags::HookFlags;
 use super::job_flags::JobFlags;
 use super::payload_flags::PayloadFlags;
 use super::policy_flags::PolicyFlags;
@@ -27,7 +28,7 @@ pub(super) struct EditArgs {
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// Take the changes' JSON from this file as it is; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags", "ClearFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enable", "disable", "JobFlags", "ScheduleFlags", "PolicyFlags", "PayloadFlags", "TurnFlags", "BoundsFlags", "DeliveryFlags", "AlertFlags", "HookFlags", "ClearFlags"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     job: JobFlags,
@@ -54,6 +55,8 @@ pub(super) struct EditArgs {
     delivery: DeliveryFlags,
     #[command(flatten)]
     alerts: AlertFlags,
+    #[command(flatten)]
+    hooks: HookFlags,
     #[command(flatten)]
     clear: ClearFlags,
 }
@@ -90,6 +93,12 @@ struct ClearFlags {
     /// Let it cost what it costs
     #[arg(long, conflicts_with_all = ["budget_usd", "budget_tokens"])]
     clear_budget: bool,
+    /// Take all its hooks away
+    #[arg(long, conflicts_with_all = ["hooks", "hook_pre_command", "hook_post_command", "hook_error_command", "hook_always_command"])]
+    clear_hooks: bool,
+    /// Let it wait for no other job
+    #[arg(long, conflicts_with = "after")]
+    clear_after: bool,
     /// Take the description away
     #[arg(long, conflicts_with = "description")]
     clear_description: bool,
@@ -144,6 +153,7 @@ impl EditArgs {
         let mut patch = self.job.read();
         patch.extend(self.policies.read());
         patch.extend(self.bounds.read());
+        patch.extend(self.hooks.read());
         if self.enable || self.disable {
             patch.insert("enabled".to_owned(), json!(self.enable));
         }
@@ -180,11 +190,13 @@ impl ClearFlags {
         put_nulls(
             patch,
             &[
+                ("after", self.clear_after),
                 ("agentId", self.clear_agent),
                 ("budget", self.clear_budget),
                 ("description", self.clear_description),
                 ("displayName", self.clear_display_name),
                 ("failureAlert", self.clear_failure_alert),
+                ("hooks", self.clear_hooks),
                 ("misfire", self.clear_misfire),
                 ("outputSchema", self.clear_output_schema),
                 ("overlap", self.clear_overlap),

@@ -8,6 +8,8 @@ mod cancel;
 mod delivery_flags;
 mod edit;
 mod follow;
+mod hook_flags;
+mod hooks;
 mod job_flags;
 mod ledger;
 mod list;
@@ -81,6 +83,8 @@ enum CronCommand {
     Runs(runs::RunsArgs),
     /// Show what was said in a run
     Transcript(transcript::TranscriptArgs),
+    /// Show what came of the hooks around a run
+    Hooks(hooks::HooksArgs),
     /// Show how the scheduler is doing
     Status(status::StatusArgs),
     /// Show what became of each due instant of a job: ran, skipped or missed
@@ -162,6 +166,7 @@ pub(crate) async fn run(
         CronCommand::Follow(args) => return follow::run(&client()?, &args, clock).await,
         CronCommand::Runs(args) => runs::run(&client()?, args, now).await?,
         CronCommand::Transcript(args) => transcript::run(&client()?, &args).await?,
+        CronCommand::Hooks(args) => hooks::run(&client()?, &args, now).await?,
         CronCommand::Status(args) => status::run(&client()?, &args, now).await?,
         CronCommand::Ledger(args) => ledger::run(&client()?, &args, now).await?,
         CronCommand::Backfill(args) => backfill::run(&client()?, &args, now).await?,

@@ -66,6 +66,11 @@ enum Spelled {
 }
 
 impl ScheduleFlags {
+    /// Whether any of them says when.
+    pub(super) fn is_given(&self) -> bool {
+        self.cron.is_some() || self.every.is_some() || self.at.is_some()
+    }
+
     /// Reads the flags, and the schedule that was typed without one.
     pub(super) fn read(&self, positional: Option<&str>, now: UnixMs) -> Result<Timing, Misuse> {
         let spelled = match (self.spelled(now)?, positional) {

@@ -50,6 +50,31 @@ pub(super) fn saved(done: &'static str, answer: &Value, json: bool, now: UnixMs)
     Ok(())
 }
 
+/// The hooks of a job by stage.
+fn hooks(hooks: &Map<String, Value>) -> String {
+    let stage = |(stage, hooks): (&String, &Value)| {
+        let names = hooks.as_array()?.iter().filter_map(|hook| hook["name"].as_str());
+        Some(format!("{stage}: {}", names.collect::<Vec<_>>().join(", ")))
+    };
+    let mut parts: Vec<String> = hooks.iter().filter_map(stage).collect();
+    if hooks.get("inheritGlobal") == Some(&Value::Bool(false)) {
+        parts.push("none of the configuration's".to_owned());
+    }
+    if parts.is_empty() { NONE.to_owned() } else { parts.join("; ") }
+}
+
+/// The jobs whose end begins a job.
+fn after(after: &[Value]) -> String {
+    let parts: Vec<String> = after
+        .iter()
+        .map(|entry| {
+            let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+            format!("{} ({})", text("job"), text("on"))
+        })
+        .collect();
+    if parts.is_empty() { NONE.to_owned() } else { parts.join(", ") }
+}
+
 fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
     let next = match (job.enabled, job.next_run_at_ms) {
         (true, Some(next)) => moment::both(next, now),
@@ -77,6 +102,8 @@ fn definition(job: &JobView, now: UnixMs) -> Vec<(&'static str, String)> {
         ("result fits", job.output_schema.as_ref().map_or(NONE, |_| "a JSON Schema").to_owned()),
         ("budget", budget(&job.budget)),
         ("cleanup", text(job.cleanup.as_ref())),
+        ("hooks", hooks(&job.hooks)),
+        ("after", after(&job.after)),
         ("next", next),
     ];
     if job.upcoming.len() > 1 {

@@ -32,6 +32,10 @@ pub(crate) struct JobView {
     #[serde(default)]
     pub(crate) cleanup: Option<String>,
     #[serde(default)]
+    pub(crate) hooks: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) after: Vec<Value>,
+    #[serde(default)]
     pub(crate) budget_today: Option<BudgetTodayView>,
     #[serde(default)]
     pub(crate) forecast: Option<ForecastView>,

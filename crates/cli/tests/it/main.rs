@@ -8,6 +8,7 @@ mod control;
 mod destinations;
 mod events;
 mod gateway;
+mod hooks;
 mod listen;
 mod next;
 mod on_time;

@@ -78,6 +78,8 @@ fn sample(number: u8, outcome: &RunOutcome) -> Sample {
         attempt: 1,
         deferrals: 0,
         late: false,
+        upstream: None,
+        gates: &[],
         provenance: &Provenance { hops: 0, trail: vec!["5f0c2a91d3e84b67/daily-summary".to_owned()] },
         outcome,
     };

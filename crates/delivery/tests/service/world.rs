@@ -18,8 +18,8 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Decider, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination, NewRun,
-    PlannedRun, RunStart, Store,
+    AfterRun, ChainRules, Claim, Decider, DeliveryWithAttempts, FinishRun, NewDelivery, NewDestination,
+    NewRun, PlannedRun, RunStart, Store,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -213,6 +213,8 @@ impl World {
         let plan = plan_deliveries(&job.definition.delivery, &outcome).remove(0);
         let (id, event_id) = (DeliveryId::new(now), EventId::new(now));
         let finish = FinishRun {
+            hooks: Vec::new(),
+            chain: ChainRules::default(),
             run_id: run.id,
             job_id: job.id.clone(),
             session: run.session,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clawhook_agent::{LivePiece, Message, Runtime, Turn, TurnResult, Work};
 use clawhook_clock::{Clock, ManualClock};
-use clawhook_engine::{Engine, EngineHandle, EngineOptions};
+use clawhook_engine::{Engine, EngineHandle, EngineOptions, HookRunner};
 use clawhook_model::{
-    EntryDetail, ErrorReason, Job, JobDefinition, JobId, JobState, Role, RunId, RunOutcome, RunProgress,
-    RunStatus, SessionRef, TranscriptEntry, UnixMs, Usage, Usd,
+    Diagnostic, Diagnostics, EntryDetail, ErrorReason, HookCallState, Job, JobDefinition, JobId, JobState,
+    Role, RunId, RunOutcome, RunProgress, RunStatus, SessionRef, Severity, TranscriptEntry, UnixMs, Usage,
+    Usd,
 };
 use clawhook_schedule::Timetable;
 use clawhook_store::sqlite::SqliteStore;
@@ -40,6 +41,8 @@ pub(crate) enum Script {
     AskAgain(UnixMs),
     /// Is not begun, for this reason.
     Skip(ErrorReason),
+    /// Is a command that prints this and ends with this exit code.
+    Exit(i32, &'static str),
     /// Answers, and used so many tokens at such a price.
     Spend(u64, Usd),
     /// The same, once it is let go.
@@ -95,6 +98,7 @@ impl Runtime for Told {
                 release.acquire().await.expect("it is never closed").forget();
                 spent(tokens, cost)
             }
+            Script::Exit(code, printed) => exited(code, printed),
             Script::Say(text) => {
                 turn.live.tell(|| LivePiece::Text { text: text.to_owned() });
                 cancel.cancelled().await;
@@ -114,6 +118,24 @@ impl Runtime for Told {
 
 fn spent(tokens: u64, cost: Usd) -> RunOutcome {
     RunOutcome { usage: Some(Usage::new(tokens, 0)), cost: Some(cost), ..RunOutcome::ok("done") }
+}
+
+/// What a command brings that printed something and ended with an exit code.
+fn exited(code: i32, printed: &str) -> RunOutcome {
+    let outcome = match code {
+        0 => RunOutcome::ok(printed),
+        code => RunOutcome::error(ErrorReason::Exit, format!("command exited with code {code}")),
+    };
+    let entry = Diagnostic {
+        ts: T0,
+        source: "exec".to_owned(),
+        severity: Severity::Info,
+        message: "as told".to_owned(),
+        exit_code: Some(code),
+        truncated: None,
+    };
+    let diagnostics = Some(Diagnostics { summary: None, entries: vec![entry] });
+    RunOutcome { diagnostics, summary: Some(printed.to_owned()), ..outcome }
 }
 
 /// A call of a tool, and its result.
@@ -214,6 +236,23 @@ impl Life {
             end.send(()).ok();
         });
         Self { store, clock, runtime, handle, shutdown, ended }
+    }
+
+    /// Has what follows runs done, until the life ends.
+    pub(crate) fn do_hooks(&self) {
+        tokio::spawn(HookRunner::new(&self.handle).run(self.shutdown.clone()));
+    }
+
+    /// The calls of hooks around a run, as stage, name and state, once none of them is open.
+    pub(crate) async fn hook_calls(&self, run: RunId) -> Vec<(&'static str, String, HookCallState)> {
+        loop {
+            let calls = self.store.hook_calls(run).await.expect("the store answers");
+            let open = |state| matches!(state, HookCallState::Pending | HookCallState::Running);
+            if calls.iter().all(|call| !open(call.state)) {
+                return calls.into_iter().map(|call| (call.stage.as_str(), call.name, call.state)).collect();
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the life in order.

@@ -16,7 +16,7 @@ use clawhook_model::{
 
 use super::destinations::Declarations;
 use super::setting::{AtMost, Bind, Bounds, HostName, KeptFor, ListOf, MisfireName, Setting, TokenAuth};
-use super::{agents, alerts, hooks, mcp, models};
+use super::{agents, alerts, hooks, job_hooks, mcp, models};
 
 /// The definition of one key, which has a default of kind `D`.
 pub(super) struct Key<T: Setting, D> {
@@ -491,7 +491,16 @@ pub(super) static STORE_PATH: Key<PathBuf, Absent> = Key {
 
 /// All keys, in the order of the documentation.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Documented> {
-    let rooms = [FIRST, alerts::ALL, agents::keys::ALL, models::keys::ALL, mcp::ALL, hooks::keys::ALL, LAST];
+    let rooms = [
+        FIRST,
+        alerts::ALL,
+        agents::keys::ALL,
+        models::keys::ALL,
+        mcp::ALL,
+        hooks::keys::ALL,
+        job_hooks::ALL,
+        LAST,
+    ];
     rooms.into_iter().flatten().copied()
 }
 

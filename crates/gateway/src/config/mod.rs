@@ -15,6 +15,7 @@ mod document;
 mod environment;
 mod excerpt;
 mod hooks;
+mod job_hooks;
 mod keys;
 mod mcp;
 mod models;
@@ -45,6 +46,7 @@ use clawhook_store::Retention;
 pub use agents::{ActiveHours, AgentConfig, AgentsConfig, HeartbeatConfig, HistoryConfig};
 pub use alerts::AlertsConfig;
 pub(crate) use environment::Environment;
+pub use job_hooks::JobHooksConfig;
 pub use mcp::{McpConfig, McpServerConfig, McpTransport};
 pub use models::{
     AcpConfig, ChatApi, ModelConfig, ModelsConfig, PermissionRule, PermissionRules, ProviderApi,
@@ -121,6 +123,8 @@ pub struct CronConfig {
     pub overlap: Overlap,
     /// How many hops work may be away from its beginning.
     pub max_hops: u32,
+    /// What else happens around the runs of many jobs.
+    pub hooks: JobHooksConfig,
     /// How what was missed is caught up.
     pub catch_up: CatchUpPace,
     /// What follows from failures.

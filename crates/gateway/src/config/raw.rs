@@ -12,6 +12,7 @@ use super::alerts;
 use super::block::{Block, Written};
 use super::destinations::Declarations;
 use super::hooks::RawHooks;
+use super::job_hooks::RawJobHooks;
 use super::keys;
 use super::mcp::{self, RawServer};
 use super::models::{self, RawProvider};
@@ -61,6 +62,7 @@ pub(super) struct RawCron {
     pub(super) misfire: RawMisfire,
     pub(super) overlap: Option<Written<Overlap>>,
     pub(super) max_hops: Option<Written<u32>>,
+    pub(super) hooks: RawJobHooks,
     pub(super) catch_up_at_once: Option<Written<u32>>,
     pub(super) catch_up_every: Option<Written<Duration>>,
     pub(super) disable_after: Option<Written<u32>>,
@@ -176,6 +178,7 @@ impl RawCron {
             misfire: RawMisfire::read(block.block("misfire", findings), findings),
             overlap: block.key(&keys::CRON_OVERLAP, findings),
             max_hops: block.key(&keys::CRON_MAX_HOPS, findings),
+            hooks: RawJobHooks::read(block.block("hooks", findings), findings),
             catch_up_at_once: catch_up.key(&keys::CRON_CATCH_UP_AT_ONCE, findings),
             catch_up_every: catch_up.key(&keys::CRON_CATCH_UP_EVERY, findings),
             disable_after: failures.key(&keys::CRON_FAILURES_DISABLE_AFTER, findings),

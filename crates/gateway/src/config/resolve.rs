@@ -119,6 +119,7 @@ impl Resolver<'_, '_> {
             misfire: self.misfire(raw.misfire, raw.skip_missed_jobs),
             overlap: keys::CRON_OVERLAP.or_default(raw.overlap),
             max_hops: keys::CRON_MAX_HOPS.or_default(raw.max_hops),
+            hooks: raw.hooks.resolve(),
             catch_up: CatchUpPace {
                 at_once: keys::CRON_CATCH_UP_AT_ONCE.or_default(raw.catch_up_at_once),
                 every: keys::CRON_CATCH_UP_EVERY.or_default(raw.catch_up_every),

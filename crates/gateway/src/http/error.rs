@@ -97,12 +97,17 @@ impl From<JobVerbError> for ApiError {
             | JobVerbError::Schedule(_)
             | JobVerbError::UsedUp { .. }
             | JobVerbError::NoDestination(_)
+            | JobVerbError::NoUpstream(_)
+            | JobVerbError::ManyUpstreams { .. }
+            | JobVerbError::Circle(_)
+            | JobVerbError::Creation(_)
             | JobVerbError::Webhook(_)
             | JobVerbError::Route { .. }
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            JobVerbError::Changed { .. } | JobVerbError::Contended(_) | JobVerbError::SystemOwned(_) => {
-                StatusCode::CONFLICT
-            }
+            JobVerbError::Changed { .. }
+            | JobVerbError::Contended(_)
+            | JobVerbError::Awaited { .. }
+            | JobVerbError::SystemOwned(_) => StatusCode::CONFLICT,
             JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             JobVerbError::Store(fault) => store_status(fault),
         };

@@ -12,7 +12,10 @@ use super::body::JsonObject;
 use super::error::{ApiError, ErrorBody};
 use super::query::{NoQuery, Params, PathId, Query, QueryForm};
 use crate::verbs::{RunRequested, Verbs};
-use crate::wire::{self, JobCreate, JobList, JobPatch, Removed, RunRequestedView, SavedJobView};
+use crate::wire::{
+    self, CreationCallList, HookCallView, JobCreate, JobList, JobPatch, Removed, RunRequestedView,
+    SavedJobView,
+};
 
 /// How many entries a page has where the query does not say, and the most it may ask for.
 pub(super) const PAGE: usize = 50;
@@ -249,4 +252,21 @@ pub(super) async fn run(
         RunRequested::AlreadyRunning(_) => StatusCode::OK,
     };
     Ok((status, Json(RunRequestedView::from(requested))).into_response())
+}
+
+/// The `postCreate` hooks that were told when a job was added or edited, and what came of them.
+#[utoipa::path(
+    get, path = "/api/v1/jobs/{id}/hooks", tag = "jobs", params(("id" = String, Path, description = "The job.")),
+    responses(
+        (status = 200, description = "The calls, the last first.", body = CreationCallList),
+        (status = 404, description = "There is no such job.", body = ErrorBody),
+    )
+)]
+pub(super) async fn creation_calls(
+    State(verbs): State<Verbs>,
+    PathId(id): PathId,
+    _: Query<NoQuery>,
+) -> Result<Json<CreationCallList>, ApiError> {
+    let calls = verbs.creation_calls(&id).await?;
+    Ok(Json(CreationCallList { hooks: calls.iter().map(HookCallView::from).collect() }))
 }

@@ -33,6 +33,7 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(jobs::enable))
         .routes(routes!(jobs::disable))
         .routes(routes!(jobs::run))
+        .routes(routes!(jobs::creation_calls))
         .routes(routes!(runs::of_job))
         .routes(routes!(ledger::occurrences))
         .routes(routes!(ledger::backfill))

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clawhook_agent::AgentError;
 use clawhook_delivery::GuardRefusal;
-use clawhook_engine::RunNow;
+use clawhook_engine::{CreationRefused, RunNow};
 use clawhook_model::{
-    DefinitionError, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap, Payload, RunId,
-    Schedule, SessionRef, Target, UnixMs, WakeMode,
+    CreationStage, DefinitionError, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
+    Payload, RunId, Schedule, SessionRef, Target, UnixMs, WakeMode,
 };
 use clawhook_schedule::{
     Passed, ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, passed,
@@ -114,6 +114,31 @@ pub(crate) enum JobVerbError {
     /// Nobody could do its work.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// It waits for a job that is not there.
+    #[error("there is no job `{0}` that it could wait for")]
+    NoUpstream(String),
+    /// It waits for a job by a name that several have.
+    #[error("{count} jobs are called `{name}`")]
+    ManyUpstreams {
+        /// The name.
+        name: String,
+        /// How many have it.
+        count: usize,
+    },
+    /// It would wait for itself.
+    #[error("the job would wait for itself: {}", .0.join(" -> "))]
+    Circle(Vec<String>),
+    /// Other jobs wait for it.
+    #[error("`{job}` cannot go while others wait for its end: {}", waiting.join(", "))]
+    Awaited {
+        /// The job.
+        job: JobId,
+        /// Those that wait.
+        waiting: Vec<String>,
+    },
+    /// A hook does not let it be.
+    #[error(transparent)]
+    Creation(#[from] CreationRefused),
     /// The job is not what the caller has read.
     #[error("the job was changed in the meantime: its configRevision is `{actual}`, not `{expected}`")]
     Changed {
@@ -150,6 +175,10 @@ impl JobVerbError {
             Self::Route { refused, .. } => refused.code(),
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
             Self::Agent(_) => "cannot_run",
+            Self::NoUpstream(_) | Self::ManyUpstreams { .. } => "unknown_upstream",
+            Self::Circle(_) => "circle",
+            Self::Awaited { .. } => "awaited",
+            Self::Creation(_) => "refused_by_hook",
             Self::Changed { .. } => "job_changed",
             Self::SystemOwned(_) => "system_owned",
             Self::Contended(_) => "busy",
@@ -173,6 +202,13 @@ impl JobVerbError {
             Self::Route { refused, .. } => refused.hint(),
             Self::Agent(error) => Some(error.hint()),
             Self::NotFound(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
+            Self::NoUpstream(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
+            Self::ManyUpstreams { .. } => Some("name the one that is meant by its id".to_owned()),
+            Self::Circle(_) => Some("take one of these jobs out of another's `after`".to_owned()),
+            Self::Awaited { .. } => Some("take it out of their `after` first".to_owned()),
+            Self::Creation(_) => {
+                Some("the hook is one of `cron.hooks.preCreate` in the gateway's configuration".to_owned())
+            }
             Self::Changed { .. } => {
                 Some("read the job again and repeat the edit on what it is now".to_owned())
             }
@@ -195,6 +231,7 @@ impl JobVerbError {
             Self::Webhook(_) => Some("delivery.to".to_owned()),
             Self::NoDestination(_) => Some("delivery.destination".to_owned()),
             Self::Route { field, .. } => Some((*field).to_owned()),
+            Self::NoUpstream(_) | Self::ManyUpstreams { .. } | Self::Circle(_) => Some("after".to_owned()),
             Self::Agent(error) => Some(error.field().to_owned()),
             _ => None,
         }
@@ -232,15 +269,19 @@ impl Verbs {
     pub(crate) async fn create_job(&self, given: Value) -> Result<SavedJob, JobVerbError> {
         let now = self.with.clock.now();
         let id = JobId::random();
-        let definition = JobDefinition::parse(given, now)?;
+        let mut definition = JobDefinition::parse(given, now)?;
+        self.resolve_upstreams(&mut definition).await?;
         let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
         self.check_receivers(&definition).await?;
         self.with.agents.check(&definition.agent(), &definition)?;
+        self.check_hooks(&definition).await?;
         let next_run_at =
             if definition.enabled { first_due(&definition.schedule, &timetable, now) } else { None };
         let state = JobState { next_run_at, ..JobState::default() };
         let job = Job { id, definition, created_at: now, updated_at: now, state };
-        self.with.store.insert_job(job.clone()).await?;
+        self.with.engine.ask_creation_gates(&job, None, CreationStage::Add).await?;
+        let tells = self.with.engine.creation_tells(&job);
+        self.with.store.insert_job_telling(job.clone(), tells).await?;
         Ok(self.with_upcoming(job))
     }
 
@@ -282,7 +323,9 @@ impl Verbs {
 
     /// Removes a job. Its history stays, and what waits in the outbox is still delivered.
     pub(crate) async fn remove_job(&self, id: &str) -> Result<(), JobVerbError> {
-        refuse_system_owned(&self.find_job(id).await?)?;
+        let job = self.find_job(id).await?;
+        refuse_system_owned(&job)?;
+        self.refuse_awaited(&job).await?;
         self.remove_any_job(id).await
     }
 
@@ -330,7 +373,7 @@ impl Verbs {
         }
     }
 
-    async fn find_job(&self, id: &str) -> Result<Job, JobVerbError> {
+    pub(super) async fn find_job(&self, id: &str) -> Result<Job, JobVerbError> {
         self.with.store.job(&job_id(id)?).await?.ok_or_else(|| not_found(id))
     }
 
@@ -338,9 +381,21 @@ impl Verbs {
     async fn try_edit(&self, job: Job, patch: Value) -> Result<Option<Job>, JobVerbError> {
         let now = self.with.clock.now();
         let switches_on = asks_to_switch_on(&patch) && !job.is_enabled();
-        let after = job.definition.patched(patch, now)?;
+        let switches_off = patch == json!({ "enabled": false });
+        let mut after = job.definition.patched(patch, now)?;
+        if after.after != job.definition.after {
+            self.resolve_upstreams(&mut after).await?;
+        }
         self.check_edit(&job.definition, &after, switches_on).await?;
         let next_run = self.next_after_edit(&job, &after, switches_on, now).await?;
+        let edited = Job { definition: after.clone(), ..job.clone() };
+        // To switch a job off must always be possible.
+        let is_told = !after.is_system_owned() && !switches_off;
+        if is_told {
+            let before = Some(&job.definition);
+            self.with.engine.ask_creation_gates(&edited, before, CreationStage::Edit).await?;
+        }
+        let tells = if is_told { self.with.engine.creation_tells(&edited) } else { Vec::new() };
         // To switch a job on again is to forgive it the failures that it was switched off for (contract §1.8).
         let left = match next_run {
             NextRun::Keep => Left::default(),
@@ -349,9 +404,10 @@ impl Verbs {
                 None => return Ok(None),
             },
         };
-        let edit = JobEdit { before: job.definition, after, next_run, left, forgives: switches_on };
+        let edit = JobEdit { before: job.definition, after, next_run, left, forgives: switches_on, tells };
         match self.with.store.update_job(&job.id, edit, now).await? {
             JobUpdated::Done(job) => Ok(Some(*job)),
+            JobUpdated::Circle(way) => Err(JobVerbError::Circle(way)),
             JobUpdated::Changed => Ok(None),
             JobUpdated::NotFound => Err(not_found(job.id.as_str())),
         }
@@ -398,6 +454,9 @@ impl Verbs {
             && after.wake_mode == before.wake_mode;
         if switched_on || !asks_the_same {
             self.with.agents.check(&after.agent(), after)?;
+        }
+        if switched_on || after.hooks != before.hooks || after.agent_id != before.agent_id {
+            self.check_hooks(after).await?;
         }
         Ok(())
     }

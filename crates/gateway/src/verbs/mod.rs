@@ -14,6 +14,7 @@ mod destination_secrets;
 mod destinations;
 mod event_log;
 mod heartbeats;
+mod job_hooks;
 mod jobs;
 mod ledger;
 mod live;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::alerts::{AcknowledgeView, FailureAlertView, FailureDestinationView};
+use super::job_hooks::{AfterView, JobHooksView};
 use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGivenView, OverlapView};
 use super::spending::{BudgetTodayView, ForecastView};
 use super::words::{
@@ -154,6 +155,12 @@ pub(crate) enum ScheduleView {
         /// What becomes of times that the clocks skip or repeat; `openclaw` where it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<DstRuleView>,
+    },
+    /// Never by the clock: when other jobs end (`after`), or by hand.
+    Event {
+        /// Always `job`.
+        #[schema(example = "job")]
+        source: String,
     },
 }
 
@@ -312,6 +319,13 @@ pub(crate) struct JobCreate {
     /// When trouble of it is told, and where; false where it is not. What `cron.failureAlert` says where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_alert: Option<FailureAlertView>,
+    /// What else happens around its runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hooks: Option<JobHooksView>,
+    /// The jobs whose end begins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 16)]
+    after: Option<Vec<AfterView>>,
 }
 
 /// An edit: what is left out stays, `null` clears. The schedule is replaced whole; a payload of the same kind and a
@@ -361,6 +375,11 @@ pub(crate) struct JobPatch {
     /// When trouble of it is told, and where: `false`, or the changed members.
     #[schema(value_type = Option<Object>)]
     failure_alert: Option<Value>,
+    /// What else happens around its runs: a stage that is given takes the place of the one before.
+    hooks: Option<JobHooksView>,
+    /// The jobs whose end begins it, all of them.
+    #[schema(max_items = 16)]
+    after: Option<Vec<AfterView>>,
 }
 
 /// A job. What is absent is not set, or not known yet.
@@ -421,6 +440,12 @@ pub(crate) struct JobView {
     /// When trouble of it is told, and where; false where it is not. What `cron.failureAlert` says where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_alert: Option<FailureAlertView>,
+    /// What else happens around its runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hooks: Option<JobHooksView>,
+    /// The jobs whose end begins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Vec<AfterView>>,
     /// Where its result goes, in few words.
     delivery_preview: DeliveryPreviewView,
     /// When it was made.
@@ -639,6 +664,7 @@ pub(super) mod tests {
     use utoipa::PartialSchema;
 
     use super::*;
+    use crate::wire::job_hooks::JobHookView;
 
     /// Asserts that the schema of `T` knows every member of `value`, and requires none that is absent.
     pub(in crate::wire) fn assert_documented<T: PartialSchema>(value: &Value) {
@@ -719,6 +745,13 @@ pub(super) mod tests {
                 "acknowledge": { "then": ["ops"], "quietHours": { "start": "22:00", "end": "07:00", "timezone": "UTC" } } },
             "failureAlert": { "after": 1, "cooldownMs": 1, "includeSkipped": true, "mode": "webhook",
                 "destination": "ops", "fallback": [{ "channel": "a", "to": "b", "accountId": "c", "threadId": "d" }] },
+            "hooks": { "pre": [{ "name": "n", "kind": "command", "argv": ["x"], "cwd": "/", "env": { "A": "b" },
+                "priority": 1, "timeoutSeconds": 1, "onFailure": "skip", "appendOutput": true }],
+                "post": [{ "kind": "webhook", "to": "https://example.com/" }],
+                "onError": [{ "kind": "agentTurn", "message": "m", "agentId": "a", "model": "a/b" }],
+                "always": [{ "kind": "systemEvent", "text": "t" }, { "kind": "webhook", "destination": "ops" }],
+                "inheritGlobal": false },
+            "after": [{ "job": "other", "on": "always", "passResult": false }],
         });
         let full = job(full, state);
         assert_documented::<JobView>(&full);
@@ -731,6 +764,14 @@ pub(super) mod tests {
         assert_documented::<DeliverySettingsView>(&full["delivery"]);
         assert_documented::<AcknowledgeView>(&full["delivery"]["acknowledge"]);
         assert_documented::<FailureAlertView>(&full["failureAlert"]);
+        assert_documented::<JobHooksView>(&full["hooks"]);
+        for hooks in full["hooks"].as_object().unwrap().values() {
+            hooks.as_array().into_iter().flatten().for_each(assert_documented::<JobHookView>);
+        }
+        assert_documented::<AfterView>(&full["after"][0]);
+        let event = json!({ "kind": "event", "source": "job" });
+        let event = job(json!({ "schedule": event, "payload": { "text": "t" } }), JobState::default());
+        assert_documented_variant::<ScheduleView>(&event["schedule"]);
 
         let least = json!({ "schedule": { "everyMs": 1000 }, "payload": { "text": "t" } });
         let least = job(least, JobState::default());
@@ -744,7 +785,8 @@ pub(super) mod tests {
             "name": "n", "displayName": "d", "description": "d", "agentId": "a", "deleteAfterRun": true,
             "schedule": { "kind": "at", "at": "2030-01-01" }, "payload": { "kind": "agentTurn", "message": "m" },
             "misfire": "skip", "overlap": "allowAll", "sessionTarget": "session:notes", "sessionKey": "chat",
-            "outputSchema": {}, "budget": { "usdPerDay": 1 }, "cleanup": "delete", "failureAlert": {},
+            "outputSchema": {}, "budget": { "usdPerDay": 1 }, "cleanup": "delete", "failureAlert": {}, "hooks": { "inheritGlobal": false },
+            "after": ["other"],
         });
         let stored = JobDefinition::parse(definition, UnixMs::EPOCH).unwrap().to_stored_json();
         assert_documented::<JobCreate>(&stored);

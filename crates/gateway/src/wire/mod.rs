@@ -8,6 +8,8 @@ mod destination_definition;
 mod destination_keys;
 mod destinations;
 mod events;
+mod hook_calls;
+mod job_hooks;
 mod jobs;
 mod ledger;
 mod policies;
@@ -28,6 +30,7 @@ pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
 pub(crate) use destinations::{DestinationDetailView, DestinationList, DestinationTestView, PauseRequest};
 pub(crate) use events::{EventGapView, EventList};
+pub(crate) use hook_calls::{CreationCallList, HookCallView};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
 pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{

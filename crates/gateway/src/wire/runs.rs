@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Page;
+use super::hook_calls::HookCallView;
 use super::words::{
     CompletionStatus, DeliveryState, DeliveryStatus, ErrorReason, Role, RunState, RunStatus, Severity,
     SuppressionReason, Trigger,
@@ -39,6 +40,9 @@ pub(crate) struct RunEntry {
     /// What led to it; left out where somebody or the clock began it.
     #[serde(skip_serializing_if = "Option::is_none")]
     provenance: Option<ProvenanceView>,
+    /// The run of another job whose end began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_run_id: Option<String>,
     /// When it was accepted.
     queued_at_ms: i64,
     /// What it waits for, while it is queued.
@@ -110,6 +114,10 @@ pub(crate) struct RunEntry {
     late: Option<LateResult>,
     /// The deliveries of the result.
     deliveries: Vec<RunDelivery>,
+    /// The calls of hooks around it, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    hooks: Vec<HookCallView>,
 }
 
 /// What a run still brought after it had been given up. It changes nothing about how the run ended.
@@ -266,7 +274,8 @@ pub(crate) struct RunDelivery {
 
 impl From<&RunRecord> for RunEntry {
     fn from(record: &RunRecord) -> Self {
-        let entry = Self::of_run(&record.run);
+        let hooks = record.hooks.iter().map(HookCallView::from).collect();
+        let entry = Self { hooks, ..Self::of_run(&record.run) };
         match &record.run.progress {
             RunProgress::Queued(wait) => Self { waits: Some(wait.into()), ..entry },
             RunProgress::Running { started_at } => Self { run_at_ms: Some(started_at.as_millis()), ..entry },
@@ -289,6 +298,7 @@ impl RunEntry {
             attempt: run.attempt,
             deferrals: Some(run.deferrals).filter(|deferrals| *deferrals > 0),
             provenance: (run.provenance != Provenance::default()).then(|| (&run.provenance).into()),
+            upstream_run_id: run.upstream.map(|run| run.to_string()),
             waits: None,
             queued_at_ms: run.queued_at.as_millis(),
             session_id: run.session.id.to_string(),
@@ -314,6 +324,7 @@ impl RunEntry {
             output: None,
             late: None,
             deliveries: Vec::new(),
+            hooks: Vec::new(),
         }
     }
 

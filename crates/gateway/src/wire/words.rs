@@ -35,14 +35,14 @@ words! {
     /// Where a run stands.
     RunState, "camelCase" { Queued, Running, Finished }
     /// What made a run happen.
-    Trigger, "camelCase" { Schedule, CatchUp, Retry, Backfill, Manual, Hook }
+    Trigger, "camelCase" { Schedule, CatchUp, Retry, Backfill, Manual, Hook, Chain }
     /// How the execution ended.
     RunStatus, "camelCase" { Ok, Error, Skipped }
     /// The class of a failed run.
     ErrorReason, "snake_case" {
         Auth, Format, RateLimit, Overloaded, Billing, ServerError, Timeout, ContextOverflow, ModelNotFound,
         EmptyResponse, Interrupted, Network, Offline, Cancelled, Exit, Launch, Unavailable, Budget,
-        #[serde(rename = "quiet-hours")] QuietHours, OutputSchema, TurnLimit, Refusal, Unknown,
+        #[serde(rename = "quiet-hours")] QuietHours, OutputSchema, TurnLimit, Refusal, Gate, Hook, Unknown,
     }
     /// Why a job was switched off by the gateway.
     AutoDisableReason, "kebab-case" { ConsecutiveFailures, ScheduleErrors }

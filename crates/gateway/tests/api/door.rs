@@ -50,6 +50,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/events",
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/{id}",
+    "GET /api/v1/jobs/{id}/hooks",
     "GET /api/v1/jobs/{id}/occurrences",
     "GET /api/v1/jobs/{id}/runs",
     "GET /api/v1/openapi.json",

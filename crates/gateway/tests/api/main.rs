@@ -9,6 +9,7 @@ mod destinations;
 mod door;
 mod events;
 mod harness;
+mod job_hooks;
 mod jobs;
 mod on_time;
 mod receiver;

@@ -12,7 +12,9 @@ use super::rows::At;
 use super::runs::Begin;
 use super::spending::Spender;
 use super::writer::Raised;
-use super::{alerts, event_log, fault, hooks, jobs, ledger, outbox, runs, sessions, spending};
+use super::{
+    alerts, chains, event_log, fault, hook_calls, hooks, jobs, ledger, outbox, runs, sessions, spending,
+};
 use crate::{
     AfterRun, FinishRun, LateResult, NewRun, OccurrenceOutcome, RunFinished, RunRecord, StoreError, Topic,
 };
@@ -53,7 +55,8 @@ pub(super) fn finish(
         ledger::amend(conn, raised, finish, &passed)?;
     }
     hooks::complete_of(conn, finish)?;
-    settle_job(conn, raised, finish)?;
+    let is_tried_again = settle_job(conn, raised, finish)?;
+    chains::follow(conn, raised, finish, is_tried_again)?;
     raised.raise(Topic::Settled);
     Ok(RunFinished::Done)
 }
@@ -82,7 +85,9 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
         .iter()
         .map(|delivery| outbox::insert_own(conn, raised, finish, event_seq, delivery))
         .collect();
-    notices::publish_finished(conn, raised, finish, event_seq, &own?)
+    let mut own = own?;
+    own.extend(hook_calls::write_after(conn, raised, finish, event_seq, &own)?);
+    notices::publish_finished(conn, raised, finish, event_seq, &own)
 }
 
 /// Tells that a job succeeded after failures; before the job's count of them starts anew.
@@ -145,19 +150,21 @@ pub(super) fn started_at(conn: &Connection, run: RunId) -> Result<Option<UnixMs>
 }
 
 /// What follows for the job: it may back off, try again or be switched off; the next run that waits may begin; a one-shot
-/// that has completed goes.
-fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<(), StoreError> {
-    let Some(job) = close_run(conn, finish)? else { return Ok(()) };
+/// that has completed goes. Tells whether the run is tried again.
+fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Result<bool, StoreError> {
+    let Some(job) = close_run(conn, finish)? else { return Ok(false) };
     if job.is_removed {
-        return jobs::drop_if_over(conn, &finish.job_id);
+        jobs::drop_if_over(conn, &finish.job_id)?;
+        return Ok(false);
     }
+    let mut is_tried_again = false;
     if let Some(error) = finish.outcome.error.as_ref().filter(|_| finish.outcome.status == RunStatus::Error)
         && finish.trigger.is_scheduled()
         && job.is_on
     {
         let one_shot = match jobs::of_run(conn, &finish.job_id)? {
             Some((job, _)) => job.definition.schedule.is_one_shot(),
-            None => return Ok(()),
+            None => return Ok(false),
         };
         let failure = Failure {
             error,
@@ -168,6 +175,7 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
             next_run_at: job.next_run_at,
         };
         let aftermath = finish.failure.aftermath(failure);
+        is_tried_again = aftermath.retry_at.is_some();
         apply(conn, raised, finish, aftermath.clone())?;
         if finish.passed.is_none() {
             tell_of_trouble(conn, raised, finish, &aftermath, one_shot)?;
@@ -186,7 +194,7 @@ fn settle_job(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Res
     if finish.after == AfterRun::RemoveWhenComplete && succeeded && nothing_is_missing(conn, finish.run_id)? {
         remove_used_up(conn, raised, &finish.job_id, finish.run_id, finish.ended_at)?;
     }
-    Ok(())
+    Ok(is_tried_again)
 }
 
 /// A job after one of its runs was closed.
@@ -276,6 +284,7 @@ fn queue_retry(
     let mut run = NewRun::of(&job, run_id, Trigger::Retry, before.scheduled_at, session_id);
     run.attempt = before.attempt.saturating_add(1);
     run.provenance = before.provenance;
+    run.upstream = before.upstream;
     jobs::add_open(conn, &job.id, OpenRuns { running: 0, waiting: 1 }, at)?;
     runs::insert(conn, Begin::Queued(Some(at)), &run, finish.ended_at)?;
     if let Some(due_at) = before.scheduled_at {

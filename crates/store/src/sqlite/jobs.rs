@@ -12,13 +12,20 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{alerts, fault, ledger, runs};
-use crate::{JobEdit, JobRemoved, JobUpdated, LaneWake, Left, NextRun, RunRecord, StoreError, Topic};
+use super::{alerts, chains, fault, hook_calls, ledger, runs};
+use crate::{
+    JobEdit, JobRemoved, JobUpdated, LaneWake, Left, NewHookCall, NextRun, RunRecord, StoreError, Topic,
+};
 
 pub(super) const COLUMNS: &str = "id AS job_id, definition, created_at, updated_at, next_run_at, running, waiting, \
                        running_at, last_run, consecutive_errors, backoff_until, auto_disabled, alerts";
 
-pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Result<(), StoreError> {
+pub(super) fn insert(
+    conn: &Connection,
+    raised: &mut Raised,
+    job: &Job,
+    tells: &[NewHookCall],
+) -> Result<(), StoreError> {
     let definition = &job.definition;
     conn.prepare_cached(
         "INSERT INTO jobs (id, definition, name, label, description, agent_id, enabled, lane, next_run_at, \
@@ -40,6 +47,8 @@ pub(super) fn insert(conn: &Connection, raised: &mut Raised, job: &Job) -> Resul
         ])
     })
     .map_err(fault)?;
+    chains::write(conn, &job.id, definition)?;
+    hook_calls::write_creation(conn, raised, &job.id, tells, job.created_at)?;
     raised.raise(Topic::Schedule);
     notices::publish(conn, raised, about(job, &definition.agent()), &Notice::JobAdded(job), job.created_at)
 }
@@ -69,7 +78,12 @@ pub(super) fn update(
     edit: &JobEdit,
     now: UnixMs,
 ) -> Result<JobUpdated, StoreError> {
-    let JobEdit { before, after, next_run, left, forgives } = edit;
+    let JobEdit { before, after, next_run, left, forgives, tells } = edit;
+    if after.after != before.after
+        && let Some(way) = chains::circle(conn, id, after)?
+    {
+        return Ok(JobUpdated::Circle(way));
+    }
     let (moves, next_run_at) = match next_run {
         NextRun::Keep => (false, None),
         NextRun::Set(next_run_at) => (true, *next_run_at),
@@ -120,6 +134,8 @@ pub(super) fn update(
         None => JobUpdated::NotFound,
         Some(_) if changed == 0 => JobUpdated::Changed,
         Some(job) => {
+            chains::write(conn, id, after)?;
+            hook_calls::write_creation(conn, raised, id, tells, now)?;
             raised.raise(Topic::Schedule);
             let agent = job.definition.agent();
             notices::publish(conn, raised, about(&job, &agent), &Notice::JobUpdated(&job), now)?;
@@ -155,6 +171,7 @@ pub(super) fn remove(
     }
     ledger::pass(conn, raised, id, floor, &left.passed, now)?;
     runs::hasten(conn, raised, id, true, now)?;
+    chains::remove(conn, id)?;
     drop_if_over(conn, id)?;
     raised.raise(Topic::Schedule);
     let about = About { job_id: id, job_name: &job_name, agent_id: &agent_id };
@@ -353,7 +370,8 @@ pub(super) fn naming(
     {
         let (job, _) = read(row)?;
         let named = Target::Destination(name.clone());
-        if job.definition.named_targets().iter().any(|(_, target)| *target == named) {
+        let by_hook = job.definition.hooks.all().any(|(_, hook)| hook.names_destination(name));
+        if by_hook || job.definition.named_targets().iter().any(|(_, target)| *target == named) {
             jobs.push(job.id);
         }
     }

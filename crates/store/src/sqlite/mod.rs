@@ -4,9 +4,11 @@
 //! lease that a dead process left void at once.
 
 mod alerts;
+mod chains;
 mod destinations;
 mod event_log;
 mod finish;
+mod hook_calls;
 mod hooks;
 mod inline;
 mod job_pages;
@@ -37,8 +39,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
     DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
-    HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent,
-    Standing, Target, TranscriptEntry, UnixMs,
+    HookCall, HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId,
+    Spent, Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -49,17 +51,18 @@ use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
     AcceptHook, Acknowledged, AlertCounts, AlertFilter, AlertPage, AlertRecord, Ask, AskAnswer, Backfill,
-    Backfilled, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled, DeliveryFilter, DeliveryPage,
-    DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter, DestinationPage,
-    DestinationRemoved, DestinationUpdated, DestinationWithQueue, EventFilter, EventPage, Faults, FinishRun,
-    GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState, InterruptedRun, JobEdit,
-    JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult, LeaseBatch, LeaseRequest,
-    Left, NewDestination, NewReplay, Occurrence, OccurrenceFilter, OpenQueues, OrderHead, Overdue,
-    PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage, Reclaimed, RefusedLoop,
-    ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage, ReplayWithOutcomes, Retention, RunFilter,
-    RunFinished, RunPage, RunRecord, RunReplayed, RunStarted, RunningReplay, SessionFilter, SessionPage,
-    SessionRecord, SessionRemoved, SettleAttempt, Settled, SpokenFilter, SpokenPage, StartRun, Store,
-    StoreError, StoreSize, StoredEvent, SyntheticAlert, SystemEvent, Topic, UsageFilter, UsageReport,
+    Backfilled, BegunHookCall, Claim, Claimed, Counts, Decider, DeferRun, DeliveryCancelled, DeliveryFilter,
+    DeliveryPage, DeliveryReplayed, DeliveryRetried, DeliveryWithAttempts, DestinationFilter,
+    DestinationPage, DestinationRemoved, DestinationUpdated, DestinationWithQueue, EndHookCall, EventFilter,
+    EventPage, Faults, FinishRun, GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState,
+    InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult,
+    LeaseBatch, LeaseRequest, Left, NewDestination, NewHookCall, NewReplay, Occurrence, OccurrenceFilter,
+    OpenQueues, OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage,
+    Reclaimed, RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
+    ReplayWithOutcomes, Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted,
+    RunningReplay, SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled,
+    SpokenFilter, SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SyntheticAlert,
+    SystemEvent, Topic, UsageFilter, UsageReport,
 };
 
 /// Below this size the whole file is checked when it is opened.
@@ -189,8 +192,8 @@ impl Store for SqliteStore {
         self.shared.fault()
     }
 
-    async fn insert_job(&self, job: Job) -> Result<(), StoreError> {
-        self.write("insert_job", move |conn, raised| jobs::insert(conn, raised, &job)).await
+    async fn insert_job_telling(&self, job: Job, tells: Vec<NewHookCall>) -> Result<(), StoreError> {
+        self.write("insert_job", move |conn, raised| jobs::insert(conn, raised, &job, &tells)).await
     }
 
     async fn update_job(&self, id: &JobId, edit: JobEdit, now: UnixMs) -> Result<JobUpdated, StoreError> {
@@ -278,6 +281,50 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn begin_gate(
+        &self,
+        run: RunId,
+        job: &JobId,
+        call: NewHookCall,
+        now: UnixMs,
+    ) -> Result<u64, StoreError> {
+        let (owner, job) = (self.owner, job.clone());
+        self.write("begin_gate", move |conn, _| hook_calls::begin_gate(conn, owner, (run, &job), &call, now))
+            .await
+    }
+
+    async fn claim_hook_calls(&self, limit: usize, now: UnixMs) -> Result<Vec<BegunHookCall>, StoreError> {
+        let owner = self.owner;
+        self.write("claim_hook_calls", move |conn, _| hook_calls::claim(conn, owner, limit, now)).await
+    }
+
+    async fn end_hook_call(&self, end: EndHookCall) -> Result<bool, StoreError> {
+        let owner = self.owner;
+        self.write("end_hook_call", move |conn, raised| {
+            raised.raise(Topic::Settled);
+            hook_calls::end(conn, owner, &end)
+        })
+        .await
+    }
+
+    async fn hook_calls(&self, run: RunId) -> Result<Vec<HookCall>, StoreError> {
+        self.readers.read(move |conn| hook_calls::of_run(conn, run)).await
+    }
+
+    async fn creation_calls(&self, job: &JobId, limit: usize) -> Result<Vec<HookCall>, StoreError> {
+        let job = job.clone();
+        self.readers.read(move |conn| hook_calls::of_creation(conn, &job, limit)).await
+    }
+
+    async fn has_hook_calls(&self) -> Result<bool, StoreError> {
+        self.readers.read(hook_calls::any_pending).await
+    }
+
+    async fn followers(&self, job: &JobId) -> Result<Vec<JobId>, StoreError> {
+        let job = job.clone();
+        self.readers.read(move |conn| chains::followers(conn, &job)).await
+    }
+
     async fn start_run(&self, start: StartRun, now: UnixMs) -> Result<RunStarted, StoreError> {
         let owner = self.owner;
         self.write("start_run", move |conn, raised| runs::start(conn, raised, owner, &start, now)).await
@@ -317,7 +364,11 @@ impl Store for SqliteStore {
 
     async fn recover(&self) -> Result<Vec<InterruptedRun>, StoreError> {
         let owner = self.owner;
-        self.write("recover", move |conn, _| runs::adopt(conn, owner)).await
+        self.write("recover", move |conn, _| {
+            hook_calls::interrupt(conn, owner)?;
+            runs::adopt(conn, owner)
+        })
+        .await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRecord>, StoreError> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::notices;
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{fault, jobs, outbox};
+use super::{fault, hook_calls, jobs, outbox};
 use crate::{
     DeferRun, InterruptedRun, NewRun, QueuedRun, RunFilter, RunFinished, RunPage, RunRecord, RunStarted,
     StartRun, StoreError, StoredEvent, Topic,
@@ -18,7 +18,7 @@ use crate::{
 
 const COLUMNS: &str = "id, job_id, job_name, agent_id, trigger, scheduled_at, session_id, session_key, best_effort, \
                        attempt, deferrals, queued_at, state, ready_at, wait_reason, started_at, ended_at, outcome, \
-                       late_at, late_outcome, provenance";
+                       late_at, late_outcome, provenance, upstream, refused";
 
 /// How a run's row begins.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +41,9 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
         .map_err(|error| StoreError::Engine(error.to_string()))?;
     conn.prepare_cached(
         "INSERT INTO runs (id, job_id, job_name, agent_id, trigger, scheduled_at, lane, state, owner, session_id, \
-         session_key, best_effort, queued_at, started_at, attempt, ready_at, provenance, begun_seq) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         session_key, best_effort, queued_at, started_at, attempt, ready_at, provenance, begun_seq, \
+         upstream) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -64,9 +65,18 @@ pub(super) fn insert(conn: &Connection, begin: Begin, run: &NewRun, now: UnixMs)
             ready_at.map(At),
             provenance,
             begun,
+            run.upstream.as_ref().map(RunId::as_bytes),
         ])
     })
     .map_err(fault)?;
+    Ok(())
+}
+
+/// Notes that a queued run is to be ended when its turn comes, and why.
+pub(super) fn refuse(conn: &Connection, run: RunId, why: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE runs SET refused = ?2 WHERE id = ?1 AND state = 'queued'")
+        .and_then(|mut update| update.execute(params![run.as_bytes(), why]))
+        .map_err(fault)?;
     Ok(())
 }
 
@@ -227,10 +237,11 @@ pub(super) fn claim_queued(
         update.query(params![owner, At(now), rows::lane_word(lane), rows::int(limit)]).map_err(fault)?;
     let mut begun = Vec::new();
     while let Some(row) = found.next().map_err(fault)? {
-        begun.push(read(row)?.run);
+        let Read { run, refused, .. } = read(row)?;
+        begun.push((run, refused));
     }
     drop(found);
-    for run in &begun {
+    for (run, _) in &begun {
         jobs::begin_queued(conn, &run.job_id, now)?;
         if let Some(begun) = notices::tell_of_start(conn, raised, &Begun::of(run), now)? {
             conn.prepare_cached("UPDATE runs SET begun_seq = ?2 WHERE id = ?1")
@@ -238,9 +249,9 @@ pub(super) fn claim_queued(
                 .map_err(fault)?;
         }
     }
-    let with_job = |run| {
+    let with_job = |(run, refused)| {
         let (job, job_removed) = job_of(conn, &run)?;
-        Ok(QueuedRun { run, job, job_removed })
+        Ok(QueuedRun { run, job, job_removed, refused })
     };
     begun.into_iter().map(with_job).collect()
 }
@@ -265,10 +276,10 @@ pub(super) fn take(
         })
         .map_err(fault)?
         .transpose()?;
-    let Some(Read { run, .. }) = taken else { return Ok(None) };
+    let Some(Read { run, refused, .. }) = taken else { return Ok(None) };
     jobs::begin_queued(conn, &run.job_id, now)?;
     let (job, job_removed) = job_of(conn, &run)?;
-    Ok(Some(QueuedRun { run, job, job_removed }))
+    Ok(Some(QueuedRun { run, job, job_removed, refused }))
 }
 
 /// Puts a run that is under way back into the queue.
@@ -365,9 +376,10 @@ pub(super) fn get(conn: &Connection, id: RunId) -> Result<Option<RunRecord>, Sto
 }
 
 fn record(conn: &Connection, read: Read) -> Result<RunRecord, StoreError> {
-    let Read { run, best_effort, late } = read;
+    let Read { run, best_effort, late, .. } = read;
     let deliveries = outbox::of_run(conn, run.id)?;
-    Ok(RunRecord { run, deliveries, best_effort, late })
+    let hooks = hook_calls::of_run(conn, run.id)?;
+    Ok(RunRecord { run, deliveries, best_effort, late, hooks })
 }
 
 pub(super) fn page(conn: &Connection, filter: &RunFilter) -> Result<RunPage, StoreError> {
@@ -423,6 +435,7 @@ struct Read {
     run: Run,
     best_effort: bool,
     late: Option<(UnixMs, Box<RunOutcome>)>,
+    refused: Option<String>,
 }
 
 fn read(row: &Row<'_>) -> Result<Read, StoreError> {
@@ -442,13 +455,15 @@ fn read(row: &Row<'_>) -> Result<Read, StoreError> {
             id: rows::id(row, "session_id", SessionId::from_bytes)?,
         },
         provenance: provenance(row)?,
+        upstream: rows::id_opt(row, "upstream", RunId::from_bytes)?,
         progress: progress(row)?,
     };
     let late = match (rows::at_opt(row, "late_at")?, rows::get::<Option<String>>(row, "late_outcome")?) {
         (Some(at), Some(text)) => Some((at, rows::from_json(&text, "a late result")?)),
         _ => None,
     };
-    Ok(Read { run, best_effort: rows::get(row, "best_effort")?, late })
+    let refused = rows::get(row, "refused")?;
+    Ok(Read { run, best_effort: rows::get(row, "best_effort")?, late, refused })
 }
 
 fn provenance(row: &Row<'_>) -> Result<Provenance, StoreError> {

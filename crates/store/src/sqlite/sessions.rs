@@ -15,7 +15,7 @@ const DROPPED_AT_ONCE: usize = 100;
 
 /// Writes what a run leaves with its session, and with others.
 pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
-    let LeftWithSessions { is_kept, cleanup, forgotten, reply, told, event } = &finish.left;
+    let LeftWithSessions { is_kept, cleanup, forgotten, reply, told, event, elsewhere } = &finish.left;
     let about =
         About { agent: &finish.agent_id, job: &finish.job_id, run: finish.run_id, at: finish.ended_at };
     let own = Place { session: &finish.session, is_kept: *is_kept, is_remembered: !forgotten };
@@ -34,22 +34,12 @@ pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreEr
             .map_err(fault)?;
     }
     if let Some(text) = event {
-        conn.prepare_cached(
-            "INSERT INTO system_events (session_id, agent_id, job_id, run_id, at, text) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut insert| {
-            insert.execute(params![
-                finish.session.id.as_bytes(),
-                about.agent.as_str(),
-                about.job.as_str(),
-                about.run.as_bytes(),
-                At(about.at),
-                text,
-            ])
-        })
-        .map_err(fault)?;
-        drop_what_is_too_much(conn, &finish.session)?;
+        leave_text(conn, &finish.session, &about, text)?;
+    }
+    for (session, text) in elsewhere {
+        let place = Place { session, is_kept: true, is_remembered: true };
+        touch(conn, &place, &about, Cleanup::Keep)?;
+        leave_text(conn, session, &about, text)?;
     }
     Ok(())
 }
@@ -70,7 +60,8 @@ pub(super) fn leave_event(
         return Ok(false);
     }
     conn.prepare_cached(
-        "INSERT INTO sessions (id, key, agent_id, job_id, run_id, cleanup, created_at, updated_at)          VALUES (?1, ?2, ?3, ?4, NULL, 0, ?5, ?5) ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
+        "INSERT INTO sessions (id, key, agent_id, job_id, run_id, cleanup, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, NULL, 0, ?5, ?5) ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -91,6 +82,31 @@ pub(super) fn leave_event(
     .map_err(fault)?;
     drop_what_is_too_much(conn, session)?;
     Ok(true)
+}
+
+/// Leaves a text for the next turn of a session.
+fn leave_text(
+    conn: &Connection,
+    session: &SessionRef,
+    about: &About<'_>,
+    text: &str,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO system_events (session_id, agent_id, job_id, run_id, at, text) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            session.id.as_bytes(),
+            about.agent.as_str(),
+            about.job.as_str(),
+            about.run.as_bytes(),
+            At(about.at),
+            text,
+        ])
+    })
+    .map_err(fault)?;
+    drop_what_is_too_much(conn, session)
 }
 
 /// Drops the oldest of what waits in a session where nobody has come to it for too long.

@@ -41,6 +41,7 @@ pub(super) struct Raised {
     settled: bool,
     replays: bool,
     log: bool,
+    hooks: bool,
     destinations: Vec<DestinationId>,
     queues: Vec<QueueNews>,
     asks: bool,
@@ -67,6 +68,7 @@ impl Raised {
             Topic::Replays => self.replays = true,
             Topic::Log => self.log = true,
             Topic::Asks => self.asks = true,
+            Topic::Hooks => self.hooks = true,
         }
     }
 
@@ -92,6 +94,7 @@ pub(super) struct Topics {
     replays: watch::Sender<u64>,
     log: watch::Sender<u64>,
     asks: watch::Sender<u64>,
+    hooks: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -103,6 +106,7 @@ impl Topics {
             Topic::Replays => self.replays.subscribe(),
             Topic::Log => self.log.subscribe(),
             Topic::Asks => self.asks.subscribe(),
+            Topic::Hooks => self.hooks.subscribe(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Topics {
             (raised.replays, &self.replays),
             (raised.log, &self.log),
             (raised.asks, &self.asks),
+            (raised.hooks, &self.hooks),
         ];
         for (_, counter) in counters.into_iter().filter(|(raised, _)| *raised) {
             counter.send_modify(|count| *count += 1);

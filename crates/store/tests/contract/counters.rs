@@ -113,7 +113,14 @@ impl Story {
                 let next_run = NextRun::Set(enabled.then(|| now.plus_millis(1)));
                 let after = after.expect("a good patch");
                 let left = Left::ahead(&stored);
-                let edit = JobEdit { before: stored.definition, after, next_run, left, forgives: enabled };
+                let edit = JobEdit {
+                    before: stored.definition,
+                    after,
+                    next_run,
+                    left,
+                    forgives: enabled,
+                    tells: Vec::new(),
+                };
                 self.world.store.update_job(&self.job.id, edit, now).await.expect("it is answered");
             }
             Step::Backfill => {

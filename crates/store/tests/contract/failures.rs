@@ -235,6 +235,7 @@ async fn only_who_forgives_switches_such_a_job_on_again() {
         next_run: NextRun::Set(Some(t(4000))),
         left: Left::default(),
         forgives: true,
+        tells: Vec::new(),
     };
     world.store.update_job(&job.id, edit, t(3500)).await.unwrap();
     let forgiven = world.store.job(&job.id).await.unwrap().unwrap();

@@ -120,6 +120,7 @@ async fn i01_an_edit_that_moves_the_next_instant_records_the_instants_that_had_c
         next_run: NextRun::Set(None),
         left: left.clone(),
         forgives: false,
+        tells: Vec::new(),
     };
     let updated = world.store.update_job(&job.id, edit, t(2500)).await.unwrap();
     assert!(matches!(updated, JobUpdated::Done(job) if job.state.next_run_at.is_none()));
@@ -148,6 +149,7 @@ async fn i01_whoever_moves_an_instant_that_was_claimed_in_the_meantime_has_to_lo
         next_run: NextRun::Set(None),
         left: left.clone(),
         forgives: false,
+        tells: Vec::new(),
     };
     assert!(matches!(world.store.update_job(&job.id, edit, t(2500)).await.unwrap(), JobUpdated::Changed));
     assert_eq!(world.store.remove_job(&job.id, left, t(2500)).await.unwrap(), JobRemoved::Changed);

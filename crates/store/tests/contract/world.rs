@@ -10,9 +10,9 @@ use clawhook_model::{
 };
 use clawhook_store::sqlite::SqliteStore;
 use clawhook_store::{
-    AfterRun, Claim, Claimed, FinishRun, JobEdit, JobUpdated, LeaseBatch, LeaseRequest, LeaseShare,
-    LeasedDelivery, Left, NewDelivery, NewRun, NextRun, OccurrenceFilter, OccurrenceOutcome, PlannedRun,
-    QueueNews, RunFinished, RunStart, Store, StoreError,
+    AfterRun, ChainRules, Claim, Claimed, FinishRun, JobEdit, JobUpdated, LeaseBatch, LeaseRequest,
+    LeaseShare, LeasedDelivery, Left, NewDelivery, NewRun, NextRun, OccurrenceFilter, OccurrenceOutcome,
+    PlannedRun, QueueNews, RunFinished, RunStart, Store, StoreError,
 };
 use serde_json::{Value, json};
 
@@ -75,7 +75,14 @@ impl World {
         let waited_for =
             self.store.job(&read.id).await.expect("the store answers").and_then(|job| job.state.next_run_at);
         let left = Left { waited_for, passed: Vec::new() };
-        let edit = JobEdit { before: read.definition.clone(), after, next_run, left, forgives: false };
+        let edit = JobEdit {
+            before: read.definition.clone(),
+            after,
+            next_run,
+            left,
+            forgives: false,
+            tells: Vec::new(),
+        };
         self.store.update_job(&read.id, edit, now).await.expect("the edit is answered")
     }
 
@@ -236,6 +243,7 @@ pub(crate) fn planned(job: &Job, due: UnixMs, start: RunStart) -> PlannedRun {
 pub(crate) fn begun(run: &Run) -> NewRun {
     NewRun {
         provenance: run.provenance.clone(),
+        upstream: run.upstream,
         id: run.id,
         job_id: run.job_id.clone(),
         job_name: run.job_name.clone(),
@@ -255,6 +263,8 @@ pub(crate) fn finish(job: &Job, run: &NewRun, outcome: RunOutcome, now: UnixMs) 
         .map(|plan| NewDelivery { id: DeliveryId::new(now), plan })
         .collect();
     FinishRun {
+        hooks: Vec::new(),
+        chain: ChainRules::default(),
         run_id: run.id,
         job_id: job.id.clone(),
         session: run.session.clone(),

@@ -25,13 +25,20 @@ pub(super) fn keep(
 ) -> Result<(), StoreError> {
     let KeptHook { job, at_once } = hook;
     match jobs::get(conn, &job.id)? {
-        None => jobs::insert(conn, raised, job)?,
+        None => jobs::insert(conn, raised, job, &[])?,
         Some(found) => {
             let mut after = job.definition.clone();
             after.enabled = found.definition.enabled;
             if after != found.definition {
                 let (before, left) = (found.definition, Left::default());
-                let edit = JobEdit { before, after, next_run: NextRun::Keep, left, forgives: false };
+                let edit = JobEdit {
+                    before,
+                    after,
+                    next_run: NextRun::Keep,
+                    left,
+                    forgives: false,
+                    tells: Vec::new(),
+                };
                 jobs::update(conn, raised, &job.id, &edit, now)?;
             }
         }

@@ -88,7 +88,9 @@ CREATE TABLE runs (
     late_outcome TEXT,                    -- JSON: that result
     provenance   TEXT,                    -- JSON: what led to it; null where somebody or the clock began it
     request      INTEGER,                 -- the request to a hook that asked for it
-    work         TEXT                     -- JSON, secrets included: the definition that it runs by, where not its job's
+    work         TEXT,                    -- JSON, secrets included: the definition that it runs by, where not its job's
+    upstream     BLOB,                    -- the run of another job whose end began it
+    refused      TEXT                     -- why it is not executed when its turn comes
 ) STRICT;
 CREATE INDEX runs_of_job ON runs (job_id, seq);
 CREATE INDEX runs_begun ON runs (begun_seq) WHERE begun_seq IS NOT NULL;
@@ -166,6 +168,40 @@ CREATE TABLE spending_days (
     total_tokens INTEGER NOT NULL,
     usd_micros   INTEGER NOT NULL
 ) STRICT;
+
+-- What happens around runs, and when jobs are made.
+CREATE TABLE hook_calls (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: an end names its call by it
+    run_id      BLOB,                     -- null where it follows the making of the job
+    job_id      TEXT NOT NULL,
+    stage       TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    global      INTEGER NOT NULL,         -- 1 where the configuration has it
+    kind        TEXT NOT NULL,
+    hook        TEXT,                     -- JSON, secrets included: what to do, until it is done
+    state       TEXT NOT NULL,            -- pending | running | done | failed | interrupted
+    owner       BLOB,                     -- the gateway's life that does it
+    delivery_id BLOB,                     -- the delivery that it is, whose state is its own
+    created_at  INTEGER NOT NULL,
+    started_at  INTEGER,
+    ended_at    INTEGER,
+    report      TEXT                      -- JSON
+) STRICT;
+CREATE INDEX hook_calls_of_run ON hook_calls (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX hook_calls_of_no_run ON hook_calls (job_id, seq) WHERE run_id IS NULL;
+CREATE INDEX hook_calls_open ON hook_calls (state, seq) WHERE state IN ('pending', 'running');
+
+-- Which jobs begin when another has ended; it repeats their definitions.
+CREATE TABLE chains (
+    upstream TEXT NOT NULL,
+    job_id   TEXT NOT NULL,
+    PRIMARY KEY (upstream, job_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chains_of_job ON chains (job_id, upstream);
+-- However a job goes, nothing waits in its name.
+CREATE TRIGGER chains_gone AFTER DELETE ON jobs BEGIN
+    DELETE FROM chains WHERE job_id = old.id;
+END;
 
 -- What is counted for ever.
 CREATE TABLE tallies (

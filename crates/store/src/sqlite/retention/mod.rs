@@ -71,6 +71,8 @@ impl Kept {
     /// stands, and nobody has to look at it any more. The newest of all keeps its place in the order taken.
     const RUN_MAY_GO: &str = "r.state = 'finished' AND r.seq < (SELECT max(seq) FROM runs) \
          AND r.id IS NOT (SELECT last_run FROM jobs WHERE id = r.job_id) \
+         AND NOT EXISTS (SELECT 1 FROM hook_calls h WHERE h.run_id = r.id AND h.ended_at IS NULL \
+         AND h.delivery_id IS NULL) \
          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = r.id AND (d.settled_at IS NULL \
          OR (d.state = 'dead' AND d.settled_at > ?1) OR (d.seq > ?2 AND d.seq <= ?3) \
          OR EXISTS (SELECT 1 FROM ladders l WHERE l.seq = d.ladder AND l.ask_at IS NOT NULL)))";

@@ -90,6 +90,7 @@ fn run(
     gone.entries += delete(conn, "DELETE FROM transcript WHERE run_id = ?1 AND kept = 0", [id])?;
     let own = "DELETE FROM sessions WHERE id = ?1 AND run_id = ?2";
     gone.sessions += delete(conn, own, params![session.as_bytes(), id])?;
+    delete(conn, "DELETE FROM hook_calls WHERE run_id = ?1", [id])?;
     gone.runs += delete(conn, "DELETE FROM runs WHERE seq = ?1", [seq])?;
     Ok(())
 }
