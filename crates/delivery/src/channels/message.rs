@@ -173,6 +173,10 @@ impl Told<'_> {
                 let over = if kind == "gateway.alarm" { "" } else { " is over" };
                 return format!("Gateway: {}{over}", one_line(&self.alarm));
             }
+            // Its first line says what is wrong, and of which job.
+            "job.alert" if !self.message.trim().is_empty() => {
+                return one_line(self.message.trim().lines().next().unwrap_or_default());
+            }
             kind => kind.replace(['.', '_'], " "),
         };
         if name.is_empty() { about } else { format!("{name}: {about}") }
@@ -282,9 +286,13 @@ mod tests {
         let message = told("run.finished", &error, MessageFor::FailureDestination);
         assert_eq!(message.title, "[Cron Failure] daily: error");
         assert_eq!(message.markdown(), "**[Cron Failure] daily: error**\n\nno");
-        let alert = json!({ "jobName": "daily", "message": "Automation \"daily\" failed 3 times" });
+        let alert = json!({ "jobName": "daily", "message": "Automation \"daily\" failed 3 times\nLast error: no key" });
         let message = told("job.alert", &alert, MessageFor::FailureDestination);
-        assert_eq!(message.markdown(), "[Cron Failure] Automation \"daily\" failed 3 times");
+        assert_eq!(message.title, "[Cron Failure] Automation \"daily\" failed 3 times");
+        assert_eq!(
+            message.markdown(),
+            "[Cron Failure] Automation \"daily\" failed 3 times\nLast error: no key"
+        );
     }
 
     #[test]
