@@ -7,6 +7,7 @@ use serde_json::Value;
 
 /// One piece of work that a request asks for.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a request asks for few of them, and they are read once")]
 pub enum Work {
     /// A system event for an agent.
     Wake(Wake),

@@ -204,7 +204,7 @@ impl JqProgram {
         let tokens = Lexer::new(source).lex().map_err(|errors| {
             JqError::Syntax(errors.first().map_or_else(String::new, |(_, at)| shortened(at)))
         })?;
-        let term = Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+        let term = Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
             let found = errors.first().and_then(|(_, found)| *found);
             JqError::Syntax(found.map_or_else(|| "the end".to_owned(), |token| shortened(token.as_str())))
         })?;
@@ -213,7 +213,9 @@ impl JqProgram {
         }
         let main = Def { name: "hook_main", args: Vec::new(), body: weighed(guarded(term)?) };
         let arena = Arena::default();
-        let modules = Loader::new(definitions().chain([main]))
+        let mut definitions: Vec<Def<&str>> = definitions();
+        definitions.push(main);
+        let modules = Loader::new(definitions)
             .load(&arena, File { code: "hook_main", path: () })
             .map_err(|_| JqError::Syntax("the program".to_owned()))?;
         let compiled = Compiler::default().with_funs(functions()).compile(modules).map_err(|errors| {
@@ -449,14 +451,12 @@ fn guarded_pattern(pattern: Pattern<&str>) -> Result<Pattern<&str>, JqError> {
 }
 
 /// Those of jq's definitions that are served, or that these need.
-fn definitions<'s>() -> impl Iterator<Item = Def<&'s str>> {
+fn definitions() -> Vec<Def<&'static str>> {
     let is_served = |def: &Def<&'static str>| {
         let signature = (def.name, def.args.len());
         (FUNCTIONS.contains(&signature) || INNER.contains(&signature)) && !OWN.contains(&signature)
     };
-    let served = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).filter(is_served);
-    // They live for ever, and here as long as the program beside them.
-    served.map(|def| -> Def<&'s str> { def })
+    jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).filter(is_served).collect()
 }
 
 fn functions() -> impl Iterator<Item = Fun<Run>> {
@@ -509,12 +509,12 @@ fn pay(value: &Val, budget: &mut u64) -> bool {
 fn arithmetic<'a>(mut cv: jaq_core::Cv<'a, Run>, operator: Math) -> jaq_core::ValXs<'a, Val> {
     let right = cv.0.pop_var();
     let left = cv.0.pop_var();
-    let is_served = match (operator, &left, &right) {
+    let is_served = matches!(
+        (operator, &left, &right),
         (_, Val::Num(_), Val::Num(_))
-        | (Math::Div, Val::TStr(_), Val::TStr(_))
-        | (Math::Mul, Val::Obj(_), Val::Obj(_)) => true,
-        _ => false,
-    };
+            | (Math::Div, Val::TStr(_), Val::TStr(_))
+            | (Math::Mul, Val::Obj(_), Val::Obj(_))
+    );
     if is_served {
         bome(operator.run(left, right))
     } else {
@@ -596,5 +596,21 @@ fn to_json(value: &Val) -> Value {
         Val::Obj(members) => {
             members.iter().map(|(key, value)| (text_of(key), to_json(value))).collect::<Map<_, _>>().into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_every_function_there_is() {
+        const DOCUMENT: &str = include_str!("../../../../docs/hooks.md");
+        let (_, rest) = DOCUMENT.split_once("and the functions ").unwrap();
+        let (list, _) = rest.split_once(". There is no").unwrap();
+        let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        let mut expected: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
+        expected.dedup();
+        assert_eq!(named, expected);
     }
 }
