@@ -141,7 +141,7 @@ fn a_creation_gate_refuses_a_job_by_name_and_reason_and_what_follows_is_recorded
         &home,
         "{ cron: { hooks: { \
          preCreate: [{ name: 'standards', kind: 'command', \
-         argv: ['sh', '-c', 'grep -q \\'\"name\":\"ok\\' || { echo names begin with ok; exit 1; }'] }], \
+         argv: ['sh', '-c', 'if grep -q \\'\"name\":\"bad\\'; then echo names begin with ok; exit 1; fi'] }], \
          postCreate: [{ name: 'register', kind: 'command', argv: ['cat'] }] } } }",
     );
     let refused =
