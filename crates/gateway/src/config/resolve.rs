@@ -45,6 +45,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     let surroundings =
         agents::Surroundings { models: &models, mcp: &mcp, environment, state_dir: &state_dir };
     let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
+    resolver.check_hook_receivers(&raw.hooks, &cron.guard(&delivery.ports));
     let hooks = resolver.hooks(raw.hooks, &agents, gateway.token.as_ref());
     Config {
         file: environment.file(),

@@ -11,18 +11,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clawhook_delivery::Guard;
 use clawhook_delivery::signature::generic::{HmacScheme, SignedMessage};
 use clawhook_inbound::{
     Action, AgentRules, DefinitionProblem, Delivery, Filter, FilterTest, HookDefinition, HookField, HookId,
     HookSet, HooksDefinition, Limits, Matching, Scheme, SchemeKeyError, SessionRules, SignatureCheck,
     TokenDefinition, Transform,
 };
-use clawhook_model::{AgentId, SecretSource, SecretText};
+use clawhook_model::{AgentId, SecretSource, SecretText, WebhookTarget};
 use jsonc_parser::common::Range;
 
 pub(super) use self::raw::RawHooks;
 use self::raw::{RawFilter, RawLimits, RawMapping, RawSignature, RawToken};
-use self::setting::{ActionName, SchemeName};
+use self::setting::{ActionName, Receiver, SchemeName};
 use super::agents::AgentsConfig;
 use super::block::{Written, shorten};
 use super::resolve::Resolver;
@@ -113,6 +114,27 @@ impl Resolver<'_, '_> {
                 let counts = |problem: &DefinitionProblem| is_on || problem.field != HookField::Signature;
                 problems.into_iter().filter(counts).for_each(|problem| self.report_problem(problem, &places));
                 None
+            }
+        }
+    }
+
+    /// Refuses receivers where no webhook may go, while somebody is looking.
+    pub(super) fn check_hook_receivers(&mut self, raw: &RawHooks, guard: &Guard) {
+        let one = |receiver: &Option<Written<Receiver>>| {
+            receiver.iter().map(|receiver| (receiver.value.clone(), receiver.at)).collect::<Vec<_>>()
+        };
+        let mut receivers = one(&raw.callback);
+        for mapping in &raw.mappings {
+            receivers.extend(one(&mapping.callback));
+            if let Some(list) = &mapping.destinations {
+                receivers.extend(list.value.iter().map(|receiver| (receiver.clone(), list.at)));
+            }
+        }
+        for (receiver, at) in receivers {
+            let WebhookTarget::Url(url) = receiver.0 else { continue };
+            if let Err(refusal) = guard.check_url(&url) {
+                let message = format!("`hooks` sends to a place where no webhook may go: {refusal}");
+                self.findings.report(Some(at), message, Some(refusal.hint()));
             }
         }
     }

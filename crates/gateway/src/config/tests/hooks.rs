@@ -190,6 +190,11 @@ fn what_is_wrong_with_a_hook_is_told_with_its_place() {
         ("mappings: [{ messageTemplate: 'x', deliverOnly: true }]", "is of no use beside `deliverOnly`"),
         ("tokens: { a: { token: 'the token of hooks' } }", "is the token `default` as well"),
         ("tokens: { a: { token: 'x', hooks: ['nothing'] } }", "which there is not"),
+        ("callback: 'https://127.0.0.1/x'", "where no webhook may go"),
+        (
+            "mappings: [{ messageTemplate: 'x', destinations: ['ops', 'http://example.com/'] }]",
+            "where no webhook may go",
+        ),
         ("tokens: { default: { token: 'x' } }", "has the name of `hooks.token`"),
     ] {
         let text = on(inside);
