@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clawhook_delivery::channels::{Account, ChannelKind, Place};
-use clawhook_model::{AttemptClass, RetryAfter, SecretSource};
+use clawhook_model::{AttemptClass, SecretSource};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -23,8 +23,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const BUDGET: Duration = Duration::from_secs(60);
 /// Lines of a text that takes several events.
 const LINES: usize = 2_500;
-/// How often sending is tried against the rate limit.
-const MOST_ATTEMPTS: usize = 12;
 
 struct Homeserver {
     programs: PathBuf,
@@ -135,7 +133,7 @@ fn configuration(folder: &Path, port: u16) -> Value {
         "form_secret": "forms",
         "trusted_key_servers": [],
         // So that a text of several events meets it.
-        "rc_message": { "per_second": 1, "burst_count": 2 },
+        "rc_message": { "per_second": 0.5, "burst_count": 2 },
     })
 }
 
@@ -174,9 +172,11 @@ pub(super) fn check(
     let sender = Sender::open(runtime, &account, Some(&SecretString::from(bot.token.clone())))?;
     let place = Place::new(room.clone());
 
-    let root = sender.send(&message("**The report** for @room"), &place, "delivery-0", 0, BUDGET);
+    let (root, _) =
+        sender.send_patiently(&message("**The report** for @room"), &place, "delivery-0", 0, BUDGET);
     ensure(root.sent.is_whole() && root.ids.len() == 1, "a message does not arrive", &root)?;
-    let again = sender.send(&message("**The report** for @room"), &place, "delivery-0", 0, BUDGET);
+    let (again, _) =
+        sender.send_patiently(&message("**The report** for @room"), &place, "delivery-0", 0, BUDGET);
     ensure(again.ids == root.ids, "a repeat is another message", &again)?;
     progress.note("a repeat of a message is no second one");
 
@@ -221,28 +221,15 @@ fn long_text(
     let place = place.clone().in_thread(root);
     let report = message(&report(LINES));
     // So little time is enough for one piece alone.
-    let mut attempt = sender.send(&report, &place, "delivery-1", 0, Duration::from_secs(1));
+    let (attempt, waits) = sender.send_patiently(&report, &place, "delivery-1", 0, Duration::from_secs(1));
     ensure(attempt.sent.arrived == 1 && attempt.sent.of > 2, "the first piece does not arrive", &attempt)?;
     let (homeserver, away) =
         homeserver.interrupted(|| sender.send(&report, &place, "delivery-1", 1, BUDGET))?;
     ensure(away.sent.report.class == AttemptClass::ConnectFailed, "nobody was there, and yet", &away)?;
     ensure(away.sent.arrived == 1, "what had arrived is forgotten", &away)?;
-    let mut refusals = 0;
-    for _ in 0..MOST_ATTEMPTS {
-        attempt = sender.send(&report, &place, "delivery-1", attempt.sent.arrived, BUDGET);
-        if attempt.sent.is_whole() {
-            break;
-        }
-        let limited = attempt.sent.report.class == AttemptClass::RateLimited;
-        let Some(RetryAfter::Seconds(seconds)) = attempt.sent.report.retry_after.filter(|_| limited) else {
-            return Err(ChannelsError::Broken {
-                what: "it is not told to wait",
-                found: format!("{attempt:?}"),
-            });
-        };
-        refusals += 1;
-        std::thread::sleep(Duration::from_secs(seconds));
-    }
+    let (attempt, more_waits) =
+        sender.send_patiently(&report, &place, "delivery-1", away.sent.arrived, BUDGET);
+    let refusals = waits + more_waits;
     ensure(attempt.sent.is_whole() && refusals > 0, "the text did not arrive, or met no limit", &attempt)?;
     Ok((refusals, homeserver))
 }
@@ -255,14 +242,14 @@ fn refusals_are_told(
     bot: &User,
 ) -> Result<(), ChannelsError> {
     let elsewhere = Place::new("!nowhere:localhost");
-    let refused = sender.send(&message("a"), &elsewhere, "delivery-2", 0, BUDGET);
+    let (refused, _) = sender.send_patiently(&message("a"), &elsewhere, "delivery-2", 0, BUDGET);
     let report = format!("{:?}", refused.sent.report);
     ensure(refused.sent.report.class == AttemptClass::Refused, "a room where it is not takes it", &report)?;
     ensure(report.contains("M_FORBIDDEN") && !report.contains(&bot.token), "it does not say why", &report)?;
 
     let wrong = SecretString::from("syt_wrong".to_owned());
     let stranger = Sender::open(runtime, account, Some(&wrong))?;
-    let refused = stranger.send(&message("a"), &elsewhere, "delivery-3", 0, BUDGET);
+    let (refused, _) = stranger.send_patiently(&message("a"), &elsewhere, "delivery-3", 0, BUDGET);
     let report = format!("{:?}", refused.sent.report);
     ensure(refused.sent.report.class == AttemptClass::Unauthorized, "a wrong token is taken", &report)?;
     ensure(

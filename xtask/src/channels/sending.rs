@@ -9,7 +9,7 @@ use clawhook_delivery::channels::{
     Account, Arrived, Channel, Message, PieceLog, Place, Sending, Sent, Urgency,
 };
 use clawhook_delivery::{Guard, GuardPolicy, ProfileOptions, Transport, TransportOptions};
-use clawhook_model::{EventId, UnixMs};
+use clawhook_model::{AttemptClass, EventId, RetryAfter, UnixMs};
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
@@ -73,6 +73,33 @@ impl<'a> Sender<'a> {
         let sent = self.runtime.block_on(self.channel.send(&self.transport, &SystemClock, sending, &log));
         let pieces = log.0.into_inner().unwrap_or_default();
         Attempted { sent, ids: pieces.into_iter().filter_map(|piece| piece.message_id).collect() }
+    }
+}
+
+/// How often it is waited for a server that asks for it.
+const MOST_WAITS: usize = 20;
+
+impl Sender<'_> {
+    /// The same, and whenever the server asks to wait, that is done; how often it was.
+    pub(super) fn send_patiently(
+        &self,
+        message: &Message,
+        place: &Place,
+        key: &str,
+        arrived: u32,
+        budget: Duration,
+    ) -> (Attempted, usize) {
+        let mut attempt = self.send(message, place, key, arrived, budget);
+        for waits in 0..MOST_WAITS {
+            let limited = attempt.sent.report.class == AttemptClass::RateLimited;
+            let Some(RetryAfter::Seconds(seconds)) = attempt.sent.report.retry_after.filter(|_| limited)
+            else {
+                return (attempt, waits);
+            };
+            std::thread::sleep(Duration::from_secs(seconds));
+            attempt = self.send(message, place, key, attempt.sent.arrived, budget);
+        }
+        (attempt, MOST_WAITS)
     }
 }
 
