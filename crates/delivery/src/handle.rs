@@ -156,7 +156,7 @@ impl DeliveryHandle {
             StoredEvent { id: event_id, kind: EventKind::RunFinished, occurred_at: now, body }
         });
         let StoredEvent { id: event_id, kind, occurred_at, body } = event;
-        let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
+        let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body, ack_url: None };
         Ok(renderer.render(&input)?)
     }
 

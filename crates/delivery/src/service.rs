@@ -632,7 +632,9 @@ impl Core {
         let Outgoing { event_id, kind, occurred_at, body, attempt, asks } = outgoing;
         // Whatever shape the body takes, where it comes from is told.
         let provenance = Provenance::of_event(&body);
-        let input = RenderInput { event_id, kind: kind.as_str(), occurred_at, body: &body };
+        let link = asks.map(|(id, began)| self.options.ack_links.link(id, began));
+        let kind = kind.as_str();
+        let input = RenderInput { event_id, kind, occurred_at, body: &body, ack_url: link.as_deref() };
         let Rendered { body, content_type, headers: rendered } = match ready.renderer.render(&input) {
             Ok(rendered) => rendered,
             Err(error) => {
@@ -642,7 +644,7 @@ impl Core {
         };
         let mut headers = ready.headers.clone();
         headers.extend(rendered);
-        if let Some(link) = asks.and_then(|(id, began)| ack_header(&self.options.ack_links.link(id, began))) {
+        if let Some(link) = link.as_deref().and_then(ack_header) {
             headers.insert(ACK_URL, link);
         }
         if let Some(provenance) = provenance {

@@ -377,8 +377,8 @@ pub trait Store: Send + Sync + 'static {
     /// One alert.
     async fn alert(&self, event: EventId) -> Result<Option<AlertRecord>, StoreError>;
 
-    /// How the alerts that are kept have fared.
-    async fn alert_counts(&self) -> Result<AlertCounts, StoreError>;
+    /// How the alerts that are kept have fared, or those of them since an instant.
+    async fn alert_counts(&self, since: Option<UnixMs>) -> Result<AlertCounts, StoreError>;
 
     /// Sends an alert that tells of nothing: each target of a test gets it, a drill goes up its ladder. It counts for no
     /// job.

@@ -259,8 +259,13 @@ mod tests {
     fn told(kind: &str, body: &Value, purpose: MessageFor) -> Message {
         let at = UnixMs::from_millis(1_000);
         let body = Bytes::from(body.to_string());
-        let event =
-            RenderInput { event_id: EventId::from_bytes([7; 16]), kind, occurred_at: at, body: &body };
+        let event = RenderInput {
+            event_id: EventId::from_bytes([7; 16]),
+            kind,
+            occurred_at: at,
+            body: &body,
+            ack_url: None,
+        };
         message_of(&event, purpose, None).unwrap()
     }
 

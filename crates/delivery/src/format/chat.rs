@@ -33,6 +33,10 @@ pub(super) fn slack(event: &RenderInput<'_>) -> Result<Rendered, RenderError> {
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&headline, SLACK_HEADER, utf16) } }),
     ];
+    if let Some(link) = event.ack_url {
+        let text = format!("<{link}|Acknowledge>");
+        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
+    }
     let mut shown = 0;
     for piece in pieces(&text, SLACK_SECTION, mrkdwn_cost).take(SLACK_SECTIONS) {
         shown += piece.len();
@@ -84,7 +88,8 @@ pub(super) fn discord(event: &RenderInput<'_>) -> Result<Rendered, RenderError> 
     const SUPPRESS_EMBEDS: u32 = 1 << 2;
     let facts = Facts::read(event.body)?;
     let headline = cut(&facts.headline(event.kind), HEADLINE, utf16);
-    let content = cut(format!("**{headline}**\n{}", facts.text()).trim_end(), DISCORD_CONTENT, utf16);
+    let link = event.ack_url.map(|link| format!("[Acknowledge]({link})\n")).unwrap_or_default();
+    let content = cut(format!("**{headline}**\n{link}{}", facts.text()).trim_end(), DISCORD_CONTENT, utf16);
     Ok(message(&json!({ "content": content, "allowed_mentions": { "parse": [] }, "flags": SUPPRESS_EMBEDS })))
 }
 
@@ -97,6 +102,10 @@ pub(super) fn teams(event: &RenderInput<'_>) -> Result<Rendered, RenderError> {
     let mut body = vec![
         json!({ "type": "TextBlock", "text": headline, "size": "large", "weight": "bolder", "wrap": true }),
     ];
+    if let Some(link) = event.ack_url {
+        let text = format!("[Acknowledge]({link})");
+        body.push(json!({ "type": "TextBlock", "text": text, "wrap": true }));
+    }
     if !text.is_empty() {
         body.push(json!({ "type": "TextBlock", "text": text, "wrap": true }));
     }

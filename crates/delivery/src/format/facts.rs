@@ -33,6 +33,9 @@ pub(super) struct Facts<'a> {
     pub(super) model: Cow<'a, str>,
     pub(super) run_at_ms: Option<UnixMs>,
     pub(super) duration_ms: Option<u64>,
+    /// Of alerts: what they say.
+    #[serde(borrow)]
+    message: Cow<'a, str>,
     /// Of notices: why an instant passed without a run.
     #[serde(borrow)]
     reason: Cow<'a, str>,
@@ -71,6 +74,9 @@ impl<'a> Facts<'a> {
 
     /// What a person wants to read: why it failed, and what was put out; of a notice, why it came.
     pub(super) fn text(&self) -> Cow<'_, str> {
+        if !self.message.is_empty() {
+            return Cow::Borrowed(&self.message);
+        }
         if let Some(failures) = self.failures {
             return Cow::Owned(format!("It succeeded after {failures} failures in a row."));
         }

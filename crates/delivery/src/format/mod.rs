@@ -45,6 +45,8 @@ pub struct RenderInput<'a> {
     pub occurred_at: UnixMs,
     /// The event's JSON, exactly as it is stored.
     pub body: &'a Bytes,
+    /// Where a person acknowledges it, where somebody must. Messages for people show it.
+    pub ack_url: Option<&'a str>,
 }
 
 /// What an event looks like to one destination.

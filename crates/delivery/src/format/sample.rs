@@ -28,6 +28,7 @@ impl Sample {
             kind: RUN_FINISHED,
             occurred_at: BEGAN.plus_millis(TOOK_MS),
             body: &self.body,
+            ack_url: None,
         }
     }
 }

@@ -12,6 +12,8 @@ use thiserror::Error;
 use super::jobs::JobVerbError;
 use super::{Verbs, shown, store_code};
 
+/// For how long it is told that an alert reached nobody: a day.
+const LATELY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How much of a name is kept with an acknowledgement.
 const LONGEST_NAME: usize = 100;
 
@@ -182,6 +184,12 @@ impl Verbs {
     /// alerts that reached nobody.
     pub(super) async fn alert_warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
+        let lately = self.with.clock.now().plus_millis(-LATELY_MS);
+        match self.with.store.alert_counts(Some(lately)).await?.dead {
+            0 => {}
+            1 => warnings.push("an alert reached nobody; `clawhook alerts list` shows it".to_owned()),
+            dead => warnings.push(format!("{dead} alerts reached nobody; `clawhook alerts list` shows them")),
+        }
         let config = &self.with.alerts;
         let drilled = config.drill.iter().flat_map(|drill| drill.targets.iter().cloned());
         let named: BTreeSet<_> = config

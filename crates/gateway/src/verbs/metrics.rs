@@ -53,7 +53,7 @@ impl Verbs {
             dead: counts.deliveries_dead.total(),
             oldest_overdue: counts.oldest_due_delivery_at.map_or(Duration::ZERO, |due| now.since(due)),
             counts,
-            alerts: self.with.store.alert_counts().await?,
+            alerts: self.with.store.alert_counts(None).await?,
             tally: self.with.engine.tally(),
             slots,
             slots_used: slots.saturating_sub(self.with.engine.free_slots()),

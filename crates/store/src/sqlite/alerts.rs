@@ -377,14 +377,15 @@ fn read(conn: &Connection, row: &rusqlite::Row<'_>) -> Result<AlertRecord, Store
     })
 }
 
-pub(super) fn counts(conn: &Connection) -> Result<AlertCounts, StoreError> {
+pub(super) fn counts(conn: &Connection, since: Option<UnixMs>) -> Result<AlertCounts, StoreError> {
     let mut select = conn
         .prepare_cached(
             "SELECT sum(d.state = 'delivered') AS arrived, sum(d.settled_at IS NULL) AS open FROM events e \
-             JOIN deliveries d ON d.event_seq = e.seq AND d.run_id IS NULL WHERE e.kind = 'job.alert' GROUP BY e.seq",
+             JOIN deliveries d ON d.event_seq = e.seq AND d.run_id IS NULL WHERE e.kind = 'job.alert' \
+             AND (?1 IS NULL OR e.created_at >= ?1) GROUP BY e.seq",
         )
         .map_err(fault)?;
-    let mut found = select.query([]).map_err(fault)?;
+    let mut found = select.query([since.map(At)]).map_err(fault)?;
     let mut counts = AlertCounts::default();
     while let Some(row) = found.next().map_err(fault)? {
         let (arrived, open): (i64, i64) = (rows::get(row, "arrived")?, rows::get(row, "open")?);

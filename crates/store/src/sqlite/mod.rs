@@ -548,8 +548,8 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| alerts::get(conn, event)).await
     }
 
-    async fn alert_counts(&self) -> Result<AlertCounts, StoreError> {
-        self.readers.read(alerts::counts).await
+    async fn alert_counts(&self, since: Option<UnixMs>) -> Result<AlertCounts, StoreError> {
+        self.readers.read(move |conn| alerts::counts(conn, since)).await
     }
 
     async fn raise_synthetic(&self, alert: SyntheticAlert, now: UnixMs) -> Result<EventId, StoreError> {

@@ -150,8 +150,9 @@ fn a_notice_says_what_happened_and_why() {
             Bytes::from(notice.to_bytes(id, at, (&job, "daily"), &clawhook_model::Provenance::default()));
         let kind = notice.kind().as_str();
         let rendered = Renderer::new(&BodyFormat::Preset(Preset::Zapier)).unwrap();
-        let rendered =
-            rendered.render(&RenderInput { event_id: id, kind, occurred_at: at, body: &body }).unwrap();
+        let rendered = rendered
+            .render(&RenderInput { event_id: id, kind, occurred_at: at, body: &body, ack_url: None })
+            .unwrap();
         let flat: Value = serde_json::from_slice(&rendered.body).unwrap();
         (flat["headline"].as_str().unwrap().to_owned(), flat["text"].as_str().unwrap().to_owned())
     };
@@ -170,4 +171,26 @@ fn a_notice_says_what_happened_and_why() {
     };
     assert_eq!(told(dead), pair("daily: delivery dead", "To ops: HTTP 500"));
     assert_eq!(told(Notice::JobRemoved), pair("daily: job removed", ""));
+}
+
+#[test]
+fn a_message_that_asks_to_be_acknowledged_shows_where_and_an_alert_says_what_it_has_to_say() {
+    let body = Bytes::from_static(br#"{"jobName":"daily","message":"Automation \"daily\" failed 2 times"}"#);
+    let event = RenderInput {
+        event_id: EventId::new(T0),
+        kind: "job.alert",
+        occurred_at: T0,
+        body: &body,
+        ack_url: Some("https://example.com/ack/1?until=2&token=3"),
+    };
+    for preset in [Preset::Slack, Preset::Discord, Preset::Teams] {
+        let rendered = Renderer::new(&BodyFormat::Preset(preset)).unwrap().render(&event).unwrap();
+        let shown: Value = serde_json::from_slice(&rendered.body).unwrap();
+        let shown = shown.to_string();
+        assert!(shown.contains("https://example.com/ack/1?until=2&token=3"), "{shown}");
+        assert!(shown.contains("failed 2 times"), "{shown}");
+        let unasked = Renderer::new(&BodyFormat::Preset(preset)).unwrap();
+        let unasked = unasked.render(&RenderInput { ack_url: None, ..event }).unwrap();
+        assert!(!String::from_utf8_lossy(&unasked.body).contains("cknowledge"));
+    }
 }

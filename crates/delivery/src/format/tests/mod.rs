@@ -27,7 +27,13 @@ fn event(changes: &Value) -> Bytes {
 
 fn input(body: &Bytes) -> RenderInput<'_> {
     let event_id: EventId = "evt_019c6f3a000070008000000000000001".parse().unwrap();
-    RenderInput { event_id, kind: RUN_FINISHED, occurred_at: UnixMs::from_millis(1_771_405_204_217), body }
+    RenderInput {
+        event_id,
+        kind: RUN_FINISHED,
+        occurred_at: UnixMs::from_millis(1_771_405_204_217),
+        body,
+        ack_url: None,
+    }
 }
 
 fn renderer(format: &Value) -> Result<Renderer, FormatError> {
