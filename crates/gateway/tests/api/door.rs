@@ -132,7 +132,11 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
         }
         stranger.refused(401, "unauthorized");
         // The documented path leads to a handler: whatever it says, it is not that there is no such path.
-        let friend = gateway.send(method.clone(), &concrete, "").await;
+        // The log is a stream without an end, unless a page of it is asked for.
+        let friend = match path.as_str() {
+            "/api/v1/events" => gateway.get_as(path, "application/json").await,
+            _ => gateway.send(method.clone(), &concrete, "").await,
+        };
         let code = friend.body["error"]["code"].as_str().unwrap_or_default();
         assert!(!["no_such_path", "method_not_allowed"].contains(&code), "{method} {path}: {friend:?}");
     }
