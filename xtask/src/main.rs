@@ -7,6 +7,7 @@ mod channels;
 mod coding_agents;
 mod crash;
 mod demo;
+mod hooks;
 mod house_rules;
 mod licences;
 mod loopback;
@@ -43,6 +44,8 @@ enum Task {
     Crash(crash::Options),
     /// Shows the whole way of one result: a job, a real model's answer, a signed event at a receiver
     Demo(demo::Options),
+    /// Posts thousands of requests to a hook while the gateway is killed again and again, and proves that each is done once
+    Hooks(hooks::Options),
     /// Serves the demo's small model by itself, to point a gateway of your own at
     Model,
     /// Lives through a simulated month of a job that runs every second, and proves that its history stays bounded
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options).map_err(Into::into),
         Task::Crash(options) => crash::run(options).map_err(Into::into),
         Task::Demo(options) => demo::run(options).map_err(Into::into),
+        Task::Hooks(options) => hooks::run(&options, workspace::BuiltWith::Nothing).map_err(Into::into),
         Task::Model => model_server::run().map_err(Into::into),
         Task::Month(options) => month::run(options).map_err(Into::into),
         Task::Sim(options) => sim::run(options).map_err(Into::into),

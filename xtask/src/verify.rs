@@ -10,6 +10,7 @@ use crate::channels;
 use crate::coding_agents;
 use crate::crash;
 use crate::demo;
+use crate::hooks;
 use crate::house_rules;
 use crate::licences::{self, Advisories};
 use crate::process;
@@ -36,7 +37,7 @@ enum Outcome {
     NotChecked(&'static str),
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step { name: "tools", headline: "What must be installed is there", run: tools },
     Step { name: "format", headline: "The code is formatted", run: format },
     Step { name: "rules", headline: "The rules of the house are kept", run: rules },
@@ -73,6 +74,7 @@ const STEPS: [Step; 17] = [
     },
     Step { name: "sim", headline: "Simulated days of faults break no promise", run: sim },
     Step { name: "crash", headline: "The gateway can be killed at any point", run: crash },
+    Step { name: "hooks", headline: "No request to a hook is lost or done twice", run: hooks },
     Step { name: "demo", headline: "A real model's answer arrives, signed, at a real receiver", run: demo },
 ];
 
@@ -220,6 +222,11 @@ fn sim(_: Progress) -> Result<Outcome, Box<dyn Error>> {
 
 fn crash(_: Progress) -> Result<Outcome, Box<dyn Error>> {
     crash::run(crash::Options::for_the_gate())?;
+    Ok(Outcome::Passed)
+}
+
+fn hooks(_: Progress) -> Result<Outcome, Box<dyn Error>> {
+    hooks::run(&hooks::Options::for_the_gate(), workspace::BuiltWith::AllTests)?;
     Ok(Outcome::Passed)
 }
 

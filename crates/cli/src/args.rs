@@ -10,6 +10,7 @@ use crate::deliveries::DeliveriesArgs;
 use crate::destinations::DestinationsArgs;
 use crate::event_log::EventsArgs;
 use crate::gateway::GatewayArgs;
+use crate::hooks::HooksArgs;
 use crate::listen::ListenArgs;
 use crate::replays::ReplaysArgs;
 use crate::schema::SchemaArgs;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Destinations(DestinationsArgs),
     /// Show what happened, and follow what happens
     Events(Box<EventsArgs>),
+    /// Look at inbound hooks and what was asked of them, try them out, halt them
+    Hooks(HooksArgs),
     /// Look at sessions and what was said in them, and remove them
     Sessions(SessionsArgs),
     /// Show how the gateway is doing

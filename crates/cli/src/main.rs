@@ -30,6 +30,7 @@ mod event_log;
 mod events;
 mod failure;
 mod gateway;
+mod hooks;
 mod listen;
 mod moment;
 mod output;
@@ -71,6 +72,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
         Command::Events(args) => block_on(event_log::run(*args, &state_dir, clock.as_ref())),
+        Command::Hooks(args) => block_on(hooks::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),
         Command::Usage(args) => {
             block_on(async move { usage::run(args, &state_dir).await.map(|()| ExitCode::SUCCESS) })

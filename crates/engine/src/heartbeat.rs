@@ -25,7 +25,7 @@ pub(crate) fn is_nothing_to_do(reply: &str) -> bool {
 }
 
 /// What an agent is asked where its configuration does not say.
-pub(crate) const ASK: &str =
+pub const ASK: &str =
     "Look after what has come since your last turn. If nothing needs attention, reply HEARTBEAT_OK.";
 
 /// The heartbeat of one agent.

@@ -34,6 +34,7 @@ mod control;
 mod drill;
 mod failpoint;
 mod heartbeat;
+mod hook_note;
 mod hooks;
 mod late;
 mod live;
@@ -69,7 +70,7 @@ pub use alarms::{Alarm, AlarmKind, Alarms};
 pub use asker::Asker;
 pub use audit::{Audit, AuditOptions};
 pub use drill::Drill;
-pub use heartbeat::{ActiveHours, HeartbeatOptions};
+pub use heartbeat::{ASK, ActiveHours, HeartbeatOptions};
 pub use hooks::{CreationRefused, HookRunner, WebhookAnswer, WebhookCaller, WebhookCalls};
 pub use live::Follow;
 pub use presence::CatchUpPace;
@@ -426,6 +427,16 @@ impl EngineHandle {
     /// What becomes of a job's instants while a run of it is not over: what it says, or else the gateway.
     pub fn overlap_of(&self, job: &JobDefinition) -> Overlap {
         job.overlap.unwrap_or(self.core.options.overlap)
+    }
+
+    /// How many hops work may be away from its beginning.
+    pub fn max_hops(&self) -> u32 {
+        self.core.options.max_hops
+    }
+
+    /// This gateway, as trails name it.
+    pub fn instance(&self) -> &InstanceId {
+        &self.core.options.instance
     }
 
     /// How many slots there are for runs.

@@ -20,6 +20,7 @@ use tokio::task::JoinError;
 
 use crate::Core;
 use crate::control::Control;
+use crate::hook_note;
 use crate::hooks::{self, Gated};
 use crate::late::{self, GivenUp};
 use crate::slots::Held;
@@ -362,6 +363,7 @@ fn finish(
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
         .collect();
+    let left = LeftWithSessions { note: hook_note::of(begun, &outcome, ended_at), ..left };
     FinishRun {
         run_id: run.id,
         after: after(run, job, &outcome),

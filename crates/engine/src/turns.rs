@@ -137,6 +137,7 @@ pub(crate) fn leave(core: &Core, begun: &Begun, told: Vec<u64>, result: &TurnRes
         told: if is_ok { told } else { Vec::new() },
         event: None,
         elsewhere: Vec::new(),
+        note: None,
     }
 }
 

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::agent_options;
 use crate::config::{AgentsConfig, Config, DeliveryConfig, HeartbeatConfig};
 use crate::declarations::{NotDeclared, declare};
+use crate::hooks::Hooks;
 use crate::http::{ApiToken, Door, Listener, SigningKeyList, router, serve};
 use crate::pinger::{PingReport, Pinger};
 use crate::secrets::Secrets;
@@ -195,6 +196,7 @@ impl Gateway {
         let host_zone = host_zone();
         let engine_options = EngineOptions {
             max_concurrent_runs: config.cron.max_concurrent_runs,
+            max_concurrent_hook_runs: config.hook_slots,
             run_jobs_on_schedule: config.cron.enabled,
             shutdown_grace: config.cron.shutdown_grace,
             misfire: config.cron.misfire,
@@ -265,6 +267,7 @@ impl Gateway {
             signing_key,
             declarations,
             guard,
+            hooks: config.hooks.clone().map(Hooks::new),
             agents,
             alerts: config.alerts.clone(),
             ack_links,
@@ -275,6 +278,9 @@ impl Gateway {
         });
         if let Err(error) = verbs.keep_heartbeats(config.agents.entries.keys()).await {
             tracing::error!(%error, "the heartbeats cannot be brought up to date; they stay as they were");
+        }
+        if let Err(error) = verbs.keep_hooks().await {
+            tracing::error!(%error, "the hooks cannot be brought up to date; they stay as they were");
         }
         let announcement = state.announce(&url, started_at)?;
         let router = router(Door { verbs, token, signing_keys });

@@ -34,6 +34,7 @@ mod agents;
 pub mod config;
 mod declarations;
 mod gateway;
+mod hooks;
 mod http;
 mod pinger;
 mod private_file;

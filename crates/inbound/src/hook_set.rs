@@ -21,7 +21,7 @@ use crate::work::SessionMode;
 pub struct HookSet {
     path: String,
     max_body_bytes: usize,
-    tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
     /// `agent`, `wake`, and then the others in the order in which they are asked.
     hooks: Vec<Hook>,
     pub(crate) agents: AgentRules,

@@ -22,6 +22,7 @@ mod hook;
 mod hook_set;
 mod identity;
 mod mapping;
+mod operator;
 mod presets;
 mod refusal;
 mod request;

@@ -303,6 +303,11 @@ impl JobDefinition {
         Value::Object(self.members(false))
     }
 
+    /// The definition as JSON, secrets masked.
+    pub fn shown_json(&self) -> Value {
+        Value::Object(self.members(true))
+    }
+
     /// A digest of the definition, as OpenClaw's `configRevision`: two reads that agree in it saw the same job.
     pub fn revision(&self) -> String {
         use base64::Engine as _;

@@ -114,6 +114,11 @@ impl Payload {
         matches!(self, Self::SystemEvent { .. } | Self::Heartbeat)
     }
 
+    /// Whether what comes from outside is given to the agent without a fence.
+    pub fn is_unfenced(&self) -> bool {
+        matches!(self, Self::AgentTurn(turn) if turn.allow_unsafe_external_content)
+    }
+
     /// How long a run may take; `None` is no limit.
     pub fn time_limit(&self) -> Option<Duration> {
         let (given, default) = match self {

@@ -18,6 +18,8 @@ pub struct KeptHook {
     pub job: Job,
     /// How many of its runs go on at once.
     pub at_once: u32,
+    /// Whether the configuration has nothing of it begin.
+    pub held: bool,
 }
 
 /// How a hook stands.
@@ -27,7 +29,9 @@ pub struct HookState {
     pub job_id: JobId,
     /// How many of its runs go on at once.
     pub at_once: u32,
-    /// Since when nothing that was accepted begins.
+    /// Whether the configuration has nothing of it begin.
+    pub held: bool,
+    /// Since when a person has nothing that was accepted begin.
     pub paused_at: Option<UnixMs>,
 }
 

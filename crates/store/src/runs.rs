@@ -9,6 +9,7 @@ use clawhook_model::{
     RunStatus, SessionId, SessionRef, SuppressionReason, TranscriptEntry, Trigger, UnixMs,
 };
 
+use crate::hooks::HookWake;
 use crate::job_hooks::{ChainRules, NewHookCall};
 use crate::ledger::OccurrenceOutcome;
 
@@ -207,6 +208,8 @@ pub struct LeftWithSessions {
     pub event: Option<String>,
     /// Texts that are left for the next turn of other sessions that are kept.
     pub elsewhere: Vec<(SessionRef, String)>,
+    /// What another session that is kept is told of the run's end.
+    pub note: Option<Box<HookWake>>,
 }
 
 /// A text that waits for a turn of a session that is kept.

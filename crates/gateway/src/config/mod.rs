@@ -80,6 +80,8 @@ pub struct Config {
     pub mcp: McpConfig,
     /// What requests from outside are taken and what they mean; none where hooks are off.
     pub hooks: Option<HookSet>,
+    /// How many runs of all hooks go on at once.
+    pub hook_slots: usize,
     /// Where everything is kept.
     pub store: StoreConfig,
     /// The directory of clawhook's own state: `CLAWHOOK_STATE_DIR`, or `.clawhook` in the home directory.

@@ -46,6 +46,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
         agents::Surroundings { models: &models, mcp: &mcp, environment, state_dir: &state_dir };
     let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
     resolver.check_hook_receivers(&raw.hooks, &cron.guard(&delivery.ports));
+    let hook_slots = super::hooks::keys::SLOTS.or_default(raw.hooks.slots.clone());
     let hooks = resolver.hooks(raw.hooks, &agents, gateway.token.as_ref());
     Config {
         file: environment.file(),
@@ -58,6 +59,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
         models,
         mcp,
         hooks,
+        hook_slots,
         store: StoreConfig {
             path: match raw.store_path {
                 Some(written) => environment.locate(&written.value),

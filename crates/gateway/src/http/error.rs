@@ -107,7 +107,8 @@ impl From<JobVerbError> for ApiError {
             JobVerbError::Changed { .. }
             | JobVerbError::Contended(_)
             | JobVerbError::Awaited { .. }
-            | JobVerbError::SystemOwned(_) => StatusCode::CONFLICT,
+            | JobVerbError::SystemOwned(_)
+            | JobVerbError::OfHook(_) => StatusCode::CONFLICT,
             JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             JobVerbError::Store(fault) => store_status(fault),
         };

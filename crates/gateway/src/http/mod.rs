@@ -2,6 +2,7 @@
 //!
 //! The cast, in the order a request meets it:
 //! - `server` accepts connections, no more than a bound, and gives each its time;
+//! - `hooks` is the door of inbound hooks, at `hooks.path`, with tokens and answers of its own;
 //! - `auth` asks for the bearer token on every path under `/api`, whether there is such a path or not; only the
 //!   `schemas` and the public signing keys are for everybody;
 //! - `router` knows the paths, and is at the same time what the OpenAPI document is made from;
@@ -22,6 +23,7 @@ mod destination_keys;
 mod destinations;
 mod error;
 mod events;
+mod hooks;
 mod jobs;
 mod ledger;
 mod live;

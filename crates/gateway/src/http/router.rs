@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, acknowledge, alerts, deliveries, destination_keys, destinations, events, jobs, ledger, live,
+    Door, acknowledge, alerts, deliveries, destination_keys, destinations, events, hooks, jobs, ledger, live,
     metrics, openapi, replays, runs, schemas, sessions, signing_keys, status, usage,
 };
 
@@ -22,6 +22,7 @@ pub(crate) fn router(door: Door) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_such_path)
         .layer(axum::middleware::from_fn_with_state(token, require_token))
+        .layer(axum::middleware::from_fn_with_state(door.verbs.clone(), hooks::door))
         .with_state(door)
 }
 
@@ -68,6 +69,13 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(destinations::test))
         .routes(routes!(destination_keys::rotate_secret))
         .routes(routes!(destination_keys::render))
+        .routes(routes!(hooks::operate::list))
+        .routes(routes!(hooks::operate::pause))
+        .routes(routes!(hooks::operate::resume))
+        .routes(routes!(hooks::operate::test))
+        .routes(routes!(hooks::operate::requests))
+        .routes(routes!(hooks::operate::request))
+        .routes(routes!(hooks::operate::replay))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::run_finished))
         .routes(routes!(status::status))

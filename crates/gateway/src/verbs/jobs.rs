@@ -150,6 +150,11 @@ pub(crate) enum JobVerbError {
     /// The job is the gateway's own.
     #[error("`{0}` is the gateway's own: it can be run, enabled and disabled, and nothing else")]
     SystemOwned(JobId),
+    /// The job stands for a hook.
+    #[error(
+        "`{0}` stands for an inbound hook: each of its runs brings its own work, so that there is nothing to run by hand"
+    )]
+    OfHook(JobId),
     /// Others edit the job too fast.
     #[error("others are editing `{0}` at this moment, and the edit found no gap")]
     Contended(JobId),
@@ -180,7 +185,7 @@ impl JobVerbError {
             Self::Awaited { .. } => "awaited",
             Self::Creation(_) => "refused_by_hook",
             Self::Changed { .. } => "job_changed",
-            Self::SystemOwned(_) => "system_owned",
+            Self::SystemOwned(_) | Self::OfHook(_) => "system_owned",
             Self::Contended(_) => "busy",
             Self::Stopping => "stopping",
             Self::Store(error) => store_code(error),
@@ -213,9 +218,13 @@ impl JobVerbError {
                 Some("read the job again and repeat the edit on what it is now".to_owned())
             }
             Self::SystemOwned(_) => Some(
-                "heartbeats come from `agents.defaults.heartbeat` and `agents.entries.<id>.heartbeat` of the configuration"
+                "heartbeats come from `agents.defaults.heartbeat` and `agents.entries.<id>.heartbeat` of the configuration, \
+                 hooks from `hooks`"
                     .to_owned(),
             ),
+            Self::OfHook(_) => {
+                Some("post to the hook, or have a request done once more with `clawhook hooks replay`".to_owned())
+            }
             Self::Contended(_) => Some("try again".to_owned()),
             Self::Stopping => Some("try again when the gateway is back".to_owned()),
             Self::Store(error) => Some(error.hint().to_owned()),
@@ -365,7 +374,11 @@ impl Verbs {
 
     /// Runs a job now, enabled or not. Its schedule does not move.
     pub(crate) async fn run_job(&self, id: &str) -> Result<RunRequested, JobVerbError> {
-        match self.with.engine.run_now(&job_id(id)?).await? {
+        let job = self.find_job(id).await?;
+        if matches!(job.definition.schedule, Schedule::Event { .. }) {
+            return Err(JobVerbError::OfHook(job.id));
+        }
+        match self.with.engine.run_now(&job.id).await? {
             RunNow::Accepted(run) => Ok(RunRequested::Enqueued(run)),
             RunNow::AlreadyRunning(run) => Ok(RunRequested::AlreadyRunning(run)),
             RunNow::NotFound => Err(not_found(id)),

@@ -14,6 +14,7 @@ mod destination_secrets;
 mod destinations;
 mod event_log;
 mod heartbeats;
+mod hooks;
 mod job_hooks;
 mod jobs;
 mod ledger;
@@ -43,6 +44,7 @@ pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, 
 
 use crate::config::AlertsConfig;
 use crate::declarations::Declarations;
+use crate::hooks::Hooks;
 use crate::pinger::PingReport;
 use crate::secrets::Sealer;
 use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
@@ -52,6 +54,10 @@ pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
 pub(crate) use event_log::{EventVerbError, LogFollower, LogNews};
+pub(crate) use hooks::{
+    AGAIN_IN, Completion, HookDetail, HookTrial, HookVerbError, Incoming, InspectedRequest, Taken,
+    TrialRequest,
+};
 pub(crate) use jobs::{JobVerbError, ListedJobs, RunRequested, SavedJob, SchedulePreview};
 pub(crate) use ledger::{Backfilled, LedgerFilter, LedgerPage, LedgerVerbError};
 pub(crate) use live::{Following, LiveNews};
@@ -98,6 +104,8 @@ pub(crate) struct VerbOptions {
     pub(crate) declarations: Declarations,
     /// Says which addresses a job may name.
     pub(crate) guard: Guard,
+    /// The inbound hooks, where there are any.
+    pub(crate) hooks: Option<Hooks>,
     /// Says which agents and models a job may name.
     pub(crate) agents: Agents,
     /// When trouble is told, and where.
@@ -139,6 +147,13 @@ impl Verbs {
             followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
             log_followers: Arc::new(Semaphore::new(event_log::MOST_FOLLOWERS)),
         }
+    }
+}
+
+impl Verbs {
+    /// The time.
+    pub(crate) fn now(&self) -> UnixMs {
+        self.with.clock.now()
     }
 }
 

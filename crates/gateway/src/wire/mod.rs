@@ -9,6 +9,7 @@ mod destination_keys;
 mod destinations;
 mod events;
 mod hook_calls;
+mod hooks;
 mod job_hooks;
 mod jobs;
 mod ledger;
@@ -31,6 +32,9 @@ pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};
 pub(crate) use destinations::{DestinationDetailView, DestinationList, DestinationTestView, PauseRequest};
 pub(crate) use events::{EventGapView, EventList};
 pub(crate) use hook_calls::{CreationCallList, HookCallView};
+pub(crate) use hooks::{
+    HookList, HookReplayedView, HookRequestDetail, HookRequestList, HookTrialView, HookView,
+};
 pub(crate) use jobs::{JobCreate, JobList, JobPatch, Removed, SavedJobView, job_list, saved_job};
 pub(crate) use ledger::{BackfillCreate, BackfilledView, OccurrenceList};
 pub(crate) use replays::{

@@ -48,6 +48,13 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/destinations/{id}",
     "GET /api/v1/destinations/{id}/render",
     "GET /api/v1/events",
+    "GET /api/v1/hook-requests/{request}",
+    "POST /api/v1/hook-requests/{request}/replay",
+    "GET /api/v1/hooks",
+    "POST /api/v1/hooks/{hook}/pause",
+    "GET /api/v1/hooks/{hook}/requests",
+    "POST /api/v1/hooks/{hook}/resume",
+    "POST /api/v1/hooks/{hook}/test",
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/{id}",
     "GET /api/v1/jobs/{id}/hooks",
@@ -123,6 +130,7 @@ async fn every_operation_is_documented_is_there_and_is_closed_without_the_token(
 
     for (method, path, operation) in &operations {
         let concrete = path.replace("{id}", "x").replace("{runId}", "x").replace("{session}", "x");
+        let concrete = concrete.replace("{hook}", "x").replace("{request}", "x");
         let stranger = gateway.request(method.clone(), &concrete, None, "").await;
         if operation["security"] == json!([{}]) {
             // A link that acknowledges is its own proof.

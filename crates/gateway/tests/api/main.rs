@@ -10,6 +10,7 @@ mod destinations;
 mod door;
 mod events;
 mod harness;
+mod hooks;
 mod job_hooks;
 mod jobs;
 mod on_time;

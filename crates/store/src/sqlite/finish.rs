@@ -55,6 +55,9 @@ pub(super) fn finish(
         ledger::amend(conn, raised, finish, &passed)?;
     }
     hooks::complete_of(conn, finish)?;
+    if let Some(note) = &finish.left.note {
+        hooks::wake_up(conn, &finish.job_id, None, note, finish.ended_at)?;
+    }
     let is_tried_again = settle_job(conn, raised, finish)?;
     chains::follow(conn, raised, finish, is_tried_again)?;
     raised.raise(Topic::Settled);

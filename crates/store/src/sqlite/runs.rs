@@ -323,7 +323,7 @@ pub(super) fn job_of(conn: &Connection, run: &Run) -> Result<(Job, bool), StoreE
 pub(super) fn carry(
     conn: &Connection,
     run: RunId,
-    request: i64,
+    request: Option<i64>,
     work: &JobDefinition,
 ) -> Result<(), StoreError> {
     let work = work.to_stored_json().to_string();

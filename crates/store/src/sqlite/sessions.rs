@@ -15,7 +15,8 @@ const DROPPED_AT_ONCE: usize = 100;
 
 /// Writes what a run leaves with its session, and with others.
 pub(super) fn leave(conn: &Connection, finish: &FinishRun) -> Result<(), StoreError> {
-    let LeftWithSessions { is_kept, cleanup, forgotten, reply, told, event, elsewhere } = &finish.left;
+    let LeftWithSessions { is_kept, cleanup, forgotten, reply, told, event, elsewhere, note: _ } =
+        &finish.left;
     let about =
         About { agent: &finish.agent_id, job: &finish.job_id, run: finish.run_id, at: finish.ended_at };
     let own = Place { session: &finish.session, is_kept: *is_kept, is_remembered: !forgotten };

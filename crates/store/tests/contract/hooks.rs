@@ -65,7 +65,11 @@ struct Hooks {
 impl Hooks {
     async fn new(at_once: u32) -> Self {
         let (world, hook) = (World::new(), hook("deploys"));
-        world.store.keep_hook(KeptHook { job: hook.clone(), at_once }, T0).await.expect("the store answers");
+        world
+            .store
+            .keep_hook(KeptHook { job: hook.clone(), at_once, held: false }, T0)
+            .await
+            .expect("the store answers");
         Self { world, hook }
     }
 
@@ -156,7 +160,12 @@ async fn no_more_runs_of_a_hook_begin_than_it_may_have_at_once_and_the_next_one_
     hooks.end(&asked[1], RunOutcome::ok("done"), t(12)).await;
     assert_eq!(hooks.begin(t(13)).await.iter().map(message_of).collect::<Vec<_>>(), ["c"]);
     // A wider hook lets go at once what waits.
-    hooks.world.store.keep_hook(KeptHook { job: hooks.hook.clone(), at_once: 3 }, t(14)).await.unwrap();
+    hooks
+        .world
+        .store
+        .keep_hook(KeptHook { job: hooks.hook.clone(), at_once: 3, held: false }, t(14))
+        .await
+        .unwrap();
     assert_eq!(hooks.begin(t(15)).await.iter().map(message_of).collect::<Vec<_>>(), ["d"]);
 }
 
@@ -220,7 +229,12 @@ async fn a_repeated_request_is_answered_even_where_the_hook_is_switched_off_or_f
     let asked = vec![HookAsk::Run(Box::new(run_of(&hooks.hook, "b", t(5))))];
     assert_eq!(hooks.accept(accept(&hooks.hook, asked, t(5)), t(5)).await, HookAccepted::Disabled);
     // What was accepted before is still run, and the switch survives the configuration's next reading.
-    hooks.world.store.keep_hook(KeptHook { job: hooks.hook.clone(), at_once: 1 }, t(6)).await.unwrap();
+    hooks
+        .world
+        .store
+        .keep_hook(KeptHook { job: hooks.hook.clone(), at_once: 1, held: false }, t(6))
+        .await
+        .unwrap();
     assert!(!hooks.world.store.job(&hooks.hook.id).await.unwrap().unwrap().definition.enabled);
     assert_eq!(hooks.begin(t(7)).await.len(), 1);
 }
@@ -234,7 +248,12 @@ async fn a_paused_hook_accepts_and_begins_nothing_until_it_is_resumed() {
     assert!(hooks.begin(t(4)).await.is_empty());
     let hooks = Hooks { world: hooks.world.reopen(), hook: hooks.hook };
     assert_eq!(hooks.world.store.hooks().await.unwrap()[0].paused_at, Some(t(2)));
+    // What the configuration holds, a person cannot let go.
+    let keep = |held| KeptHook { job: hooks.hook.clone(), at_once: 1, held };
+    hooks.world.store.keep_hook(keep(true), t(5)).await.unwrap();
     hooks.world.store.pause_hook(&hooks.hook.id, false, t(5)).await.unwrap();
+    assert!(hooks.begin(t(5)).await.is_empty());
+    hooks.world.store.keep_hook(keep(false), t(5)).await.unwrap();
     assert_eq!(hooks.begin(t(6)).await.iter().map(message_of).collect::<Vec<_>>(), ["a"]);
 }
 

@@ -29,7 +29,7 @@ macro_rules! keys {
 
 macro_rules! defaults {
     ($($name:ident: $kind:ty = $path:literal, $form:expr, $default:expr, $meaning:literal;)*) => {$(
-        pub(super) static $name: Key<$kind, Default<$kind>> =
+        pub(in crate::config) static $name: Key<$kind, Default<$kind>> =
             Key { path: $path, form: $form, default: $default, meaning: $meaning };
     )*};
 }
@@ -39,6 +39,8 @@ defaults! {
         "Whether requests from outside are taken; `hooks.token` is then required, or each mapping has a `signature`.";
     PATH: HookPath = "hooks.path", (), || HookPath("/hooks".to_owned()),
         "The path below which hooks lie.";
+    SLOTS: usize = "hooks.maxConcurrentRuns", 1..=1024, || 4,
+        "How many runs of all hooks together go on at a time, beside those of `cron.maxConcurrentRuns`.";
     MAX_BODY_BYTES: usize = "hooks.maxBodyBytes", 1..=256 * 1024, || 256 * 1024,
         "The largest body of a request that is taken.";
     ALLOW_REQUEST_SESSION_KEY: bool = "hooks.allowRequestSessionKey", (), || false,
@@ -218,6 +220,7 @@ pub(in crate::config) static ALL: &[&dyn Documented] = &[
     &TOKENS_AGENTS,
     &TOKEN_UNSAFE,
     &PATH,
+    &SLOTS,
     &MAX_BODY_BYTES,
     &ALLOWED_AGENT_IDS,
     &DEFAULT_SESSION_KEY,

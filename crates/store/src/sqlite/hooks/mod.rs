@@ -23,7 +23,7 @@ pub(super) fn keep(
     hook: &KeptHook,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    let KeptHook { job, at_once } = hook;
+    let KeptHook { job, at_once, held } = hook;
     match jobs::get(conn, &job.id)? {
         None => jobs::insert(conn, raised, job, &[])?,
         Some(found) => {
@@ -44,18 +44,19 @@ pub(super) fn keep(
         }
     }
     conn.prepare_cached(
-        "INSERT INTO hooks (job_id, at_once) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET at_once = excluded.at_once",
+        "INSERT INTO hooks (job_id, at_once, held) VALUES (?1, ?2, ?3) \
+         ON CONFLICT DO UPDATE SET at_once = excluded.at_once, held = excluded.held",
     )
-    .and_then(|mut insert| insert.execute(params![job.id.as_str(), at_once]))
+    .and_then(|mut insert| insert.execute(params![job.id.as_str(), at_once, held]))
     .map_err(fault)?;
-    release(conn, raised, &job.id, now)
+    if *held { hold(conn, &job.id) } else { release(conn, raised, &job.id, now) }
 }
 
 /// How the hooks stand. One whose job is gone is none any more.
 pub(super) fn states(conn: &Connection) -> Result<Vec<HookState>, StoreError> {
     let mut select = conn
         .prepare_cached(
-            "SELECT h.job_id, h.at_once, h.paused_at FROM hooks h JOIN jobs j ON j.id = h.job_id \
+            "SELECT h.job_id, h.at_once, h.held, h.paused_at FROM hooks h JOIN jobs j ON j.id = h.job_id \
              WHERE j.removed = 0 ORDER BY h.job_id",
         )
         .map_err(fault)?;
@@ -65,6 +66,7 @@ pub(super) fn states(conn: &Connection) -> Result<Vec<HookState>, StoreError> {
         states.push(HookState {
             job_id: rows::job_id(row)?,
             at_once: rows::get(row, "at_once")?,
+            held: rows::get(row, "held")?,
             paused_at: rows::at_opt(row, "paused_at")?,
         });
     }
@@ -86,20 +88,26 @@ pub(super) fn pause(
         .and_then(|mut update| update.execute(params![job.as_str(), paused, At(now)]))
         .map_err(fault)?;
     if paused {
-        conn.prepare_cached(
-            "UPDATE runs SET ready_at = NULL WHERE job_id = ?1 AND state = 'queued' AND trigger = 'hook'",
-        )
-        .and_then(|mut update| update.execute([job.as_str()]))
-        .map_err(fault)?;
+        hold(conn, job)?
     } else {
-        release(conn, raised, job, now)?;
+        release(conn, raised, job, now)?
     }
     Ok(found > 0)
 }
 
+/// Has what was about to begin wait.
+fn hold(conn: &Connection, job: &JobId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE runs SET ready_at = NULL WHERE job_id = ?1 AND state = 'queued' AND trigger = 'hook'",
+    )
+    .and_then(|mut update| update.execute([job.as_str()]))
+    .map_err(fault)?;
+    Ok(())
+}
+
 /// How many runs of a hook go on at once, and whether it is paused; none where the job is no hook's.
 fn bound(conn: &Connection, job: &JobId) -> Result<Option<(u32, bool)>, StoreError> {
-    conn.prepare_cached("SELECT at_once, paused_at IS NOT NULL FROM hooks WHERE job_id = ?1")
+    conn.prepare_cached("SELECT at_once, held OR paused_at IS NOT NULL FROM hooks WHERE job_id = ?1")
         .and_then(|mut select| {
             select.query_row([job.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
@@ -193,10 +201,10 @@ pub(super) fn accept(
     for ask in &accept.asks {
         let became = match ask {
             HookAsk::Run(run) => {
-                queue(conn, job, request, run, now)?;
+                queue(conn, job, Some(request), run, now)?;
                 HookOutcome::Queued
             }
-            HookAsk::Wake(wake) => wake_up(conn, job, request, wake, now)?,
+            HookAsk::Wake(wake) => wake_up(conn, job, Some(request), wake, now)?,
             HookAsk::Event(event) => {
                 publish(conn, raised, job, request, event, now)?;
                 HookOutcome::Published
@@ -233,11 +241,11 @@ fn made_before(conn: &Connection, key: &[u8; 32], now: UnixMs) -> Result<Option<
     Ok(before.map(|(request, answer)| HookAccepted::Repeated { request, answer }))
 }
 
-/// Queues a run that a request asks for; it begins when its hook has room for it.
+/// Queues a run that a request, or the end of another, asks for; it begins when its hook has room for it.
 fn queue(
     conn: &Connection,
     job: &JobId,
-    request: i64,
+    request: Option<i64>,
     asked: &HookRun,
     now: UnixMs,
 ) -> Result<(), StoreError> {
@@ -247,10 +255,10 @@ fn queue(
 }
 
 /// Leaves a text for a session, and has the agent told of it at once, unless a run that will do so waits already.
-fn wake_up(
+pub(super) fn wake_up(
     conn: &Connection,
     job: &JobId,
-    request: i64,
+    request: Option<i64>,
     wake: &HookWake,
     now: UnixMs,
 ) -> Result<HookOutcome, StoreError> {

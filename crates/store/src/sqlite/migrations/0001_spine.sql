@@ -351,7 +351,8 @@ CREATE INDEX replays_running ON replays (seq) WHERE state = 'running';
 CREATE TABLE hooks (
     job_id    TEXT PRIMARY KEY,
     at_once   INTEGER NOT NULL,           -- how many of its runs go on at once
-    paused_at INTEGER                     -- while nothing that was accepted begins
+    held      INTEGER NOT NULL,           -- 1 where the configuration has nothing of it begin
+    paused_at INTEGER                     -- while a person has nothing of it begin
 ) STRICT, WITHOUT ROWID;
 
 -- What was asked of hooks: written with what was asked for, before the answer is given.
