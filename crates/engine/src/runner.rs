@@ -82,7 +82,7 @@ async fn live(core: &Arc<Core>, begun: &mut Begun, control: &Control, slot: &mut
     let begun = &*begun;
     let ready = match gated {
         Gated::Open(appended) => prepared(core, begun, &appended, control, slot).await,
-        Gated::Shut(outcome) => Prepared::over(outcome, LeftWithSessions::default()),
+        Gated::Shut(outcome) => Prepared::over(*outcome, LeftWithSessions::default()),
         Gated::Ended => told_to_end(core, control),
     };
     match ready {

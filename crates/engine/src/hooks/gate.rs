@@ -25,7 +25,7 @@ pub(crate) enum Gated {
     /// It goes on, and its prompt is followed by this.
     Open(String),
     /// It is over, in this way.
-    Shut(RunOutcome),
+    Shut(Box<RunOutcome>),
     /// It was told to end meanwhile.
     Ended,
 }
@@ -50,10 +50,10 @@ pub(crate) async fn ask(core: &Arc<Core>, begun: &mut Begun, control: &Control) 
                 }
             }
             GateDecision::Skip => {
-                return Gated::Shut(RunOutcome::skipped(ErrorReason::Gate, why(&gate, &answer)));
+                return Gated::Shut(Box::new(RunOutcome::skipped(ErrorReason::Gate, why(&gate, &answer))));
             }
             GateDecision::Error => {
-                return Gated::Shut(RunOutcome::error(ErrorReason::Hook, why(&gate, &answer)));
+                return Gated::Shut(Box::new(RunOutcome::error(ErrorReason::Hook, why(&gate, &answer))));
             }
         }
     }
@@ -65,10 +65,8 @@ async fn unaffordable(core: &Core, begun: &Begun, gate: &NewHookCall, control: &
     if !matches!(gate.hook.kind, HookKind::AgentTurn { .. }) {
         return None;
     }
-    match until_stored(core, control, || turns::over_budget(core, begun)).await? {
-        Some(why) => Some(Gated::Shut(RunOutcome::skipped(ErrorReason::Budget, why))),
-        None => None,
-    }
+    let why = until_stored(core, control, || turns::over_budget(core, begun)).await?;
+    why.map(|why| Gated::Shut(Box::new(RunOutcome::skipped(ErrorReason::Budget, why))))
 }
 
 /// Asks one gate; none where the run is told to end before that is written down.
