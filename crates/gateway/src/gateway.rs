@@ -152,7 +152,8 @@ impl StartError {
 impl Gateway {
     /// Opens everything that a gateway needs. It serves nobody before [`Gateway::run`].
     pub async fn start(options: GatewayOptions, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        Ok(Self::open(options, clock).await?)
+        // It holds everything that a gateway is made of, which is too much for a stack.
+        Ok(Box::pin(Self::open(options, clock)).await?)
     }
 
     async fn open(options: GatewayOptions, clock: Arc<dyn Clock>) -> Result<Self, Refusal> {

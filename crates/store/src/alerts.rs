@@ -32,7 +32,7 @@ pub struct AlertRecord {
 impl AlertRecord {
     /// Whether it has arrived anywhere.
     pub fn status(&self) -> DeliveryStatus {
-        alert_status(self.deliveries.iter().map(|delivery| delivery.state))
+        alert_status(&self.deliveries.iter().map(|delivery| delivery.state).collect::<Vec<_>>())
     }
 
     /// Whether somebody has acknowledged it, where that is asked for.
@@ -42,12 +42,12 @@ impl AlertRecord {
 }
 
 /// An alert has arrived where any of its deliveries has.
-pub(crate) fn alert_status(states: impl Iterator<Item = DeliveryState> + Clone) -> DeliveryStatus {
-    if states.clone().next().is_none() {
+pub(crate) fn alert_status(states: &[DeliveryState]) -> DeliveryStatus {
+    if states.is_empty() {
         DeliveryStatus::NotRequested
-    } else if states.clone().any(|state| state == DeliveryState::Delivered) {
+    } else if states.contains(&DeliveryState::Delivered) {
         DeliveryStatus::Delivered
-    } else if states.clone().any(|state| !state.is_settled()) {
+    } else if states.iter().any(|state| !state.is_settled()) {
         DeliveryStatus::Unknown
     } else {
         DeliveryStatus::NotDelivered

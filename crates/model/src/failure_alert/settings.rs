@@ -30,7 +30,7 @@ pub enum FailureAlert {
     /// Nobody is told.
     Off,
     /// Its own rules; what they leave open is the gateway's to say.
-    Own(AlertSettings),
+    Own(Box<AlertSettings>),
 }
 
 /// Rules of a job's own.
@@ -291,7 +291,7 @@ impl FailureAlert {
         fields.close(&[])?;
         route.check_complete(PATH)?;
         let cooldown = cooldown.map(Duration::from_millis);
-        Ok(Self::Own(AlertSettings { after, cooldown, include_skipped, route, fallback }))
+        Ok(Self::Own(Box::new(AlertSettings { after, cooldown, include_skipped, route, fallback })))
     }
 
     /// As JSON; none where nothing is said.

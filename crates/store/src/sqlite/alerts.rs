@@ -232,7 +232,7 @@ pub(super) fn last(conn: &Connection, state: &AlertState) -> Result<Option<LastA
     let Some(event) = state.last_event else { return Ok(None) };
     let deliveries = of_event(conn, event)?;
     let Some((_, _, reason)) = deliveries.last() else { return Ok(None) };
-    let status = alert_status(deliveries.iter().map(|(_, state, _)| *state));
+    let status = alert_status(&deliveries.iter().map(|(_, state, _)| *state).collect::<Vec<_>>());
     let error = reason.clone().filter(|_| status != DeliveryStatus::Delivered);
     Ok(Some(LastAlert { status, error }))
 }
