@@ -319,8 +319,9 @@ fn a_job_that_requests_begin_is_the_gateways_own_and_nobody_elses_to_make() {
 
 /// The first block of JSON of a page.
 fn example(page: &str) -> Value {
-    let start = page.find("```json\n").unwrap() + "```json\n".len();
-    serde_json::from_str(&page[start..start + page[start..].find("```").unwrap()]).unwrap()
+    let start = page.find("```json\n").expect("the page has an example") + "```json\n".len();
+    let end = page[start..].find("```").expect("the example ends");
+    serde_json::from_str(&page[start..start + end]).expect("the example is JSON")
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod chains;
+mod connection;
 mod destinations;
 mod event_log;
 mod finish;
@@ -16,6 +17,7 @@ mod jobs;
 mod ladders;
 mod leases;
 mod ledger;
+mod lock;
 mod notices;
 mod outbox;
 mod readers;
@@ -29,9 +31,8 @@ mod sessions;
 mod spending;
 mod writer;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,11 +43,12 @@ use clawhook_model::{
     HookCall, HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId,
     Spent, Standing, Target, TranscriptEntry, UnixMs,
 };
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
+use self::connection::{Connect, check, connect, connect_unsynced};
 use self::inline::InlineWriter;
+use self::lock::take_lock;
 use self::readers::Readers;
 use self::writer::{Durability, Shared, Writer, WriterThread};
 use crate::{
@@ -64,13 +66,6 @@ use crate::{
     SpokenFilter, SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SyntheticAlert,
     SystemEvent, Topic, UsageFilter, UsageReport,
 };
-
-/// Below this size the whole file is checked when it is opened.
-const CHECKED_WHOLE_BELOW: u64 = 32 * 1024 * 1024;
-/// How long the lock is waited for before another gateway is taken to hold it.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-/// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 96;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -716,97 +711,6 @@ impl Store for SqliteStore {
     async fn counts(&self, now: UnixMs) -> Result<Counts, StoreError> {
         self.readers.read(move |conn| outbox::counts(conn, now)).await
     }
-}
-
-/// How connections to the file are opened.
-type Connect = fn(&Path) -> rusqlite::Result<Connection>;
-
-/// Opens a connection that leaves its changes with the operating system.
-fn connect_unsynced(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = connect(path)?;
-    conn.pragma_update(None, "synchronous", "OFF")?;
-    Ok(conn)
-}
-
-/// Opens a connection with the settings that every connection has.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open(path)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
-    // Without it a statement is planned anew whenever a value is bound that the planner might use.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.pragma_update(None, "foreign_keys", "OFF")?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    // Negative is KiB: 4 MiB for each connection, taken only as pages are read.
-    conn.pragma_update(None, "cache_size", -4096)?;
-    Ok(conn)
-}
-
-/// Finds damage when the store is opened, while somebody is looking, rather than at three in the morning.
-fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fault)?;
-    let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    if size >= CHECKED_WHOLE_BELOW {
-        return Ok(());
-    }
-    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
-    if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt(verdict)) }
-}
-
-/// Takes the lock file beside the store for as long as the file is held open; a dead process holds nothing.
-fn take_lock(path: &Path, holder: &str) -> Result<File, StoreError> {
-    let lock_path = lock_path(path);
-    let failed = |why: std::io::Error| match why.kind() {
-        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
-            StoreError::ReadOnly(format!("`{}`: {why}", lock_path.display()))
-        }
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            StoreError::Full(why.to_string())
-        }
-        _ => StoreError::Open { path: path.to_owned(), why: why.to_string() },
-    };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(failed)?;
-    match lock_within(&file, LOCK_PATIENCE) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder).ok();
-            return Err(StoreError::InUse { path: path.to_owned(), holder: holder.trim().to_owned() });
-        }
-        Err(TryLockError::Error(why)) => return Err(failed(why)),
-    }
-    // The text only serves the message to a second gateway; a full disk must not keep the first one from starting.
-    let written =
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
-    if let Err(error) = written {
-        tracing::warn!(%error, "the lock file could not be written");
-    }
-    Ok(file)
-}
-
-/// Takes the lock, waiting a little: a child that a killed gateway had just forked holds it until it runs its program.
-fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
-    let begun = Instant::now();
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            done => return done,
-        }
-    }
-}
-
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    path.with_file_name(name)
 }
 
 fn opening(path: &Path, error: rusqlite::Error) -> StoreError {

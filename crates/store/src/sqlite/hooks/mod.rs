@@ -88,9 +88,9 @@ pub(super) fn pause(
         .and_then(|mut update| update.execute(params![job.as_str(), paused, At(now)]))
         .map_err(fault)?;
     if paused {
-        hold(conn, job)?
+        hold(conn, job)?;
     } else {
-        release(conn, raised, job, now)?
+        release(conn, raised, job, now)?;
     }
     Ok(found > 0)
 }

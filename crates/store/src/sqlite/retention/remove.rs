@@ -20,12 +20,12 @@ pub(in super::super) fn remove(
     let mut last_event = None;
     match work {
         Work::Runs(rows) => {
-            rows.iter().try_for_each(|seq| run(conn, kept, *seq, &mut gone, &mut last_event))?
+            rows.iter().try_for_each(|seq| run(conn, kept, *seq, &mut gone, &mut last_event))?;
         }
         Work::Sessions(rows) => rows.iter().try_for_each(|row| session(conn, *row, &mut gone))?,
         Work::Occurrences(job, upto) => gone.occurrences += occurrences(conn, job, *upto, now)?,
         Work::Notices(rows) => {
-            rows.iter().try_for_each(|seq| notice(conn, kept, *seq, &mut gone, &mut last_event))?
+            rows.iter().try_for_each(|seq| notice(conn, kept, *seq, &mut gone, &mut last_event))?;
         }
         Work::Requests(rows) => {
             let sql = format!("DELETE FROM hook_requests AS q WHERE q.seq = ?1 AND {}", Kept::REQUEST_MAY_GO);
