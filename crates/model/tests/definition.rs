@@ -345,7 +345,7 @@ fn the_page_on_hooks_names_every_stage_kind_and_state_of_the_code() {
     }
 }
 
-fn with_hooks(hooks: Value) -> Result<JobDefinition, String> {
+fn with_hooks(hooks: &Value) -> Result<JobDefinition, String> {
     let job = json!({
         "schedule": { "everyMs": 1000 }, "payload": { "kind": "agentTurn", "message": "go" }, "hooks": hooks,
     });
@@ -374,7 +374,7 @@ fn hooks_that_could_do_nothing_or_mean_two_things_are_refused_by_name() {
         ),
         (json!({ "always": vec![command.clone(); 17] }), "at most 16"),
     ] {
-        let error = with_hooks(hooks.clone()).expect_err(&hooks.to_string());
+        let error = with_hooks(&hooks).expect_err(&hooks.to_string());
         assert!(error.contains(told), "{error}");
     }
     let job = json!({
@@ -391,7 +391,7 @@ fn i12_secrets_of_hooks_are_masked_and_what_is_written_back_masked_keeps_them() 
         "pre": [{ "name": "a", "kind": "command", "argv": ["x"], "env": { "KEY": "s3cret" } }],
         "post": [{ "name": "b", "kind": "webhook", "to": "https://example.com/?token=s3cret" }],
     });
-    let definition = with_hooks(hooks).unwrap();
+    let definition = with_hooks(&hooks).unwrap();
     let job = Job {
         id: "j".parse().unwrap(),
         definition: definition.clone(),
