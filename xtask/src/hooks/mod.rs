@@ -191,7 +191,7 @@ fn violations(
                 broken.push(format!("request {request} ended as {status} ({reason:?})"));
             }
             Some(_) if seen > 1 => {
-                broken.push(format!("request {request} was interrupted and begun {seen} times"))
+                broken.push(format!("request {request} was interrupted and begun {seen} times"));
             }
             Some(_) => {}
         }

@@ -75,7 +75,7 @@ pub(crate) async fn run(
         HooksCommand::Test(args) => trial::run(&client, args).await?,
         HooksCommand::Requests(args) => requests::run(&client, args, clock.now()).await?,
         HooksCommand::Inspect(args) => {
-            requests::inspect(&client, &args.request, args.json, clock.now()).await?
+            requests::inspect(&client, &args.request, args.json, clock.now()).await?;
         }
         HooksCommand::Replay(args) => replay(&client, &args).await?,
         HooksCommand::Pause(args) => halt(&client, &args, "pause").await?,

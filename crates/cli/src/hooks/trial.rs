@@ -75,7 +75,7 @@ pub(super) async fn run(client: &Client, args: TrialArgs) -> Result<(), Failure>
     match signed {
         Some(true) => output::message("note", "the signature is right"),
         Some(false) => {
-            output::message("note", "the signature is missing or wrong: a caller would be refused")
+            output::message("note", "the signature is missing or wrong: a caller would be refused");
         }
         None => {}
     }

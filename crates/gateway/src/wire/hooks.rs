@@ -73,7 +73,10 @@ impl From<&HookDetail> for HookView {
             },
             proof: if hook.signature().is_some() { "signature" } else { "token" },
             state: word,
-            paused_at_ms: state.as_ref().and_then(|state| state.paused_at).map(|at| at.as_millis()),
+            paused_at_ms: state
+                .as_ref()
+                .and_then(|state| state.paused_at)
+                .map(clawhook_model::UnixMs::as_millis),
             max_concurrent_runs: limits.max_concurrent_runs,
             queue_depth: limits.queue_depth,
             rate_per_minute: limits.rate_per_minute,
@@ -138,7 +141,7 @@ impl From<&HookRequest> for HookRequestView {
             hook: job.strip_prefix("hook-").unwrap_or(job).to_owned(),
             path: request.path.clone(),
             received_at_ms: request.received_at.as_millis(),
-            completed_at_ms: request.completed_at.map(|at| at.as_millis()),
+            completed_at_ms: request.completed_at.map(clawhook_model::UnixMs::as_millis),
             outcome: request.outcome.as_str(),
             has_key: request.has_key,
             replay_of: request.replay_of.map(|id| id.to_string()),

@@ -296,6 +296,7 @@ async fn bodies_that_are_too_large_too_deep_or_of_wrong_types_are_refused_and_le
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "it goes to the gateway that the test has started")]
 async fn a_slow_body_holds_up_nobody_else() {
     let gateway = gateway("").await;
     let address = gateway.url.trim_start_matches("http://").to_owned();

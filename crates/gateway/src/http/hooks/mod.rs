@@ -64,7 +64,7 @@ impl Visit<'_> {
     async fn take(&self, parts: &Parts, body: Body) -> Response {
         match self.try_take(parts, body).await {
             Ok(response) => response,
-            Err(error) => self.refuse(error),
+            Err(error) => self.refuse(&error),
         }
     }
 
@@ -103,7 +103,7 @@ impl Visit<'_> {
     async fn follow(&self, parts: &Parts, run: &str) -> Response {
         match self.try_follow(parts, run).await {
             Ok(response) => response,
-            Err(error) => self.refuse(error),
+            Err(error) => self.refuse(&error),
         }
     }
 
@@ -136,8 +136,8 @@ impl Visit<'_> {
     }
 
     /// Answers what is refused. Who shows a wrong token too often is told to wait.
-    fn refuse(&self, error: HookVerbError) -> Response {
-        if let HookVerbError::Refused(refusal) = &error {
+    fn refuse(&self, error: &HookVerbError) -> Response {
+        if let HookVerbError::Refused(refusal) = error {
             if let Some(cause) = refusal.cause() {
                 tracing::info!(client = ?self.client, %cause, "a request to a hook is refused");
             }
@@ -146,7 +146,7 @@ impl Visit<'_> {
             }
             return answer::refusal(refusal);
         }
-        answer::fault(&error)
+        answer::fault(error)
     }
 
     fn may_try(&self) -> bool {
