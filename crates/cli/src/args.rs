@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::alerts::AlertsArgs;
+use crate::channels::ChannelsArgs;
 use crate::config::ConfigArgs;
 use crate::conformance::ConformanceArgs;
 use crate::cron::CronArgs;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Replays(ReplaysArgs),
     /// Say where events are carried to, and whether anything is sent there
     Destinations(DestinationsArgs),
+    /// Look at the chat channels, and try them out
+    Channels(ChannelsArgs),
     /// Show what happened, and follow what happens
     Events(Box<EventsArgs>),
     /// Look at inbound hooks and what was asked of them, try them out, halt them

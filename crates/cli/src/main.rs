@@ -18,6 +18,7 @@
 
 mod alerts;
 mod args;
+mod channels;
 mod client;
 mod config;
 mod conformance;
@@ -71,6 +72,7 @@ fn run(cli: Cli, clock: Arc<dyn Clock>) -> Result<ExitCode, Failure> {
         Command::Replays(args) => block_on(replays::run(args, &state_dir, clock.as_ref())),
         Command::Sessions(args) => block_on(sessions::run(args, &state_dir, clock.as_ref())),
         Command::Destinations(args) => block_on(destinations::run(args, &state_dir, clock.as_ref())),
+        Command::Channels(args) => block_on(channels::run(args, &state_dir)),
         Command::Events(args) => block_on(event_log::run(*args, &state_dir, clock.as_ref())),
         Command::Hooks(args) => block_on(hooks::run(args, &state_dir, clock.as_ref())),
         Command::Status(args) => block_on(status::run(args, &state_dir, clock.as_ref())),

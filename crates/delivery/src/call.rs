@@ -6,9 +6,9 @@ use clawhook_store::StoreError;
 use http::{HeaderValue, header};
 use thiserror::Error;
 
-use crate::destination::{Ready, Unready};
+use crate::destination::{Ready, Unready, Way};
 use crate::handle::DeliveryHandle;
-use crate::service::tell_provenance;
+use crate::posting::tell_provenance;
 
 /// Why nothing was called.
 #[derive(Debug, Error)]
@@ -32,15 +32,16 @@ impl DeliveryHandle {
     /// follows from how it ends: it counts for no circuit and no standing.
     pub async fn call(&self, to: &WebhookTarget, body: Bytes) -> Result<AttemptReport, CallRefused> {
         let ready = self.ready(to).await?;
+        let Way::Post(post) = &ready.way else { unreachable!("a webhook is made ready to be posted to") };
         let core = self.core();
         let (event_id, now) = (EventId::new(core.clock.now()), core.clock.now());
         let content_type = HeaderValue::from_static("application/json");
-        let mut headers = ready.headers.clone();
+        let mut headers = post.headers.clone();
         headers.remove(header::CONTENT_TYPE);
         if let Some(provenance) = Provenance::of_event(&body) {
             tell_provenance(&provenance, &mut headers);
         }
-        Ok(core.post(&ready, event_id, (body, content_type, headers), 1, now).await)
+        Ok(core.post((post.as_ref(), &ready.profile), event_id, (body, content_type, headers), 1, now).await)
     }
 
     async fn ready(&self, to: &WebhookTarget) -> Result<Ready, CallRefused> {

@@ -1,13 +1,17 @@
 //! A destination made ready to be sent to: everything that does not change from one delivery to the next, made once.
 
+use std::collections::BTreeMap;
+
 use clawhook_model::{
-    ClientCertificate, Destination, DestinationDefinition, DestinationName, Halt, HaltReason, RetryRules,
-    SecretSource, SignatureSchemes, SigningSettings, Standing, Target, UnixMs, WebhookUrl,
+    AnnounceTarget, ClientCertificate, Destination, DestinationDefinition, DestinationName, Halt, HaltReason,
+    RetryRules, Route, Routes, SecretSource, SignatureSchemes, SigningSettings, Standing, Target, UnixMs,
+    WebhookUrl,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use crate::channels::{Account, Channel, ChannelKind, Place};
 use crate::format::Renderer;
 use crate::guard::{Guard, GuardRefusal};
 use crate::scheduler::{LaneLimits, PROBE_PAUSED_EVERY, Sending};
@@ -18,20 +22,63 @@ use crate::transport::{Carrier, ClientIdentity, ConnectionProfile, ProfileOption
 
 /// What a delivery needs of its destination.
 pub(crate) struct Ready {
+    /// What is sent there.
+    pub(crate) way: Way,
+    /// How connections are made.
+    pub(crate) profile: ConnectionProfile,
+    /// When a delivery that failed is tried again.
+    pub(crate) rules: RetryRules,
+    /// When the destination was last resumed: the time before counts for no delivery's window.
+    pub(crate) resumed_at: Option<UnixMs>,
+}
+
+/// What is sent to a destination.
+pub(crate) enum Way {
+    /// Signed webhooks.
+    Post(Box<Post>),
+    /// Messages to people.
+    Say(Box<Say>),
+}
+
+/// How webhooks are made.
+pub(crate) struct Post {
     /// Where requests go.
     pub(crate) url: WebhookUrl,
-    /// How they get there.
-    pub(crate) profile: ConnectionProfile,
     /// Headers that are the same on each, with secrets among them.
     pub(crate) headers: HeaderMap,
     /// What makes the body.
     pub(crate) renderer: Renderer,
     /// What signs it.
     pub(crate) signer: Signer,
-    /// When a delivery that failed is tried again.
-    pub(crate) rules: RetryRules,
-    /// When the destination was last resumed: the time before counts for no delivery's window.
-    pub(crate) resumed_at: Option<UnixMs>,
+}
+
+/// How messages are said.
+pub(crate) struct Say {
+    /// The account, made ready.
+    pub(crate) channel: Channel,
+    /// The account's name.
+    pub(crate) account_id: String,
+    /// Where in the channel.
+    pub(crate) place: Place,
+}
+
+impl Ready {
+    /// The account by which people are told there.
+    pub(crate) fn account(&self) -> Option<(ChannelKind, &str)> {
+        match &self.way {
+            Way::Post(_) => None,
+            Way::Say(say) => Some((say.channel.kind(), &say.account_id)),
+        }
+    }
+}
+
+/// What the operator configured of channels.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    /// The accounts, by channel and by name.
+    pub accounts: BTreeMap<(String, String), Account>,
+    /// Where can be announced by them.
+    pub routes: Routes,
 }
 
 /// Why a destination cannot be made ready; it is halted with this reason, and what waits is kept.
@@ -57,6 +104,7 @@ pub(crate) struct Workshop<'a> {
     pub(crate) carrier: &'a dyn Carrier,
     pub(crate) secrets: &'a dyn SecretReader,
     pub(crate) defaults: &'a Defaults,
+    pub(crate) accounts: &'a Accounts,
 }
 
 impl Defaults {
@@ -78,10 +126,58 @@ impl Workshop<'_> {
                 self.defined(definition, name, destination.resumed_at).await
             }
             (_, Target::Webhook(url)) => self.implicit(url, destination.resumed_at),
+            (_, Target::Announce(target)) => self.announce(target, destination.resumed_at).await,
             (_, other) => {
                 Err(Unready::definition(format!("`{}` is nothing that can be posted to", other.shown())))
             }
         }
+    }
+
+    /// A place in a channel, by the account that its route names. The credential is read afresh each time.
+    pub(crate) async fn announce(
+        &self,
+        target: &AnnounceTarget,
+        resumed_at: Option<UnixMs>,
+    ) -> Result<Ready, Unready> {
+        // What a job's result goes to was resolved when its run ended; alerts and rungs name places as people do.
+        let route = match Route::last(target) {
+            Some(route) => route,
+            None => self
+                .accounts
+                .routes
+                .resolve(target, None)
+                .map_err(|error| Unready::definition(format!("{error}; {}", error.hint())))?,
+        };
+        let Route { channel, account_id, to, thread_id, .. } = &route;
+        let account =
+            self.accounts.accounts.get(&(channel.clone(), account_id.clone())).ok_or_else(|| {
+                Unready::definition(format!(
+                    "the account `{account_id}` of `{channel}` is configured no more"
+                ))
+            })?;
+        let credential = match &account.credential {
+            None => None,
+            Some(source) => {
+                let read = self.secrets.read(source, &format!("channels/{channel}/{account_id}")).await;
+                Some(read.map_err(|error| Unready {
+                    reason: HaltReason::Secret,
+                    detail: format!("the credential of `{channel}` (account `{account_id}`): {error}"),
+                })?)
+            }
+        };
+        let options = ProfileOptions { allow_private: account.allow_private, ..ProfileOptions::default() };
+        let profile = self.carrier.profile(options).await;
+        let profile = profile.map_err(|error| Unready::definition(error.to_string()))?;
+        let channel = Channel::open(account, credential.as_ref(), profile.clone())
+            .map_err(|error| Unready::definition(format!("`channels.{channel}`: {error}")))?;
+        let place = Place { to: to.clone(), thread: thread_id.clone() };
+        channel.kind().check_place(&place).map_err(|error| Unready::definition(error.to_string()))?;
+        Ok(Ready {
+            way: Way::Say(Box::new(Say { channel, account_id: account_id.clone(), place })),
+            profile,
+            rules: self.defaults.retry.clone(),
+            resumed_at,
+        })
     }
 
     /// A URL that a job named: everything as the gateway has it, and the gateway's own token.
@@ -91,12 +187,11 @@ impl Workshop<'_> {
         if let Some(authorization) = &self.defaults.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
+        let signer = Signer::new(&SignatureSchemes::default(), &keys)?;
+        let post = Post { url: url.clone(), headers, renderer: Renderer::default(), signer };
         Ok(Ready {
-            url: url.clone(),
+            way: Way::Post(Box::new(post)),
             profile: ConnectionProfile::default(),
-            headers,
-            renderer: Renderer::default(),
-            signer: Signer::new(&SignatureSchemes::default(), &keys)?,
             rules: self.defaults.retry.clone(),
             resumed_at,
         })
@@ -110,13 +205,17 @@ impl Workshop<'_> {
         resumed_at: Option<UnixMs>,
     ) -> Result<Ready, Unready> {
         let keys = self.own_keys(&definition.signing, name).await?;
-        Ok(Ready {
+        let profile = self.profile(definition, name).await?;
+        let post = Post {
             url: definition.url.clone(),
-            profile: self.profile(definition, name).await?,
             headers: self.headers(definition, name).await?,
             renderer: Renderer::new(&definition.format)
                 .map_err(|error| Unready::definition(format!("`format`: {error}")))?,
             signer: Signer::new(&definition.signing.schemes, &keys)?,
+        };
+        Ok(Ready {
+            way: Way::Post(Box::new(post)),
+            profile,
             rules: definition.retry.rules(&self.defaults.retry),
             resumed_at,
         })
@@ -266,6 +365,12 @@ impl Guard {
 pub(crate) fn lane_limits(destination: &Destination, options: &DeliveryOptions) -> LaneLimits {
     let limits = destination.definition.as_ref().map(|definition| &definition.limits);
     let asked = limits.and_then(|limits| limits.max_concurrent);
+    if let Target::Announce(target) = &destination.target {
+        let kind: Option<ChannelKind> = target.channel.as_deref().and_then(|channel| channel.parse().ok());
+        let pace = kind.map(ChannelKind::pace).filter(|pace| !pace.is_zero());
+        // People read what is said in the order in which it is said.
+        return LaneLimits { max_concurrent: 1, per_second: pace.map(|pace| 1.0 / pace.as_secs_f64()) };
+    }
     LaneLimits {
         max_concurrent: asked.unwrap_or(options.max_concurrent_per_destination).min(options.max_concurrent),
         per_second: limits.and_then(|limits| limits.per_second),

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clawhook_model::{
-    AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, EventKind,
-    UnixMs, WebhookUrl,
+    AnnounceTarget, AttemptReport, Destination, DestinationDefinition, DestinationId, DestinationName,
+    EventId, EventKind, UnixMs, WebhookUrl,
 };
 use clawhook_store::{StoreError, StoredEvent};
 use http::{HeaderMap, Method};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::destination::Unready;
+use crate::destination::{Unready, Way};
 use crate::format::{FormatError, RenderError, RenderInput, Rendered, Renderer};
 use crate::sample::Sample;
 use crate::service::{Core, Outgoing};
@@ -169,21 +169,32 @@ impl DeliveryHandle {
         let ready = self.core.prepare(&found).await?;
         let started_at = self.core.clock.now();
         let Sample { event_id, body } = Sample::for_receiver(&found.target, started_at);
-        let report = self
-            .core
-            .attempt(
-                &ready,
-                Outgoing {
-                    event_id,
-                    kind: EventKind::RunFinished,
-                    occurred_at: started_at,
-                    asks: None,
-                    body,
-                    attempt: 1,
-                },
-                started_at,
-            )
-            .await;
+        let outgoing = Outgoing {
+            event_id,
+            kind: EventKind::RunFinished,
+            occurred_at: started_at,
+            asks: None,
+            body,
+            attempt: 1,
+        };
+        let report = match &ready.way {
+            Way::Post(post) => self.core.attempt(post, &ready.profile, outgoing, started_at).await,
+            Way::Say(say) => self.core.say_test(say, event_id, started_at).await,
+        };
+        Ok(TestReport { event_id, started_at, report })
+    }
+
+    /// Sends a test message to a place, once, by the account that is named with it and through the guard. Nothing follows from
+    /// how it ends.
+    pub async fn test_place(&self, target: &AnnounceTarget) -> Result<TestReport, TestRefused> {
+        let _place = self.places.try_acquire().map_err(|_| TestRefused::Busy)?;
+        let ready = self.core.prepare_place(target).await?;
+        let started_at = self.core.clock.now();
+        let event_id = EventId::new(started_at);
+        let report = match &ready.way {
+            Way::Say(say) => self.core.say_test(say, event_id, started_at).await,
+            Way::Post(_) => unreachable!("a place is made ready to be spoken to"),
+        };
         Ok(TestReport { event_id, started_at, report })
     }
 

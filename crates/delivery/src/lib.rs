@@ -18,8 +18,10 @@ mod destination;
 mod format;
 mod guard;
 mod handle;
+mod posting;
 mod retry_after;
 mod sample;
+mod saying;
 mod scheduler;
 mod secrets;
 mod service;
@@ -34,7 +36,7 @@ pub use clawhook_signature::{
     SharedSecretError, SignedHeaders, Signer, SignerError, SigningInput, SigningKeyPair, SigningKeys,
     SigningSecret, VerifyError, sign, verify,
 };
-pub use destination::Unready;
+pub use destination::{Accounts, Unready};
 pub use format::{FormatError, RenderError, RenderInput, Rendered, Renderer, TemplatePart};
 pub use guard::{Guard, GuardPolicy, GuardRefusal, VettedAddress};
 pub use handle::{DeliveryHandle, NoPingUrl, PingFailed, PingUrl, RenderRefused, TestRefused, TestReport};

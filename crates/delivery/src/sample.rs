@@ -45,6 +45,7 @@ impl Sample {
             gates: &[],
             provenance: &Provenance::default(),
             outcome: &RunOutcome::ok(SUMMARY),
+            route: None,
         };
         Self { event_id, body: Bytes::from(marked(&finished.to_bytes())) }
     }

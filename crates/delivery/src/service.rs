@@ -16,27 +16,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use clawhook_clock::Clock;
 use clawhook_model::{
-    Attempt, AttemptClass, AttemptReport, DeliveryId, Destination, DestinationDefinition, DestinationId,
-    DestinationName, EventId, EventKind, HOPS_HEADER, Halt, HaltReason, PhaseTimings, Provenance, RetryAfter,
-    RetryRules, Standing, TRAIL_HEADER, UnixMs, WebhookUrl,
+    AnnounceTarget, Attempt, AttemptClass, AttemptReport, DeliveryId, Destination, DestinationDefinition,
+    DestinationId, DestinationName, EventId, EventKind, Halt, HaltReason, RetryAfter, RetryRules, Standing,
+    UnixMs, WebhookUrl,
 };
 use clawhook_store::{
     Decider, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
     Settled, Store, StoreError, Topic,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::acknowledge::{ACK_URL, acknowledges, header as ack_header};
-use crate::destination::{Defaults, Ready, Unready, Workshop, heals_when_ready, lane_limits, sending};
-use crate::format::{RenderInput, Rendered};
+use crate::acknowledge::acknowledges;
+use crate::destination::{
+    Accounts, Defaults, Ready, Unready, Way, Workshop, heals_when_ready, lane_limits, sending,
+};
 use crate::handle::DeliveryHandle;
+use crate::saying::{Attempted, PARTS_BUDGET};
 use crate::scheduler::{Ended, Grant, LaneLimits, Scheduler, Sending, Switched};
 use crate::secrets::SecretReader;
-use crate::signature::{AckLinks, SigningInput, SigningKeyPair, SigningSecret};
+use crate::signature::{AckLinks, SigningKeyPair, SigningSecret};
 use crate::transport::{Carrier, PostRequest};
 use crate::verdict::{History, Judgement, judge};
 
@@ -116,6 +118,7 @@ pub(crate) struct Core {
     secrets: Arc<dyn SecretReader>,
     options: DeliveryOptions,
     defaults: Defaults,
+    accounts: Accounts,
     /// What is under way; it outlives a dispatcher that fell.
     tasks: TaskTracker,
 }
@@ -134,6 +137,18 @@ impl DeliveryService {
         secrets: Arc<dyn SecretReader>,
         options: DeliveryOptions,
     ) -> Result<Self, UnsendableToken> {
+        Self::with_accounts(store, clock, carrier, secrets, options, Accounts::default())
+    }
+
+    /// The same, with accounts by which people are told.
+    pub fn with_accounts(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        carrier: impl Carrier,
+        secrets: Arc<dyn SecretReader>,
+        options: DeliveryOptions,
+        accounts: Accounts,
+    ) -> Result<Self, UnsendableToken> {
         let authorization = options.bearer_token.as_ref().map(authorization).transpose()?;
         let defaults = Defaults::new(&options, authorization);
         Ok(Self {
@@ -144,6 +159,7 @@ impl DeliveryService {
                 secrets,
                 options,
                 defaults,
+                accounts,
                 tasks: TaskTracker::new(),
             }),
         })
@@ -422,9 +438,13 @@ impl Dispatcher {
     /// How long one request to the destination may take: what its lease is made from.
     fn request_budget(&self, destination: DestinationId) -> Duration {
         let carrier = &self.core.carrier;
-        self.known
-            .get(&destination)
-            .map_or(carrier.total_timeout(), |known| carrier.timeout_for(&known.ready.profile))
+        let Some(known) = self.known.get(&destination) else { return carrier.total_timeout() };
+        let one = carrier.timeout_for(&known.ready.profile);
+        match &known.ready.way {
+            Way::Post(_) => one,
+            // Its last part is begun within the budget.
+            Way::Say(_) => PARTS_BUDGET + one,
+        }
     }
 
     fn send(&mut self, delivery: LeasedDelivery) {
@@ -440,6 +460,9 @@ impl Dispatcher {
     fn ended(&mut self, destination: DestinationId, class: QueueClass, ended: Ended) {
         let now = self.core.clock.now();
         let switched = self.scheduler.ended(destination, class, ended, now);
+        if let Ended::Throttled { hold_until: Some(until) } = ended {
+            self.hold_account_of(destination, until, now);
+        }
         let Some(known) = self.known.get_mut(&destination) else { return };
         if switched == Some(Switched::Opened) && known.failing_since.is_none() {
             known.failing_since = Some(now);
@@ -454,6 +477,25 @@ impl Dispatcher {
             known.standing = standing.clone();
             let core = self.core.clone();
             self.tasks.spawn(async move { core.set_standing(destination, standing).await });
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Holds back what goes out by the account that was told to wait, wherever it goes.
+    fn hold_account_of(&mut self, destination: DestinationId, until: UnixMs, now: UnixMs) {
+        let Some(account) = self.known.get(&destination).and_then(|known| known.ready.account()) else {
+            return;
+        };
+        let mut others: Vec<DestinationId> = self
+            .known
+            .iter()
+            .filter(|(id, known)| **id != destination && known.ready.account() == Some(account))
+            .map(|(id, _)| *id)
+            .collect();
+        others.sort();
+        for other in others {
+            self.scheduler.hold(other, until, now);
         }
     }
 }
@@ -493,13 +535,13 @@ impl Core {
     /// Makes a destination ready to be sent to.
     pub(crate) async fn prepare(&self, destination: &Destination) -> Result<Ready, Unready> {
         let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
-        Workshop { carrier, secrets, defaults }.prepare(destination).await
+        Workshop { carrier, secrets, defaults, accounts: &self.accounts }.prepare(destination).await
     }
 
     /// Makes ready what a job named by its URL.
     pub(crate) fn prepare_url(&self, url: &WebhookUrl) -> Result<Ready, Unready> {
         let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
-        Workshop { carrier, secrets, defaults }.implicit(url, None)
+        Workshop { carrier, secrets, defaults, accounts: &self.accounts }.implicit(url, None)
     }
 
     /// The same of a definition that is not stored yet.
@@ -509,7 +551,9 @@ impl Core {
         definition: &DestinationDefinition,
     ) -> Result<Ready, Unready> {
         let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
-        Workshop { carrier, secrets, defaults }.defined(definition, name, None).await
+        Workshop { carrier, secrets, defaults, accounts: &self.accounts }
+            .defined(definition, name, None)
+            .await
     }
 
     pub(crate) async fn public_key(
@@ -518,7 +562,7 @@ impl Core {
         definition: &DestinationDefinition,
     ) -> Option<String> {
         let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
-        Workshop { carrier, secrets, defaults }.public_key(definition, name).await
+        Workshop { carrier, secrets, defaults, accounts: &self.accounts }.public_key(definition, name).await
     }
 
     /// Finds out what a destination is now, and makes it ready.
@@ -585,15 +629,23 @@ impl Core {
     /// for the disk, and the receiver need not.
     async fn carry(&self, delivery: LeasedDelivery, ready: &Ready, tell: &mpsc::UnboundedSender<News>) {
         let started_at = self.clock.now();
-        let report = self.attempt(ready, Outgoing::of(&delivery), started_at).await;
+        let attempted = match &ready.way {
+            Way::Post(post) => {
+                let outgoing = Outgoing::of(&delivery);
+                Attempted::whole(self.attempt(post, &ready.profile, outgoing, started_at).await)
+            }
+            Way::Say(say) => self.say(say, &delivery).await,
+        };
         let now = self.clock.now();
         let history = History {
             retries_used: delivery.retries_used,
             refusals: delivery.refusals,
             window_from: ready.resumed_at.map_or(delivery.armed_at, |resumed| resumed.max(delivery.armed_at)),
         };
+        let goes_on = attempted.goes_on(now);
+        let report = attempted.report;
         let Judgement { verdict, pause, decision, reason } =
-            judge(&report, &ready.rules, history, now, chance(&delivery));
+            goes_on.unwrap_or_else(|| judge(&report, &ready.rules, history, now, chance(&delivery)));
         tracing::debug!(delivery = %delivery.id, attempt = delivery.attempt, class = report.class.as_str(), %decision, "attempt");
         let LeasedDelivery { destination, class, .. } = delivery;
         let ended = ended(&report, &ready.rules, now);
@@ -620,73 +672,20 @@ impl Core {
         tell.send(if recorded { News::Recorded } else { News::Unrecorded { lease_ends_at } }).ok();
     }
 
-    /// Gives an event its shape, signs it, and sends it, once. Whatever is sent to a destination goes this way: the
-    /// event's id is the same on each attempt, time and signature are fresh, and the bytes that are signed are the bytes
-    /// that are sent (invariant 9).
-    pub(crate) async fn attempt(
-        &self,
-        ready: &Ready,
-        outgoing: Outgoing,
-        started_at: UnixMs,
-    ) -> AttemptReport {
-        let Outgoing { event_id, kind, occurred_at, body, attempt, asks } = outgoing;
-        // Whatever shape the body takes, where it comes from is told.
-        let provenance = Provenance::of_event(&body);
-        let link = asks.map(|(id, began)| self.options.ack_links.link(id, began));
-        let kind = kind.as_str();
-        let input = RenderInput { event_id, kind, occurred_at, body: &body, ack_url: link.as_deref() };
-        let Rendered { body, content_type, headers: rendered } = match ready.renderer.render(&input) {
-            Ok(rendered) => rendered,
-            Err(error) => {
-                let error = format!("the body cannot be made: {error}");
-                return AttemptReport::failed(AttemptClass::RenderFailed, error, PhaseTimings::default());
-            }
-        };
-        let mut headers = ready.headers.clone();
-        headers.extend(rendered);
-        if let Some(link) = link.as_deref().and_then(ack_header) {
-            headers.insert(ACK_URL, link);
-        }
-        if let Some(provenance) = provenance {
-            tell_provenance(&provenance, &mut headers);
-        }
-        self.post(ready, event_id, (body, content_type, headers), attempt, started_at).await
+    /// The link by which somebody acknowledges a delivery that began at an instant.
+    pub(crate) fn ack_link(&self, delivery: DeliveryId, began: UnixMs) -> String {
+        self.options.ack_links.link(delivery, began)
     }
 
-    /// Signs what is ready to be sent, and sends it, once.
-    pub(crate) async fn post(
-        &self,
-        ready: &Ready,
-        event_id: EventId,
-        (body, content_type, mut headers): (Bytes, HeaderValue, HeaderMap),
-        attempt: u32,
-        started_at: UnixMs,
-    ) -> AttemptReport {
-        const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-        const ATTEMPT: HeaderName = HeaderName::from_static("clawhook-attempt");
-        let signing = SigningInput {
-            event_id,
-            timestamp_secs: started_at.as_secs(),
-            url: &ready.url,
-            content_type: content_type.to_str().unwrap_or_default(),
-            body: &body,
-        };
-        ready.signer.sign(&signing, &mut headers);
-        headers.insert(header::CONTENT_TYPE, content_type);
-        // An id is always fit for a header.
-        if let Ok(id) = HeaderValue::try_from(event_id.to_string()) {
-            headers.insert(IDEMPOTENCY_KEY, id);
-        }
-        headers.insert(ATTEMPT, HeaderValue::from(attempt));
-        self.carrier
-            .send(PostRequest {
-                method: Method::POST,
-                url: &ready.url,
-                profile: &ready.profile,
-                headers,
-                body,
-            })
-            .await
+    /// Whoever takes requests to their receivers.
+    pub(crate) fn carrier(&self) -> &dyn Carrier {
+        self.carrier.as_ref()
+    }
+
+    /// Makes a place in a channel ready, as it is configured now.
+    pub(crate) async fn prepare_place(&self, target: &AnnounceTarget) -> Result<Ready, Unready> {
+        let (carrier, secrets, defaults) = (self.carrier.as_ref(), self.secrets.as_ref(), &self.defaults);
+        Workshop { carrier, secrets, defaults, accounts: &self.accounts }.announce(target, None).await
     }
 
     /// Sends what is no delivery.
@@ -715,16 +714,6 @@ impl Core {
                 }
             }
         }
-    }
-}
-
-/// Tells in headers where an event comes from.
-pub(crate) fn tell_provenance(provenance: &Provenance, headers: &mut HeaderMap) {
-    const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
-    const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
-    headers.insert(HOPS, HeaderValue::from(provenance.hops));
-    if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {
-        headers.insert(TRAIL, trail);
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clawhook_agent::TurnResult;
-use clawhook_model::{DeliveryId, EventId, Finished, Job, RunOutcome, RunStatus, UnixMs, plan_deliveries};
+use clawhook_model::{DeliveryId, EventId, Finished, Job, RunOutcome, RunStatus, UnixMs};
 use clawhook_store::{LateEvent, LateResult, NewDelivery, NewRun};
 use tokio::task::JoinHandle;
 
 use crate::Core;
+use crate::route;
 use crate::runner::finished;
 use crate::turns;
 
@@ -49,14 +50,20 @@ fn is_worth_keeping(outcome: &RunOutcome) -> bool {
 
 async fn record(core: &Core, run: &NewRun, job: &Job, started_at: UnixMs, outcome: RunOutcome) {
     let at = core.clock.now();
+    let route = route::of(core, job).await;
     let event = job.definition.delivery.late_results.then(|| {
         let id = EventId::new(at);
         let provenance = run.provenance.through(&core.options.instance, &job.id);
-        let told = Finished { late: true, ..finished(run, job, &outcome, &provenance, id, (started_at, at)) };
+        let told_route = route.as_ref().map(|route| route.as_ref().map_err(String::as_str));
+        let told = Finished {
+            late: true,
+            route: told_route,
+            ..finished(run, job, &outcome, &provenance, id, (started_at, at))
+        };
         LateEvent {
             id,
             body: Bytes::from(told.to_bytes()),
-            deliveries: plan_deliveries(&job.definition.delivery, &outcome)
+            deliveries: route::plan(&job.definition.delivery, &outcome, route.as_ref())
                 .into_iter()
                 .map(|plan| NewDelivery { id: DeliveryId::new(at), plan })
                 .collect(),

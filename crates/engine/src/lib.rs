@@ -41,6 +41,7 @@ mod live;
 mod presence;
 mod reaper;
 mod replayer;
+mod route;
 mod runner;
 mod sessions;
 mod slots;
@@ -58,7 +59,7 @@ use clawhook_agent::Runtime;
 use clawhook_clock::Clock;
 use clawhook_model::{
     AgentId, Budget, DEFAULT_MAX_HOPS, FailureRules, GlobalHooks, InstanceId, JobDefinition, JobId, Lane,
-    Misfire, Overlap, RunId, RunState, SessionId, UnixMs,
+    Misfire, Overlap, Routes, RunId, RunState, SessionId, UnixMs,
 };
 use clawhook_store::{Backfill, Backfilled, RunStarted, StartRun, Store, StoreError};
 use jiff::tz::TimeZone;
@@ -134,6 +135,8 @@ pub struct EngineOptions {
     pub instance: InstanceId,
     /// How many hops work may be away from its beginning.
     pub max_hops: u32,
+    /// Where can be announced to.
+    pub routes: Routes,
 }
 
 impl Default for EngineOptions {
@@ -157,6 +160,7 @@ impl Default for EngineOptions {
             webhooks: WebhookCalls::default(),
             instance: InstanceId::default(),
             max_hops: DEFAULT_MAX_HOPS,
+            routes: Routes::default(),
         }
     }
 }

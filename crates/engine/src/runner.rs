@@ -9,7 +9,7 @@ use bytes::Bytes;
 use clawhook_agent::{Turn, TurnResult};
 use clawhook_model::{
     DeliveryId, ErrorReason, EventId, Finished, HookCall, Job, Provenance, RunError, RunId, RunOutcome,
-    RunStatus, SessionId, Trigger, UnixMs, plan_deliveries,
+    RunStatus, SessionId, Trigger, UnixMs,
 };
 use clawhook_store::{
     AfterRun, ChainRules, DeferRun, FinishRun, LeftWithSessions, NewDelivery, NewRun, OccurrenceOutcome,
@@ -23,6 +23,7 @@ use crate::control::Control;
 use crate::hook_note;
 use crate::hooks::{self, Gated};
 use crate::late::{self, GivenUp};
+use crate::route::{self, Resolved};
 use crate::slots::Held;
 use crate::turns::{self, Planned, Prepared};
 
@@ -291,7 +292,8 @@ async fn commit(
     left: LeftWithSessions,
     passed: Option<OccurrenceOutcome>,
 ) {
-    let finish = finish(core, begun, result, left, passed);
+    let route = route::of(core, &begun.job).await;
+    let finish = finish(core, begun, result, left, (passed, route));
     if durably(core, begun, || core.store.finish_run(finish.clone())).await == RunFinished::Done {
         core.counted.run(&begun.run.agent_id, &finish.outcome);
     }
@@ -346,7 +348,7 @@ fn finish(
     begun: &Begun,
     result: TurnResult,
     mut left: LeftWithSessions,
-    passed: Option<OccurrenceOutcome>,
+    (passed, route): (Option<OccurrenceOutcome>, Option<Resolved>),
 ) -> FinishRun {
     let Begun { run, job, trigger, started_at, deferrals, .. } = begun;
     let (trigger, started_at) = (*trigger, *started_at);
@@ -356,10 +358,12 @@ fn finish(
     let provenance = run.provenance.through(&core.options.instance, &job.id);
     let told = finished(run, job, &outcome, &provenance, event_id, (started_at, ended_at));
     let (upstream, gates) = (run.upstream, begun.gates.as_slice());
-    let event = Bytes::from(Finished { deferrals: *deferrals, upstream, gates, ..told }.to_bytes());
+    let told_route = route.as_ref().map(|route| route.as_ref().map_err(String::as_str));
+    let told = Finished { deferrals: *deferrals, upstream, gates, route: told_route, ..told };
+    let event = Bytes::from(told.to_bytes());
     // What was never executed is followed by nothing.
     let hooks = if passed.is_some() { Vec::new() } else { hooks::after(core, job, &outcome, &mut left) };
-    let deliveries = plan_deliveries(&job.definition.delivery, &outcome)
+    let deliveries = route::plan(&job.definition.delivery, &outcome, route.as_ref())
         .into_iter()
         .map(|plan| NewDelivery { id: DeliveryId::new(ended_at), plan })
         .collect();
@@ -417,6 +421,7 @@ pub(crate) fn finished<'a>(
         upstream: None,
         gates: &[],
         outcome,
+        route: None,
     }
 }
 

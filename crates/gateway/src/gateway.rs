@@ -11,7 +11,7 @@ use axum::Router;
 use clawhook_agent::{Agents, ModelRef};
 use clawhook_clock::Clock;
 use clawhook_delivery::{
-    AckLinks, DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair,
+    Accounts, AckLinks, DeliveryOptions, DeliveryService, Guard, SecretError, SecretReader, SigningKeyPair,
     SigningSecret, Transport, TransportOptions, UnsendableToken,
 };
 use clawhook_engine::{
@@ -218,6 +218,7 @@ impl Gateway {
             hooks: config.cron.hooks.hooks.clone(),
             hooks_at_once: config.cron.hooks.at_once,
             webhooks: WebhookCalls::by(Arc::new(ByDelivery(delivery.handle()))),
+            routes: config.channels.routes.clone(),
             ..EngineOptions::default()
         };
         let (engine, handle) = Engine::new(
@@ -269,6 +270,7 @@ impl Gateway {
             declarations,
             guard,
             hooks: config.hooks.clone().map(Hooks::new),
+            channels: config.channels,
             agents,
             alerts: config.alerts.clone(),
             ack_links,
@@ -455,7 +457,16 @@ fn delivery(
         ack_links,
     };
     let transport = Transport::new(transport_options, guard.clone());
-    DeliveryService::new(Arc::clone(store), Arc::clone(clock), transport, secrets, options)
+    let channels = config.channels.clone();
+    let accounts = Accounts { accounts: channels.accounts, routes: channels.routes };
+    DeliveryService::with_accounts(
+        Arc::clone(store),
+        Arc::clone(clock),
+        transport,
+        secrets,
+        options,
+        accounts,
+    )
 }
 
 /// The heartbeats of the agents that have one.

@@ -212,8 +212,28 @@ pub struct AttemptReport {
     /// Whether an open connection was used again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub connection_reused: bool,
+    /// Of a message to a chat channel: by whom it was sent, and how far it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Announced>,
     /// How long it took.
     pub timings: PhaseTimings,
+}
+
+/// How far a message came that is sent to people, perhaps in several parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announced {
+    /// The channel.
+    pub channel: String,
+    /// The account that sent it.
+    pub account_id: String,
+    /// How many parts have arrived by now, those of earlier attempts among them.
+    pub parts_arrived: u32,
+    /// How many there are.
+    pub parts: u32,
+    /// The ids that the service gave the parts that arrived on this attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_ids: Vec<String>,
 }
 
 impl AttemptReport {
@@ -232,6 +252,7 @@ impl AttemptReport {
             peer: None,
             tls_version: None,
             connection_reused: false,
+            announced: None,
             timings,
         }
     }

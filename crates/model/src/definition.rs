@@ -86,6 +86,12 @@ impl JobDefinition {
         Ok(definition)
     }
 
+    /// Whether what is given for a new job says where its results go, in whatever form.
+    pub fn names_delivery(given: &Value) -> bool {
+        let hoisted = hoist_legacy(unwrap_envelope(given.clone()));
+        hoisted.is_ok_and(|value| value.get("delivery").is_some_and(|delivery| !delivery.is_null()))
+    }
+
     /// Reads a definition as the store wrote it.
     pub fn from_stored_json(value: Value) -> Result<Self, DefinitionError> {
         Self::read(value, UnixMs::EPOCH)

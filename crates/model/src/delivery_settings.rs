@@ -24,6 +24,8 @@ pub struct DeliverySettings {
     pub failure_destination: Option<AlertRoute>,
     /// How somebody is to acknowledge a result, where somebody must.
     pub acknowledge: Option<Acknowledge>,
+    /// Where an announced result is posted to besides, without the run's completion waiting for it.
+    pub completion: Option<WebhookUrl>,
 }
 
 /// The way a result takes.
@@ -70,6 +72,7 @@ impl Default for DeliverySettings {
             late_results: false,
             failure_destination: None,
             acknowledge: None,
+            completion: None,
         }
     }
 }
@@ -128,6 +131,10 @@ impl DeliverySettings {
         if let Some(acknowledge) = &self.acknowledge {
             out.insert("acknowledge".to_owned(), acknowledge.to_json(mask));
         }
+        if let Some(url) = &self.completion {
+            let to = if mask { url.to_string() } else { url.expose().to_owned() };
+            out.insert("completionDestination".to_owned(), json!({ "mode": "webhook", "to": to }));
+        }
         Value::Object(out)
     }
 
@@ -177,7 +184,8 @@ impl DeliverySettings {
             fields.value("failureDestination").map(AlertRoute::parse_failure_destination).transpose()?;
         let failure_destination = failure_destination.filter(|route| !route.is_empty());
         let acknowledge = fields.value("acknowledge").map(Acknowledge::parse).transpose()?;
-        fields.close(&["completionDestination"])?;
+        let completion = fields.value("completionDestination").map(completion).transpose()?;
+        fields.close(&[])?;
         let target = AnnounceTarget { channel, to, account_id, thread_id };
         let mode = mode.map(|mode| mode.trim().to_lowercase());
         if mode.as_deref() != Some("webhook") {
@@ -209,7 +217,11 @@ impl DeliverySettings {
             let why = "delivery.mode `none` has no such field";
             return Err(DefinitionError::invalid("delivery.acknowledge", why));
         }
-        Ok(Self { mode, best_effort, late_results, failure_destination, acknowledge })
+        if completion.is_some() && !matches!(mode, DeliveryMode::Announce(_)) {
+            let why = "only delivery.mode `announce` has this field";
+            return Err(DefinitionError::invalid("delivery.completionDestination", why));
+        }
+        Ok(Self { mode, best_effort, late_results, failure_destination, acknowledge, completion })
     }
 }
 
@@ -287,6 +299,20 @@ pub(crate) fn url_target(field: &str, to: &str) -> Result<WebhookTarget, Definit
 pub(crate) fn named_target(field: &str, name: &str) -> Result<WebhookTarget, DefinitionError> {
     let name: Result<DestinationName, _> = name.trim().parse();
     name.map(WebhookTarget::Destination).map_err(|error| DefinitionError::invalid(field, error.to_string()))
+}
+
+/// The webhook beside an announcement.
+fn completion(value: Value) -> Result<WebhookUrl, DefinitionError> {
+    const FIELD: &str = "delivery.completionDestination";
+    let mut fields = Fields::open(FIELD, value)?;
+    let (mode, to) = (fields.text("mode")?, fields.text("to")?);
+    fields.close(&[])?;
+    if mode.is_some_and(|mode| mode.trim() != "webhook") {
+        return Err(DefinitionError::invalid(format!("{FIELD}.mode"), "is `webhook`"));
+    }
+    let field = format!("{FIELD}.to");
+    let to = to.ok_or_else(|| DefinitionError::Missing { field: field.clone() })?;
+    to.trim().parse().map_err(|error| DefinitionError::Url { field, error })
 }
 
 fn thread(fields: &mut Fields) -> Result<Option<String>, DefinitionError> {

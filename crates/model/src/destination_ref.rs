@@ -18,6 +18,8 @@ pub enum DestinationRef {
     Id(DestinationId),
     /// `https://…`.
     Url(WebhookUrl),
+    /// `telegram:123`: a recipient in a chat channel.
+    Place(String),
 }
 
 /// Why a text names no destination.
@@ -45,6 +47,9 @@ impl FromStr for DestinationRef {
         if text.starts_with("dst_") {
             return Ok(Self::Id(text.parse()?));
         }
+        if text.contains(':') && text.len() <= 512 && !text.contains(char::is_control) {
+            return Ok(Self::Place(text.to_owned()));
+        }
         Ok(Self::Name(text.parse()?))
     }
 }
@@ -56,6 +61,7 @@ impl fmt::Display for DestinationRef {
             Self::Name(name) => name.fmt(f),
             Self::Id(id) => id.fmt(f),
             Self::Url(url) => url.fmt(f),
+            Self::Place(place) => place.fmt(f),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::announce::Route;
 use crate::delivery_settings::DeliveryMode;
 use crate::id::{EventId, JobId, RunId};
 use crate::job::Job;
@@ -51,6 +52,8 @@ pub struct Finished<'a> {
     pub gates: &'a [HookCall],
     /// What came of it.
     pub outcome: &'a RunOutcome,
+    /// Where it is announced, or why it cannot be; none where it is not to be announced.
+    pub route: Option<Result<&'a Route, &'a str>>,
 }
 
 #[derive(Serialize)]
@@ -121,7 +124,16 @@ impl Finished<'_> {
                 ("unknown", Some(json!({ "intended": intended })))
             }
             DeliveryMode::Announce(target) => {
-                ("unknown", Some(json!({ "intended": { "channel": target.channel, "to": target.to } })))
+                let mut delivery = json!({ "intended": { "channel": target.channel, "to": target.to } });
+                match self.route {
+                    Some(Ok(route)) => {
+                        delivery["resolved"] = route.to_json();
+                        delivery["resolved"]["ok"] = json!(true);
+                    }
+                    Some(Err(error)) => delivery["resolved"] = json!({ "ok": false, "error": error }),
+                    None => {}
+                }
+                ("unknown", Some(delivery))
             }
         };
         let body = Body {

@@ -429,11 +429,7 @@ impl Job {
             DeliveryMode::None => {
                 vec!["delivery.mode is none: results stay in the run history and are sent nowhere".to_owned()]
             }
-            DeliveryMode::Announce(_) => vec![
-                "delivery.mode announce is stored, but this version has no chat channels: results will show as not delivered"
-                    .to_owned(),
-            ],
-            DeliveryMode::Webhook(_) => Vec::new(),
+            DeliveryMode::Announce(_) | DeliveryMode::Webhook(_) => Vec::new(),
         }
     }
 

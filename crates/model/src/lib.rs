@@ -4,6 +4,7 @@
 //! This crate knows no clock, no async, no SQL and no HTTP. Instants come in as arguments; what leaves is values.
 
 mod alert_notice;
+mod announce;
 mod at;
 mod attempt;
 mod backfill;
@@ -47,8 +48,11 @@ mod time;
 mod webhook_url;
 
 pub use alert_notice::{AlertAbout, AlertNotice, AlertPurpose};
+pub use announce::{ChannelRoutes, DefaultPlace, Route, RouteError, RouteSource, Routes};
 pub use at::{parse_at, parse_at_in};
-pub use attempt::{Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros};
+pub use attempt::{
+    Announced, Attempt, AttemptClass, AttemptReport, PhaseTimings, RetryAfter, TlsVersion, micros,
+};
 pub use backfill::BackfillRequest;
 pub use chain::{After, ChainOn};
 pub use completion::{CompletionStatus, DeliveryStatus};

@@ -146,6 +146,8 @@ pub struct DeliveryPlan {
     pub begin: DeliveryBegin,
     /// Where its event goes next, where it does.
     pub ladder: Option<LadderPlan>,
+    /// Whether the run has not completed without it.
+    pub required: bool,
 }
 
 /// How a delivery is born.
@@ -170,13 +172,30 @@ pub fn plan_deliveries(settings: &DeliverySettings, outcome: &RunOutcome) -> Vec
                 target: Target::from(target),
                 begin: begin.clone(),
                 ladder: settings.ladder(place == 0),
+                required: true,
             };
             targets.iter().enumerate().map(plan).collect()
         }
         DeliveryMode::Announce(target) => {
+            let begin = suppressed.unwrap_or(DeliveryBegin::Pending);
             let target = Target::Announce(target.clone());
-            let begin = suppressed.unwrap_or_else(|| target.begin());
-            vec![DeliveryPlan { target, begin, ladder: settings.ladder(true) }]
+            let mut plans =
+                vec![DeliveryPlan { target, begin, ladder: settings.ladder(true), required: true }];
+            // It is posted where there is something to tell: a text, or that the run failed (contract §2.5).
+            let is_silent = outcome.summary.as_deref().unwrap_or_default().trim().is_empty()
+                && outcome.status == RunStatus::Ok;
+            let begin = if is_silent {
+                DeliveryBegin::Suppressed(SuppressionReason::Empty)
+            } else {
+                DeliveryBegin::Pending
+            };
+            plans.extend(settings.completion.clone().map(|url| DeliveryPlan {
+                target: Target::Webhook(url),
+                begin,
+                ladder: None,
+                required: false,
+            }));
+            plans
         }
     }
 }
@@ -244,6 +263,33 @@ mod tests {
         );
         assert_eq!(begin(&RunOutcome::ok("NO_REPLY, but this matters")), DeliveryBegin::Pending);
         assert_eq!(begin(&RunOutcome::error(ErrorReason::Timeout, "too long")), DeliveryBegin::Pending);
+    }
+
+    #[test]
+    fn an_announcement_may_have_a_webhook_beside_it_that_completion_does_not_wait_for() {
+        let settings = DeliverySettings::parse(serde_json::json!({
+            "mode": "announce", "channel": "slack", "to": "C1",
+            "completionDestination": { "mode": "webhook", "to": "https://example.com/done" },
+        }));
+        let settings = settings.unwrap();
+        let plans = |outcome: &RunOutcome| {
+            plan_deliveries(&settings, outcome)
+                .into_iter()
+                .map(|plan| (plan.required, plan.begin))
+                .collect::<Vec<_>>()
+        };
+        let pending = |required| (required, DeliveryBegin::Pending);
+        assert_eq!(plans(&RunOutcome::ok("x")), [pending(true), pending(false)]);
+        let empty = |required| (required, DeliveryBegin::Suppressed(SuppressionReason::Empty));
+        assert_eq!(plans(&RunOutcome::ok(" ")), [empty(true), empty(false)]);
+        assert_eq!(plans(&RunOutcome::error(ErrorReason::Timeout, "x")), [pending(true), pending(false)]);
+        for wrong in [
+            serde_json::json!({ "mode": "webhook", "to": "https://example.com/", "completionDestination": { "to": "https://example.com/" } }),
+            serde_json::json!({ "mode": "announce", "completionDestination": { "mode": "announce", "to": "https://example.com/" } }),
+            serde_json::json!({ "mode": "announce", "completionDestination": {} }),
+        ] {
+            DeliverySettings::parse(wrong).unwrap_err();
+        }
     }
 
     #[test]

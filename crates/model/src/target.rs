@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::definition_error::DefinitionError;
 use crate::delivery_settings::AnnounceTarget;
 use crate::fields::{Fields, kind_of};
-use crate::outbox::{DeliveryBegin, Target};
+use crate::outbox::Target;
 
 impl Target {
     /// Reads a target that stands in a list at `field`: a text is a URL or the name of a destination, an object has
@@ -91,16 +91,6 @@ impl Target {
             read.push(target);
         }
         Ok(read)
-    }
-
-    /// How a delivery to it begins.
-    pub fn begin(&self) -> DeliveryBegin {
-        match self {
-            Self::Webhook(_) | Self::Destination(_) => DeliveryBegin::Pending,
-            Self::Announce(_) => {
-                DeliveryBegin::Dead("this version of clawhook has no chat channels".to_owned())
-            }
-        }
     }
 
     /// The target with every secret in it: for the store alone.

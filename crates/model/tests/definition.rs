@@ -73,9 +73,9 @@ fn an_unknown_field_is_named_with_the_near_one() {
 #[test]
 fn a_field_of_openclaw_that_does_nothing_here_is_refused_as_such() {
     refused(
-        |job| job["delivery"]["completionDestination"] = json!({}),
-        "`delivery.completionDestination` is a field of OpenClaw that this version of clawhook does not act on",
-        Some("leave `delivery.completionDestination` out; the job runs without it"),
+        |job| job["pacing"] = json!({}),
+        "`pacing` is a field of OpenClaw that this version of clawhook does not act on",
+        Some("leave `pacing` out; the job runs without it"),
     );
 }
 

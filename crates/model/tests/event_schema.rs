@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clawhook_model::{
     Diagnostic, Diagnostics, ErrorReason, EventId, Finished, GateDecision, HookCall, HookCallState,
     HookReport, HookStage, Job, JobDefinition, JobState, Provenance, RUN_FINISHED_SCHEMA,
-    RUN_FINISHED_SCHEMA_ID, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION, SessionId, Severity,
-    Trigger, UnixMs, Usage, Usd,
+    RUN_FINISHED_SCHEMA_ID, Route, RouteSource, RunError, RunId, RunOutcome, RunStatus, SCHEMA_VERSION,
+    SessionId, Severity, Trigger, UnixMs, Usage, Usd,
 };
 use serde_json::{Map, Value, json};
 
@@ -59,6 +59,13 @@ impl Facts {
                 ..JobState::default()
             },
         };
+        let route = Route {
+            channel: "slack".to_owned(),
+            account_id: "default".to_owned(),
+            to: "C1".to_owned(),
+            thread_id: Some("1.2".to_owned()),
+            source: RouteSource::Last,
+        };
         let facts = Finished {
             event_id: EventId::new(NOW),
             job: &job,
@@ -76,6 +83,7 @@ impl Facts {
             gates: &gates(),
             provenance: &Provenance { hops: 1, trail: vec!["a/other".to_owned(), "a/daily".to_owned()] },
             outcome: &self.outcome,
+            route: Some(if self.late { Err("no channel is configured") } else { Ok(&route) }),
         };
         serde_json::from_slice(&facts.to_bytes()).unwrap()
     }
@@ -119,7 +127,10 @@ fn jobs() -> Vec<Value> {
         }),
         json!({
             "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },
-            "delivery": { "mode": "announce" },
+            "delivery": {
+                "mode": "announce",
+                "completionDestination": { "mode": "webhook", "to": "https://example.com/done" },
+            },
         }),
         json!({
             "schedule": { "kind": "every", "everyMs": 60000 }, "payload": { "kind": "agentTurn", "message": "hi" },

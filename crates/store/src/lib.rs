@@ -39,9 +39,9 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
-    HookCall, HookRequestId, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, RunId, SessionId, Spent,
-    Standing, Target, TranscriptEntry, UnixMs,
+    AgentId, DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId,
+    GatewayAlerts, HookCall, HookRequestId, Job, JobId, Lane, Replay, ReplayFilter, ReplayId, Route, RunId,
+    SessionId, Spent, Standing, Target, TranscriptEntry, UnixMs,
 };
 use tokio::sync::watch;
 
@@ -71,8 +71,8 @@ pub use ledger::{
 };
 pub use outbox::{
     Counts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryRetried, DeliveryWithAttempts,
-    LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, QueueClass, QueueNews, SettleAttempt,
-    Settled, Spends, Verdict,
+    LeaseBatch, LeaseRequest, LeaseShare, LeasedDelivery, OpenQueues, PieceArrived, QueueClass, QueueNews,
+    SettleAttempt, Settled, Spends, Verdict,
 };
 pub use replays::{
     DeadCounts, DeliveryReplayed, NewReplay, NotSentAgain, ReplayAdvanced, ReplayCancelled, ReplayListFilter,
@@ -351,6 +351,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records an attempt and what follows from it, if the lease still holds.
     async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError>;
+
+    /// Notes that a part of a message has arrived, if the lease still holds, so that no attempt sends it again.
+    async fn note_piece(&self, arrived: PieceArrived) -> Result<Settled, StoreError>;
+
+    /// Where something was last announced for an agent.
+    async fn last_route(&self, agent: &AgentId) -> Result<Option<Route>, StoreError>;
 
     /// Makes a delivery that is not delivered due, with its whole retry schedule before it: at once where it waits, and
     /// in its place where its destination keeps an order and it was settled.

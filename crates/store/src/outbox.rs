@@ -101,6 +101,19 @@ pub struct LeasedDelivery {
     pub armed_at: UnixMs,
     /// Whether somebody is to acknowledge the event.
     pub asks: bool,
+    /// Of a message to people: how many of its parts have arrived on attempts before.
+    pub pieces_sent: u32,
+}
+
+/// A part of a message to people that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PieceArrived {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The lease under which it was sent.
+    pub lease: LeaseId,
+    /// Its number, from 1.
+    pub piece: u32,
 }
 
 /// What follows from an attempt.

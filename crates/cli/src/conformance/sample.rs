@@ -110,6 +110,7 @@ impl Samples {
             gates: &[],
             provenance: &Provenance::default(),
             outcome,
+            route: None,
         };
         Event { id, body: Bytes::from(finished.to_bytes()) }
     }

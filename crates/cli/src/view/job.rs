@@ -130,6 +130,8 @@ impl AutoDisabledView {
 #[derive(Deserialize)]
 pub(crate) struct DeliveryPreview {
     pub(crate) label: String,
+    #[serde(default)]
+    pub(crate) detail: String,
 }
 
 impl JobView {
@@ -158,6 +160,8 @@ impl JobView {
 
     /// Where its result goes.
     pub(crate) fn delivery_text(&self) -> String {
-        self.delivery_preview.as_ref().map(|preview| preview.label.clone()).unwrap_or_default()
+        let Some(DeliveryPreview { label, detail }) = &self.delivery_preview else { return String::new() };
+        // Of an announcement it is worth telling how its place came about.
+        if detail.contains(' ') { format!("{label} ({detail})") } else { label.clone() }
     }
 }

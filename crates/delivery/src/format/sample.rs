@@ -83,6 +83,7 @@ fn sample(number: u8, outcome: &RunOutcome) -> Sample {
         gates: &[],
         provenance: &Provenance { hops: 0, trail: vec!["5f0c2a91d3e84b67/daily-summary".to_owned()] },
         outcome,
+        route: None,
     };
     Sample { status: outcome.status, event_id, body: Bytes::from(finished.to_bytes()) }
 }

@@ -160,6 +160,11 @@ impl Lane {
         }
     }
 
+    /// Gives nothing before an instant.
+    pub(super) fn hold(&mut self, until: UnixMs) {
+        self.hold_until = self.hold_until.max(Some(until));
+    }
+
     pub(super) fn ended(&mut self, class: QueueClass, ended: Ended, now: UnixMs) -> Option<Switched> {
         self.under_way -= 1;
         self.retries_under_way -= usize::from(class == QueueClass::Retry);

@@ -217,6 +217,14 @@ impl Scheduler {
         switched
     }
 
+    /// Gives nothing to a destination before an instant.
+    pub(crate) fn hold(&mut self, destination: DestinationId, until: UnixMs, now: UnixMs) {
+        if let Some(lane) = self.lanes.get_mut(&destination) {
+            lane.hold(until);
+            self.settle(destination, now);
+        }
+    }
+
     /// When a lane can go that cannot go now.
     pub(crate) fn next_alarm(&self) -> Option<UnixMs> {
         self.alarms.first().map(|(at, _)| *at)

@@ -1,5 +1,6 @@
 //! The delivery service through its doors: a store, a clock that is moved by hand, and receivers on real sockets.
 
+mod announce;
 mod destinations;
 mod halts;
 mod pace;

@@ -37,6 +37,8 @@ impl From<u16> for Answer {
 struct Script {
     first: VecDeque<Answer>,
     then: Answer,
+    /// The body of every answer.
+    body: &'static str,
 }
 
 /// Answers with what it was given, and then with 200.
@@ -52,7 +54,7 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let (tell, told) = mpsc::unbounded_channel();
         let first = first.into_iter().map(Into::into).collect();
-        let script = Arc::new(Mutex::new(Script { first, then: 200.into() }));
+        let script = Arc::new(Mutex::new(Script { first, then: 200.into(), body: "ok" }));
         let shared = script.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -79,6 +81,11 @@ impl Receiver {
         self.script.lock().expect("no test panics with it").then = status.into();
     }
 
+    /// Says this with every answer from now on.
+    pub(crate) fn says(&self, body: &'static str) {
+        self.script.lock().expect("no test panics with it").body = body;
+    }
+
     /// The next request, which is waited for.
     pub(crate) async fn next(&mut self) -> Received {
         self.told.recv().await.expect("the receiver runs on")
@@ -101,9 +108,9 @@ impl Receiver {
 
 async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: mpsc::UnboundedSender<Received>) {
     while let Some(received) = read(&mut stream).await {
-        let answer = {
+        let (answer, body) = {
             let mut script = script.lock().expect("no test panics with it");
-            script.first.pop_front().unwrap_or(script.then)
+            (script.first.pop_front().unwrap_or(script.then), script.body)
         };
         tell.send(received).ok();
         if answer.status == 0 {
@@ -111,7 +118,8 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: mpsc::Un
         }
         let Answer { status, retry_after } = answer;
         let wish = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
-        let answer = format!("HTTP/1.1 {status} As Told\r\n{wish}content-length: 2\r\n\r\nok");
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} As Told\r\n{wish}content-length: {length}\r\n\r\n{body}");
         stream.write_all(answer.as_bytes()).await.ok();
     }
 }

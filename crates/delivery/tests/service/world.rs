@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_clock::{Clock, ManualClock};
 use clawhook_delivery::{
-    AckLinks, DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule,
+    Accounts, AckLinks, DeliveryHandle, DeliveryOptions, DeliveryService, Guard, GuardPolicy, RetrySchedule,
     SecretReader, SigningKeyPair, SigningSecret, Transport, TransportOptions, UnreadableSecret,
 };
 use clawhook_model::{
@@ -86,7 +86,7 @@ pub(crate) struct World {
     pub(crate) variables: Arc<RwLock<HashMap<String, String>>>,
     /// The variables that were asked for.
     pub(crate) asked: mpsc::UnboundedReceiver<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -95,10 +95,38 @@ impl World {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut DeliveryOptions)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::telling(Accounts::default(), change)
+    }
+
+    /// A world in which people are told by these accounts.
+    pub(crate) fn telling(accounts: Accounts, change: impl FnOnce(&mut DeliveryOptions)) -> Self {
+        Self::life(tempfile::tempdir().expect("a folder"), T0, accounts, change)
+    }
+
+    /// Ends this life of the gateway as a crash would, and begins another on what it has left.
+    pub(crate) async fn crash(self, accounts: Accounts) -> Self {
+        let Self { store, clock, service, folder, handle, .. } = self;
+        service.abort();
+        service.await.ok();
+        drop(handle);
+        // What the service had begun ends with it; the store is closed when nobody holds it any more.
+        let weak = Arc::downgrade(&store);
+        drop(store);
+        while weak.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        Self::life(folder, clock.now(), accounts, |_| {})
+    }
+
+    fn life(
+        folder: tempfile::TempDir,
+        now: UnixMs,
+        accounts: Accounts,
+        change: impl FnOnce(&mut DeliveryOptions),
+    ) -> Self {
         let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&folder.path().join("s.db"), "test", T0).expect("a store"));
-        let clock = ManualClock::at(T0);
+            Arc::new(SqliteStore::open(&folder.path().join("s.db"), "test", now).expect("a store"));
+        let clock = ManualClock::at(now);
         let guard =
             Guard::new(GuardPolicy { allowed_hosts: vec!["127.0.0.1".to_owned()], ..GuardPolicy::default() });
         let transport_options =
@@ -111,11 +139,12 @@ impl World {
         let vault = Arc::new(Vault { variables: variables.clone(), asked: tell });
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let service =
-            DeliveryService::new(store.clone(), shared, transport, vault, options).expect("a service");
+            DeliveryService::with_accounts(store.clone(), shared, transport, vault, options, accounts)
+                .expect("a service");
         let handle = service.handle();
         let shutdown = CancellationToken::new();
         let service = tokio::spawn(service.run(shutdown.clone()));
-        Self { store, clock, handle, shutdown, service, variables, asked, _folder: folder }
+        Self { store, clock, handle, shutdown, service, variables, asked, folder }
     }
 
     /// Defines a destination.
@@ -176,12 +205,11 @@ impl World {
         self.job(json!({ "mode": "webhook", "destination": name })).await
     }
 
-    async fn job(&self, delivery: Value) -> Job {
+    pub(crate) async fn job(&self, delivery: Value) -> Job {
         let now = self.clock.now();
         let definition = json!({
             "schedule": { "kind": "every", "everyMs": 1000, "anchorMs": 0 },
-            "payload": { "kind": "systemEvent", "text": "done" },
-            "wakeMode": "next-heartbeat",
+            "payload": { "kind": "command", "argv": ["true"] },
             "delivery": delivery,
         });
         let definition = JobDefinition::parse(definition, now).expect("a good job");

@@ -16,7 +16,7 @@ use clawhook_model::{
 
 use super::destinations::Declarations;
 use super::setting::{AtMost, Bind, Bounds, HostName, KeptFor, ListOf, MisfireName, Setting, TokenAuth};
-use super::{agents, alerts, hooks, job_hooks, mcp, models};
+use super::{agents, alerts, channels, hooks, job_hooks, mcp, models};
 
 /// The definition of one key, which has a default of kind `D`.
 pub(super) struct Key<T: Setting, D> {
@@ -497,6 +497,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn Documented> {
         agents::keys::ALL,
         models::keys::ALL,
         mcp::ALL,
+        channels::ALL,
         hooks::keys::ALL,
         job_hooks::ALL,
         LAST,

@@ -10,6 +10,7 @@
 mod agents;
 mod alerts;
 mod block;
+mod channels;
 mod destinations;
 mod document;
 mod environment;
@@ -45,6 +46,7 @@ use clawhook_store::Retention;
 
 pub use agents::{ActiveHours, AgentConfig, AgentsConfig, HeartbeatConfig, HistoryConfig};
 pub use alerts::AlertsConfig;
+pub use channels::ChannelsConfig;
 pub(crate) use environment::Environment;
 pub use job_hooks::JobHooksConfig;
 pub use mcp::{McpConfig, McpServerConfig, McpTransport};
@@ -78,6 +80,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// Where the tools of the agents come from.
     pub mcp: McpConfig,
+    /// By whom and where people are told.
+    pub channels: ChannelsConfig,
     /// What requests from outside are taken and what they mean; none where hooks are off.
     pub hooks: Option<HookSet>,
     /// How many runs of all hooks go on at once.

@@ -14,7 +14,6 @@ const KEYS: &[&str] = &[
     "broadcast",
     "browser",
     "canvasHost",
-    "channels",
     "cli",
     "commands",
     "cron.runLog.maxBytes",

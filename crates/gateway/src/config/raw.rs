@@ -10,6 +10,7 @@ use jsonc_parser::ast::Object;
 use super::agents::RawAgents;
 use super::alerts;
 use super::block::{Block, Written};
+use super::channels::{self, RawChannel};
 use super::destinations::Declarations;
 use super::hooks::RawHooks;
 use super::job_hooks::RawJobHooks;
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) agents: RawAgents,
     pub(super) providers: Vec<RawProvider>,
     pub(super) servers: Vec<RawServer>,
+    pub(super) channels: Vec<RawChannel>,
     pub(super) hooks: RawHooks,
     pub(super) store_path: Option<Written<PathBuf>>,
 }
@@ -135,6 +137,7 @@ impl RawConfig {
             agents: RawAgents::read(top.block("agents", findings), findings),
             providers: models::read(top.block("models", findings), findings),
             servers: mcp::read(top.block("mcp", findings), findings),
+            channels: channels::read(top.entries("channels", findings), findings),
             hooks: RawHooks::read(top.block("hooks", findings), findings),
             store_path: read_store(top.block("store", findings), findings),
         };

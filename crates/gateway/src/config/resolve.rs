@@ -13,6 +13,7 @@ use clawhook_model::{
 use secrecy::ExposeSecret as _;
 
 use super::block::{Written, shorten};
+use super::channels;
 use super::destinations::{Declaration, Declarations};
 use super::environment::{Environment, GATEWAY_PORT, GATEWAY_TOKEN, SKIP_CRON};
 use super::keys::{self, Key};
@@ -42,6 +43,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     let watchdog = resolver.watchdog(raw_watchdog, &guard);
     let models = resolver.models(raw.providers);
     let mcp = resolver.mcp(raw.servers);
+    let channels = channels::resolve(raw.channels, &cron.guard(&delivery.ports), resolver.findings);
     let surroundings =
         agents::Surroundings { models: &models, mcp: &mcp, environment, state_dir: &state_dir };
     let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
@@ -58,6 +60,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
         agents,
         models,
         mcp,
+        channels,
         hooks,
         hook_slots,
         store: StoreConfig {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::verbs::{
-    DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, EventVerbError, JobVerbError,
-    LedgerVerbError, ReplayVerbError, RunVerbError, SessionVerbError, store_code,
+    ChannelVerbError, DeliveryVerbError, DestinationRefVerbError, DestinationVerbError, EventVerbError,
+    JobVerbError, LedgerVerbError, ReplayVerbError, RunVerbError, SessionVerbError, store_code,
 };
 
 /// A refusal.
@@ -103,6 +103,7 @@ impl From<JobVerbError> for ApiError {
             | JobVerbError::Creation(_)
             | JobVerbError::Webhook(_)
             | JobVerbError::Route { .. }
+            | JobVerbError::Announce(ChannelVerbError::Route(_) | ChannelVerbError::Place(_))
             | JobVerbError::Agent(_) => StatusCode::UNPROCESSABLE_ENTITY,
             JobVerbError::Changed { .. }
             | JobVerbError::Contended(_)
@@ -110,9 +111,25 @@ impl From<JobVerbError> for ApiError {
             | JobVerbError::SystemOwned(_)
             | JobVerbError::OfHook(_) => StatusCode::CONFLICT,
             JobVerbError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            JobVerbError::Store(fault) => store_status(fault),
+            JobVerbError::Announce(ChannelVerbError::Refused(_)) => StatusCode::CONFLICT,
+            JobVerbError::Announce(ChannelVerbError::Store(fault)) | JobVerbError::Store(fault) => {
+                store_status(fault)
+            }
         };
         Self::new(status, error.code(), error.to_string()).hint(error.hint()).field(error.field())
+    }
+}
+
+impl From<ChannelVerbError> for ApiError {
+    fn from(error: ChannelVerbError) -> Self {
+        let status = match &error {
+            ChannelVerbError::Route(_) | ChannelVerbError::Place(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ChannelVerbError::Refused(TestRefused::Store(fault)) | ChannelVerbError::Store(fault) => {
+                store_status(fault)
+            }
+            ChannelVerbError::Refused(_) => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.code(), error.to_string()).hint(error.hint())
     }
 }
 
@@ -241,9 +258,9 @@ impl From<ReplayVerbError> for ApiError {
 fn destination_status(error: &DestinationRefVerbError) -> StatusCode {
     match error {
         DestinationRefVerbError::Unknown(_) => StatusCode::NOT_FOUND,
-        DestinationRefVerbError::Webhook(_) | DestinationRefVerbError::NoSender(_) => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        DestinationRefVerbError::Webhook(_)
+        | DestinationRefVerbError::NoSender(_)
+        | DestinationRefVerbError::Route(_) => StatusCode::UNPROCESSABLE_ENTITY,
         DestinationRefVerbError::Store(fault) => store_status(fault),
     }
 }

@@ -18,6 +18,7 @@ mod acknowledge;
 mod alerts;
 mod auth;
 mod body;
+mod channels;
 mod deliveries;
 mod destination_keys;
 mod destinations;

@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::auth::require_token;
 use super::error::ApiError;
 use super::{
-    Door, acknowledge, alerts, deliveries, destination_keys, destinations, events, hooks, jobs, ledger, live,
-    metrics, openapi, replays, runs, schemas, sessions, signing_keys, status, usage,
+    Door, acknowledge, alerts, channels, deliveries, destination_keys, destinations, events, hooks, jobs,
+    ledger, live, metrics, openapi, replays, runs, schemas, sessions, signing_keys, status, usage,
 };
 
 /// The router of the whole door.
@@ -44,6 +44,8 @@ pub(super) fn assemble() -> (Router<Door>, OpenApi) {
         .routes(routes!(runs::cancel))
         .routes(routes!(live::live))
         .routes(routes!(events::events))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::test))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::get, sessions::remove))
         .routes(routes!(sessions::transcript))

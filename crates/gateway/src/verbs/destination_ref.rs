@@ -1,7 +1,7 @@
 //! Finding the destination that a person named.
 
 use clawhook_delivery::GuardRefusal;
-use clawhook_model::{DestinationId, DestinationRef, Target};
+use clawhook_model::{AnnounceTarget, DestinationId, DestinationRef, RouteError, Target};
 use clawhook_store::StoreError;
 use thiserror::Error;
 
@@ -16,9 +16,12 @@ pub(crate) enum DestinationRefVerbError {
     /// It lies where no webhook may go.
     #[error(transparent)]
     Webhook(#[from] GuardRefusal),
-    /// It is a chat channel.
-    #[error("`{0}` is a chat channel, and this version of clawhook has none")]
+    /// It is an announcement that was never resolved to a place.
+    #[error("`{0}` is an announcement that had no way")]
     NoSender(DestinationRef),
+    /// There is no such place in a channel.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -31,6 +34,7 @@ impl DestinationRefVerbError {
             Self::Unknown(_) => "unknown_destination",
             Self::Webhook(_) => "webhook_refused",
             Self::NoSender(_) => "no_sender",
+            Self::Route(_) => "no_route",
             Self::Store(error) => store_code(error),
         }
     }
@@ -47,7 +51,8 @@ impl DestinationRefVerbError {
                     .to_owned(),
             ),
             Self::Webhook(refusal) => Some(refusal.hint()),
-            Self::NoSender(_) => Some("name a webhook's destination".to_owned()),
+            Self::Route(error) => Some(error.hint()),
+            Self::NoSender(_) => Some("name the place, as in `telegram:123`".to_owned()),
             Self::Store(error) => Some(error.hint().to_owned()),
         }
     }
@@ -63,9 +68,16 @@ impl Verbs {
             DestinationRef::Id(id) => return Ok(*id),
             DestinationRef::Name(name) => Target::Destination(name.clone()),
             DestinationRef::Url(url) => Target::Webhook(url.clone()),
+            DestinationRef::Place(to) => self.place(to)?,
         };
         let found = self.with.store.destination_id(&target).await?;
         found.ok_or(DestinationRefVerbError::Unknown(named))
+    }
+
+    /// A place in a channel, by the channel's default account.
+    fn place(&self, to: &str) -> Result<Target, DestinationRefVerbError> {
+        let target = AnnounceTarget { to: Some(to.to_owned()), ..AnnounceTarget::default() };
+        Ok(Target::Announce(self.with.channels.routes.resolve(&target, None)?.target()))
     }
 
     /// What is to be sent to from now on.
@@ -75,12 +87,15 @@ impl Verbs {
                 self.with.guard.check_url(url)?;
                 return Ok(Target::Webhook(url.clone()));
             }
+            DestinationRef::Place(to) => return self.place(to),
             DestinationRef::Name(name) => self.with.store.destination_named(name).await?,
             DestinationRef::Id(id) => self.with.store.destination(*id).await?,
         };
         match found.map(|found| found.destination.target) {
             None => Err(DestinationRefVerbError::Unknown(named)),
-            Some(Target::Announce(_)) => Err(DestinationRefVerbError::NoSender(named)),
+            Some(Target::Announce(place)) if place.channel.is_none() => {
+                Err(DestinationRefVerbError::NoSender(named))
+            }
             Some(target) => Ok(target),
         }
     }

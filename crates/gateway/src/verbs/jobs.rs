@@ -7,7 +7,7 @@ use clawhook_delivery::GuardRefusal;
 use clawhook_engine::{CreationRefused, RunNow};
 use clawhook_model::{
     CreationStage, DefinitionError, DestinationName, Job, JobDefinition, JobId, JobState, Misfire, Overlap,
-    Payload, RunId, Schedule, SessionRef, Target, UnixMs, WakeMode,
+    Payload, Route, RouteError, RunId, Schedule, SessionRef, Target, UnixMs, WakeMode,
 };
 use clawhook_schedule::{
     Passed, ScheduleError, Timetable, check_new, default_stagger_ms, describe_for, passed,
@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{BudgetToday, JobSpending, Verbs, shown, store_code};
+use super::{BudgetToday, ChannelVerbError, JobSpending, Verbs, shown, store_code};
 
 /// How many of a job's next instants are told.
 const UPCOMING: usize = 5;
@@ -45,6 +45,8 @@ pub(crate) struct SavedJob {
     pub(crate) schedule: SchedulePreview,
     /// What it costs; told where it is read, not where it is saved.
     pub(crate) spending: JobSpending,
+    /// Where its results are announced, or why nowhere; none where they are not to be announced.
+    pub(crate) route: Option<Result<Route, RouteError>>,
     /// What a person should know about it where it was just saved.
     pub(crate) notes: Vec<String>,
 }
@@ -111,6 +113,9 @@ pub(crate) enum JobVerbError {
         /// Why not.
         refused: Box<JobVerbError>,
     },
+    /// Its results could not be announced.
+    #[error(transparent)]
+    Announce(#[from] ChannelVerbError),
     /// Nobody could do its work.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -178,6 +183,7 @@ impl JobVerbError {
             Self::Webhook(_) => "webhook_refused",
             Self::NoDestination(_) => "unknown_destination",
             Self::Route { refused, .. } => refused.code(),
+            Self::Announce(error) => error.code(),
             Self::Agent(AgentError::Unknown { .. }) => "unknown_agent",
             Self::Agent(_) => "cannot_run",
             Self::NoUpstream(_) | Self::ManyUpstreams { .. } => "unknown_upstream",
@@ -205,6 +211,7 @@ impl JobVerbError {
                 Some("add it first (`clawhook destinations add`), or see those there are (`clawhook destinations list`)".to_owned())
             }
             Self::Route { refused, .. } => refused.hint(),
+            Self::Announce(error) => error.hint(),
             Self::Agent(error) => Some(error.hint()),
             Self::NotFound(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
             Self::NoUpstream(_) => Some("list the jobs, disabled ones too, to see their ids".to_owned()),
@@ -241,6 +248,7 @@ impl JobVerbError {
             Self::NoDestination(_) => Some("delivery.destination".to_owned()),
             Self::Route { field, .. } => Some((*field).to_owned()),
             Self::NoUpstream(_) | Self::ManyUpstreams { .. } | Self::Circle(_) => Some("after".to_owned()),
+            Self::Announce(error) => error.field().map(str::to_owned),
             Self::Agent(error) => Some(error.field().to_owned()),
             _ => None,
         }
@@ -278,8 +286,12 @@ impl Verbs {
     pub(crate) async fn create_job(&self, given: Value) -> Result<SavedJob, JobVerbError> {
         let now = self.with.clock.now();
         let id = JobId::random();
+        let names_delivery = JobDefinition::names_delivery(&given);
         let mut definition = JobDefinition::parse(given, now)?;
         self.resolve_upstreams(&mut definition).await?;
+        if !names_delivery {
+            self.announce_by_default(&mut definition).await?;
+        }
         let timetable = check_new(&definition.schedule, &id, &self.with.host_zone, now)?;
         self.check_receivers(&definition).await?;
         self.with.agents.check(&definition.agent(), &definition)?;
@@ -291,7 +303,7 @@ impl Verbs {
         self.with.engine.ask_creation_gates(&job, None, CreationStage::Add).await?;
         let tells = self.with.engine.creation_tells(&job);
         self.with.store.insert_job_telling(job.clone(), tells).await?;
-        Ok(self.with_upcoming(job))
+        self.with_upcoming(job).await
     }
 
     /// Edits a job. Where the caller says which revision it has read, a job of another revision stays as it is. One of the
@@ -319,7 +331,7 @@ impl Verbs {
             let job = self.find_job(id).await?;
             check_revision(&job, expected_revision)?;
             if let Some(job) = self.try_edit(job, patch.clone()).await? {
-                return Ok(self.with_upcoming(job));
+                return self.with_upcoming(job).await;
             }
         }
         Err(JobVerbError::Contended(job_id(id)?))
@@ -359,7 +371,7 @@ impl Verbs {
     pub(crate) async fn job(&self, id: &str) -> Result<SavedJob, JobVerbError> {
         let job = self.find_job(id).await?;
         let spending = self.job_spending(&job, self.timetable(&job).as_ref()).await?;
-        Ok(SavedJob { spending, ..self.with_upcoming(job) })
+        Ok(SavedJob { spending, ..self.with_upcoming(job).await? })
     }
 
     /// A page of jobs, and with each that has a budget what of it is spent today.
@@ -525,9 +537,13 @@ impl Verbs {
     /// Refuses a receiver that nothing could be sent to, while somebody is looking (criterion: a route is resolved when
     /// the job is saved).
     async fn check_receivers(&self, definition: &JobDefinition) -> Result<(), JobVerbError> {
+        self.check_announced(definition).await?;
+        if let Some(url) = &definition.delivery.completion {
+            self.with.guard.check_url(url)?;
+        }
         for (field, target) in definition.named_targets() {
             let refused = match target {
-                Target::Announce(_) => None,
+                Target::Announce(place) => self.check_named_place(&place).err().map(JobVerbError::Announce),
                 Target::Webhook(url) => self.with.guard.check_url(&url).err().map(JobVerbError::Webhook),
                 Target::Destination(name) => match self.with.store.destination_named(&name).await? {
                     Some(_) => None,
@@ -551,11 +567,13 @@ impl Verbs {
         Ok(())
     }
 
-    fn with_upcoming(&self, job: Job) -> SavedJob {
+    async fn with_upcoming(&self, job: Job) -> Result<SavedJob, JobVerbError> {
+        let route = self.route_of(&job.definition).await?;
         let timetable = self.timetable(&job);
         let following = |due: &UnixMs| timetable.as_ref()?.next_after(*due);
         let upcoming = std::iter::successors(job.state.next_run_at, following).take(UPCOMING).collect();
-        SavedJob {
+        Ok(SavedJob {
+            route,
             host_time_zone: self.with.host_zone.iana_name().map(str::to_owned),
             upcoming,
             misfire: self.with.engine.misfire_of(&job.definition),
@@ -564,7 +582,7 @@ impl Verbs {
             spending: JobSpending::default(),
             notes: self.notes(&job),
             job,
-        }
+        })
     }
 
     /// What a person should know about a job that was just saved.

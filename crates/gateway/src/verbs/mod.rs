@@ -8,6 +8,7 @@
 //! was based on an old reading is refused or made again.
 
 mod alerts;
+mod channels;
 mod deliveries;
 mod destination_ref;
 mod destination_secrets;
@@ -43,6 +44,7 @@ use self::live::MOST_FOLLOWERS;
 pub(crate) use destination_secrets::{DEFAULT_OVERLAP, LONGEST_OVERLAP, Rotated, RotatedKey, sealed};
 
 use crate::config::AlertsConfig;
+use crate::config::ChannelsConfig;
 use crate::declarations::Declarations;
 use crate::hooks::Hooks;
 use crate::pinger::PingReport;
@@ -50,6 +52,7 @@ use crate::secrets::Sealer;
 use clawhook_engine::{Audit, EngineHandle, ReaperHandle, WatchdogHandle};
 
 pub(crate) use alerts::AlertVerbError;
+pub(crate) use channels::{ChannelVerbError, ListedAccount, PlaceTested};
 pub(crate) use deliveries::DeliveryVerbError;
 pub(crate) use destination_ref::DestinationRefVerbError;
 pub(crate) use destinations::{DestinationDetail, DestinationTested, DestinationVerbError};
@@ -106,6 +109,8 @@ pub(crate) struct VerbOptions {
     pub(crate) guard: Guard,
     /// The inbound hooks, where there are any.
     pub(crate) hooks: Option<Hooks>,
+    /// By whom and where can be announced.
+    pub(crate) channels: ChannelsConfig,
     /// Says which agents and models a job may name.
     pub(crate) agents: Agents,
     /// When trouble is told, and where.

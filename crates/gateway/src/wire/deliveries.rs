@@ -179,12 +179,31 @@ pub(crate) struct AttemptView {
     tls_version: Option<String>,
     /// Whether an open connection was used again; absent where it was not.
     connection_reused: Option<bool>,
+    /// Of a message to a chat channel: by whom it was sent, and how far it came.
+    announced: Option<AnnouncedView>,
     /// How long each phase took.
     timings: PhaseTimingsView,
     /// When the next attempt is due, in milliseconds since the epoch; absent after the last.
     next_at: Option<i64>,
     /// What was decided, and why.
     decision: String,
+}
+
+/// How far a message to a chat channel came.
+#[derive(ToSchema)]
+#[schema(as = Announced, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the schema of what the model's Announced writes; a test compares the two")]
+pub(crate) struct AnnouncedView {
+    /// The channel.
+    channel: String,
+    /// The account that sent it.
+    account_id: String,
+    /// How many parts have arrived by now.
+    parts_arrived: u32,
+    /// How many there are.
+    parts: u32,
+    /// The ids that the service gave the parts of this attempt; absent where it gave none.
+    message_ids: Option<Vec<String>>,
 }
 
 /// When a receiver asks to be tried again: so many seconds after its answer, or at an instant in milliseconds since
@@ -221,7 +240,8 @@ pub(crate) struct PhaseTimingsView {
 #[cfg(test)]
 mod tests {
     use clawhook_model::{
-        AttemptClass, AttemptReport, DeliveryId, PhaseTimings, RecordedHeaders, RetryAfter, TlsVersion,
+        Announced, AttemptClass, AttemptReport, DeliveryId, PhaseTimings, RecordedHeaders, RetryAfter,
+        TlsVersion,
     };
     use serde_json::json;
     use utoipa::PartialSchema;
@@ -255,6 +275,13 @@ mod tests {
                 peer: Some(([203, 0, 113, 7], 443).into()),
                 tls_version: Some(TlsVersion::V1_3),
                 connection_reused: true,
+                announced: Some(Announced {
+                    channel: "slack".to_owned(),
+                    account_id: "default".to_owned(),
+                    parts_arrived: 1,
+                    parts: 2,
+                    message_ids: vec!["1.2".to_owned()],
+                }),
                 ..AttemptReport::failed(AttemptClass::Redirect, "it moved", timings)
             },
             next_at: Some(UnixMs::EPOCH),
@@ -263,6 +290,7 @@ mod tests {
         let attempt = serde_json::to_value(attempt).unwrap();
         assert_documented::<AttemptView>(&attempt);
         assert_documented::<PhaseTimingsView>(&attempt["timings"]);
+        assert_documented::<AnnouncedView>(&attempt["announced"]);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::alerts::{AcknowledgeView, FailureAlertView, FailureDestinationView};
+use super::alerts::FailureAlertView;
+use super::delivery_settings::{DeliveryPreviewView, DeliverySettingsView};
 use super::job_hooks::{AfterView, JobHooksView};
 use super::policies::{EffectiveView, MisfireGivenView, MisfireView, OverlapGivenView, OverlapView};
 use super::spending::{BudgetTodayView, ForecastView};
@@ -26,6 +27,18 @@ pub(crate) fn saved_job(saved: &SavedJob, with_notes: bool) -> Value {
     };
     if with_notes {
         shown.insert("notes".to_owned(), json!(saved.notes));
+    }
+    match &saved.route {
+        Some(Ok(route)) => {
+            let (label, detail) = route.describe();
+            shown.insert("deliveryPreview".to_owned(), json!({ "label": label, "detail": detail }));
+        }
+        Some(Err(error)) => {
+            if let Some(preview) = shown.get_mut("deliveryPreview") {
+                preview["detail"] = json!(format!("no way at the moment: {error}"));
+            }
+        }
+        None => {}
     }
     shown.insert("effective".to_owned(), json!(EffectiveView::from(saved)));
     shown.insert("schedulePreview".to_owned(), json!(SchedulePreviewView::from(&saved.schedule)));
@@ -177,81 +190,6 @@ pub(crate) enum DstRuleView {
     Skip,
     /// Each civil time is due exactly once: at the gap's end, or in the fold's first pass.
     Once,
-}
-
-/// Where a job's result goes.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = DeliverySettings)]
-pub(crate) struct DeliverySettingsView {
-    /// The way.
-    mode: DeliveryModeView,
-    /// The URL of a webhook, or the recipient in a channel. The query's values are shown as `***`, which, written
-    /// back, keeps them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "https://example.com/openclaw/webhook")]
-    to: Option<String>,
-    /// The destination of a webhook, by its name, in place of `to`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "ops")]
-    destination: Option<String>,
-    /// The receivers of a webhook, where there are several, in place of `to` and `destination`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 16)]
-    targets: Option<Vec<WebhookTargetView>>,
-    /// The channel of an announcement.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
-    /// The account that announces.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account_id: Option<String>,
-    /// The thread of an announcement.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thread_id: Option<String>,
-    /// Whether the run counts as completed even if the result does not arrive; false where it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    best_effort: Option<bool>,
-    /// Whether a result is sent that comes after its run was given up; false where it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    late_results: Option<bool>,
-    /// Where it is told that the job failed, where its rules of alerts name no route.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure_destination: Option<FailureDestinationView>,
-    /// How somebody is to acknowledge its results.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acknowledge: Option<AcknowledgeView>,
-}
-
-/// One receiver of a webhook: its URL or its destination.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = WebhookTarget)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum WebhookTargetView {
-    /// This address, with the gateway's defaults.
-    Url {
-        /// The URL.
-        to: String,
-    },
-    /// A destination.
-    Destination {
-        /// Its name.
-        destination: String,
-    },
-}
-
-/// The way a result takes.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = DeliveryMode)]
-#[expect(dead_code, reason = "the schema of what the model reads and writes")]
-pub(crate) enum DeliveryModeView {
-    /// It stays in the run history.
-    None,
-    /// To a chat channel.
-    Announce,
-    /// As a signed POST.
-    Webhook,
 }
 
 /// A new job. What is left out has a default; a field that is not listed is refused.
@@ -500,16 +438,6 @@ pub(crate) struct JobView {
     budget_today: Option<BudgetTodayView>,
 }
 
-/// Where a job's result goes, in few words.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeliveryPreview)]
-pub(crate) struct DeliveryPreviewView {
-    /// The way and the target.
-    label: String,
-    /// The way.
-    detail: String,
-}
-
 /// What the gateway keeps of a job.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -663,6 +591,7 @@ pub(super) mod tests {
     use clawhook_model::{AutoDisabled, Job, JobDefinition, JobState, LastRun, OpenRuns, RunId};
     use utoipa::PartialSchema;
 
+    use super::super::alerts::AcknowledgeView;
     use super::*;
     use crate::wire::job_hooks::JobHookView;
 
@@ -772,6 +701,13 @@ pub(super) mod tests {
         let event = json!({ "kind": "event", "source": "job" });
         let event = job(json!({ "schedule": event, "payload": { "text": "t" } }), JobState::default());
         assert_documented_variant::<ScheduleView>(&event["schedule"]);
+        let announced = json!({
+            "mode": "announce", "channel": "slack", "to": "C1", "accountId": "a", "threadId": "1.2",
+            "completionDestination": { "mode": "webhook", "to": "https://example.com/" },
+        });
+        let announced =
+            json!({ "schedule": { "everyMs": 1000 }, "payload": { "message": "m" }, "delivery": announced });
+        assert_documented::<DeliverySettingsView>(&job(announced, JobState::default())["delivery"]);
 
         let least = json!({ "schedule": { "everyMs": 1000 }, "payload": { "text": "t" } });
         let least = job(least, JobState::default());

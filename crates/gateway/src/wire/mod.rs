@@ -3,7 +3,9 @@
 //! What is shown carries no secret: a target is masked here or before (invariant 12).
 
 mod alerts;
+mod channels;
 mod deliveries;
+mod delivery_settings;
 mod destination_definition;
 mod destination_keys;
 mod destinations;
@@ -26,6 +28,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use alerts::{AckRequest, AlertList, AlertTest, AlertView};
+pub(crate) use channels::{ChannelList, ChannelTestRequest, ChannelTestView};
 pub(crate) use deliveries::{DeliveryDetail, DeliveryList, DeliveryView};
 pub(crate) use destination_definition::{DestinationCreate, DestinationPatch};
 pub(crate) use destination_keys::{RenderedView, RotateRequest, RotatedView};

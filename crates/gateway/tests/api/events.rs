@@ -151,7 +151,8 @@ async fn pages_are_for_those_who_poll() {
 #[tokio::test]
 async fn what_cannot_be_told_is_refused() {
     let gateway = TestGateway::start("{}").await;
-    let get = async |query: &str| gateway.get(&format!("/api/v1/events{query}")).await;
+    let get =
+        async |query: &str| gateway.get_as(&format!("/api/v1/events{query}"), "text/event-stream").await;
     for ahead in [get("?after=99").await, gateway.get_as("/api/v1/events?after=99", "application/json").await]
     {
         let error = ahead.refused(400, "no_such_position");

@@ -152,7 +152,9 @@ impl TestGateway {
         authorization: Option<&str>,
         body: impl Into<Bytes>,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        // What can be a stream is asked for as a page: the whole answer is read.
+        let mut request = request.header("accept", "application/json");
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as tests do")]
 
 mod alerts;
+mod announce;
 mod control;
 mod counting_receiver;
 mod destination_definitions;

@@ -80,14 +80,15 @@ pub(super) fn accepting_of(conn: &Connection, id: DestinationId) -> Result<Accep
 /// The destination that a delivery of `id` is sent to now. Where that one was removed, another may have its name.
 pub(super) fn current(conn: &Connection, id: DestinationId) -> Result<Option<Current>, StoreError> {
     conn.prepare_cached(
-        "SELECT now.seq, now.ordering, now.kind FROM destinations was JOIN destinations now \
+        "SELECT now.seq, now.ordering, CASE WHEN now.kind = 'announce' \
+         THEN json_extract(now.key, '$.channel') IS NOT NULL ELSE 1 END FROM destinations was JOIN destinations now \
          ON now.kind = was.kind AND now.key = was.key AND now.removed = 0 WHERE was.seq = ?1",
     )
     .and_then(|mut select| {
         select
             .query_row([id.number()], |row| {
                 let order = rows::order(&row.get::<_, String>(1)?).unwrap_or_default();
-                let can_be_sent_to = row.get::<_, String>(2)? != "announce";
+                let can_be_sent_to = row.get(2)?;
                 Ok(Current { id: DestinationId::from_number(row.get(0)?), order, can_be_sent_to })
             })
             .optional()

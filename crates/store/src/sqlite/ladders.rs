@@ -91,7 +91,7 @@ fn rung(
         _ if !to.exists => {
             DeliveryBegin::Dead(format!("there is no destination `{}` any more", target.shown()))
         }
-        target => target.begin(),
+        _ => DeliveryBegin::Pending,
     };
     let alive = begin == DeliveryBegin::Pending;
     let row = NewRow {

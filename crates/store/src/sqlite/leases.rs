@@ -41,7 +41,7 @@ fn take(
 ) -> Result<(), StoreError> {
     let mut select = conn
         .prepare_cached(
-            "SELECT d.seq, d.id, d.event_id, d.attempts, d.retries_used, d.refusals, d.armed_at, \
+            "SELECT d.seq, d.id, d.event_id, d.attempts, d.retries_used, d.refusals, d.armed_at, d.pieces_sent, \
              EXISTS (SELECT 1 FROM ladders l WHERE l.seq = d.ladder AND l.ask IS NOT NULL AND l.state = 'open') AS asks, e.kind, e.created_at AS occurred_at, e.body \
              FROM deliveries d JOIN events e ON e.seq = d.event_seq WHERE d.next_at IS NOT NULL \
              AND d.destination = ?1 AND d.state = ?2 AND d.next_at <= ?3 ORDER BY d.next_at LIMIT ?4",
@@ -106,6 +106,7 @@ fn read_leased(row: &Row<'_>, now: UnixMs, share: &LeaseShare) -> Result<LeasedD
         refusals: rows::get(row, "refusals")?,
         armed_at: rows::at(row, "armed_at")?,
         asks: rows::get(row, "asks")?,
+        pieces_sent: rows::get(row, "pieces_sent")?,
     })
 }
 

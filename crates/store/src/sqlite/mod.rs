@@ -20,6 +20,7 @@ mod ledger;
 mod lock;
 mod notices;
 mod outbox;
+mod pieces;
 mod readers;
 mod replays;
 mod retention;
@@ -39,9 +40,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use clawhook_model::{
-    DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId, GatewayAlerts,
-    HookCall, HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, RunId, SessionId,
-    Spent, Standing, Target, TranscriptEntry, UnixMs,
+    AgentId, DeliveryId, Destination, DestinationDefinition, DestinationId, DestinationName, EventId,
+    GatewayAlerts, HookCall, HookRequestId, Job, JobId, Lane, OwnerId, Replay, ReplayFilter, ReplayId, Route,
+    RunId, SessionId, Spent, Standing, Target, TranscriptEntry, UnixMs,
 };
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
@@ -59,8 +60,8 @@ use crate::{
     EventPage, Faults, FinishRun, GatewayNotice, HookAccepted, HookRequest, HookRequestFilter, HookState,
     InterruptedRun, JobEdit, JobFilter, JobPage, JobRemoved, JobUpdated, KeptHook, LaneWake, LateResult,
     LeaseBatch, LeaseRequest, Left, NewDestination, NewHookCall, NewReplay, Occurrence, OccurrenceFilter,
-    OpenQueues, OrderHead, Overdue, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun, RecentUsage,
-    Reclaimed, RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
+    OpenQueues, OrderHead, Overdue, PieceArrived, PruneCursor, Pruned, PrunedRows, QueueNews, QueuedRun,
+    RecentUsage, Reclaimed, RefusedLoop, ReplayAdvanced, ReplayCancelled, ReplayListFilter, ReplayPage,
     ReplayWithOutcomes, Retention, RunFilter, RunFinished, RunPage, RunRecord, RunReplayed, RunStarted,
     RunningReplay, SessionFilter, SessionPage, SessionRecord, SessionRemoved, SettleAttempt, Settled,
     SpokenFilter, SpokenPage, StartRun, Store, StoreError, StoreSize, StoredEvent, SyntheticAlert,
@@ -513,6 +514,15 @@ impl Store for SqliteStore {
 
     async fn settle_attempt(&self, settle: SettleAttempt) -> Result<Settled, StoreError> {
         self.write("settle_attempt", move |conn, raised| outbox::settle(conn, raised, &settle)).await
+    }
+
+    async fn note_piece(&self, arrived: PieceArrived) -> Result<Settled, StoreError> {
+        self.write("note_piece", move |conn, _| pieces::note(conn, arrived)).await
+    }
+
+    async fn last_route(&self, agent: &AgentId) -> Result<Option<Route>, StoreError> {
+        let agent = agent.clone();
+        self.readers.read(move |conn| pieces::last_route(conn, &agent)).await
     }
 
     async fn retry_delivery(&self, id: DeliveryId, now: UnixMs) -> Result<DeliveryRetried, StoreError> {

@@ -13,7 +13,7 @@ use super::destinations::Accepting;
 use super::notices::{self, About};
 use super::rows::{self, At};
 use super::writer::Raised;
-use super::{alerts, destinations, fault, finish, job_pages, jobs, ladders, leases, replays};
+use super::{alerts, destinations, fault, finish, job_pages, jobs, ladders, leases, pieces, replays};
 use crate::{
     AfterRun, Counts, DeadCounts, DeliveryCancelled, DeliveryFilter, DeliveryPage, DeliveryReplayed,
     DeliveryRetried, DeliveryWithAttempts, FinishRun, LateResult, NewDelivery, NotSentAgain, QueueClass,
@@ -79,7 +79,7 @@ pub(super) fn insert_own(
         job_id: &finish.job_id,
         to,
         begin,
-        required: true,
+        required: delivery.plan.required,
         removes_job: finish.after == AfterRun::RemoveWhenComplete && finish.outcome.status == RunStatus::Ok,
         ladder,
         after: None,
@@ -228,12 +228,13 @@ pub(super) fn settle(
                 .query_row(params![settle.delivery_id.as_bytes(), settle.lease.as_bytes()], |row| {
                     let place = (DestinationId::from_number(row.get("destination")?), row.get("order_key")?);
                     let followed = (row.get::<_, bool>("required")?, row.get::<_, Option<i64>>("ladder")?.is_some());
-                    Ok((row.get::<_, i64>("seq")?, row.get::<_, bool>("removes_job")?, used_up(row), place, followed))
+                    let job = (row.get::<_, bool>("removes_job")?, rows::job_id(row));
+                    Ok((row.get::<_, i64>("seq")?, job, used_up(row), place, followed))
                 })
                 .optional()
         })
         .map_err(fault)?;
-    let Some((seq, removes_job, used_up, place, (required, has_ladder))) = found else {
+    let Some((seq, (removes_job, job_id), used_up, place, (required, has_ladder))) = found else {
         return Ok(Settled::LeaseLost);
     };
     let (destination, order_key): (DestinationId, Option<String>) = place;
@@ -269,6 +270,9 @@ pub(super) fn settle(
         next_at,
         &attempt.decision,
     )?;
+    if state == DeliveryState::Delivered && attempt.report.announced.is_some() {
+        pieces::note_route(conn, &job_id?, destination, settle.now)?;
+    }
     if removes_job && state == DeliveryState::Delivered {
         let (job, run) = used_up?;
         if finish::nothing_is_missing(conn, run)? {
@@ -357,7 +361,10 @@ pub(super) fn retry(
         DeliveryState::Leased => return Ok(DeliveryRetried::UnderWay),
         DeliveryState::Delivered => return Ok(DeliveryRetried::AlreadyDelivered),
         DeliveryState::Suppressed => return Ok(DeliveryRetried::Suppressed),
-        _ if matches!(delivery.target, Target::Announce(_)) => return Ok(DeliveryRetried::NoSender),
+        // It has no way: its job named none, and nothing was configured that it could have taken.
+        _ if matches!(&delivery.target, Target::Announce(place) if place.channel.is_none()) => {
+            return Ok(DeliveryRetried::NoSender);
+        }
         DeliveryState::Dead | DeliveryState::Cancelled => return rearm(conn, raised, id, now),
         DeliveryState::Pending | DeliveryState::Waiting => {}
     }

@@ -157,7 +157,7 @@ pub(super) fn event_of(conn: &Connection, run: RunId) -> Result<Option<i64>, Sto
 
 /// The destination that a person chose; an implicit one comes about when it is first named.
 fn chosen(conn: &Connection, to: &Target, now: UnixMs) -> Result<Option<Current>, StoreError> {
-    if matches!(to, Target::Webhook(_)) {
+    if matches!(to, Target::Webhook(_) | Target::Announce(_)) {
         destinations::accepting(conn, to, now)?;
     }
     match destinations::id_of(conn, to)? {

@@ -156,7 +156,7 @@ pub(super) fn target(row: &Row<'_>) -> Result<Target, StoreError> {
         .ok_or_else(|| StoreError::BadRow("the column `key` of a destination".to_owned()))
 }
 
-fn parse_target(kind: &str, key: &str) -> Option<Target> {
+pub(super) fn parse_target(kind: &str, key: &str) -> Option<Target> {
     match kind {
         "named" => key.parse().ok().map(Target::Destination),
         "url" => key.parse().ok().map(Target::Webhook),

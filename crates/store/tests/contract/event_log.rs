@@ -98,7 +98,11 @@ async fn a_run_that_is_put_back_is_told_of_each_time_it_begins() {
     let why = "the provider asked to wait".to_owned();
     let defer = DeferRun { run_id: run.id, job_id: job.id.clone(), until: t(3000), why };
     world.store.defer_run(defer, t(1500)).await.expect("it is put back");
-    assert_eq!(behind(&world, 1).await.events, std::slice::from_ref(&before), "the same bytes under the same id");
+    assert_eq!(
+        behind(&world, 1).await.events,
+        std::slice::from_ref(&before),
+        "the same bytes under the same id"
+    );
     world.begin(t(3000)).await;
     let told = behind(&world, 1).await.events;
     assert_eq!((told.len(), told[0].clone()), (2, before.clone()));

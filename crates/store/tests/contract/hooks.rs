@@ -312,7 +312,7 @@ async fn a_text_that_waits_already_is_coalesced_and_one_turn_is_queued_for_sever
 async fn what_needs_no_agent_becomes_an_event_with_its_deliveries() {
     let hooks = Hooks::new(1).await;
     let target: Target = Target::Webhook("https://example.com/in".parse().unwrap());
-    let plan = DeliveryPlan { target, begin: DeliveryBegin::Pending, ladder: None };
+    let plan = DeliveryPlan { target, begin: DeliveryBegin::Pending, ladder: None, required: true };
     let event = HookEvent {
         id: EventId::new(t(1)),
         body: Bytes::from_static(b"{\"type\":\"hook.received\"}"),

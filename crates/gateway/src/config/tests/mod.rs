@@ -630,7 +630,7 @@ fn every_accepted_key_is_defined_once() {
     }
     let mut accepted = Vec::new();
     // Their keys are names of the user's; and two keys are there to be refused in their own words.
-    let named_by_users = ["models.providers", "mcp.servers", "hooks.tokens"];
+    let named_by_users = ["models.providers", "mcp.servers", "hooks.tokens", "channels"];
     let refused_by_name = ["hooks.mappings[].transform.module", "hooks.mappings[].transform.export"];
     for block in blocks.iter().filter(|block| !named_by_users.contains(&block.as_str())) {
         let separator = if block.is_empty() { "" } else { "." };

@@ -277,6 +277,7 @@ CREATE TABLE deliveries (
     retries_used INTEGER NOT NULL DEFAULT 0,
     refusals     INTEGER NOT NULL DEFAULT 0,
     next_at      INTEGER,                 -- set while pending or waiting, but not behind another in an order
+    pieces_sent  INTEGER NOT NULL DEFAULT 0, -- of a message to people: how many of its parts have arrived
     lease        BLOB,                    -- set exactly while leased, with the two below
     leased_at    INTEGER,
     lease_until  INTEGER,
@@ -316,6 +317,13 @@ CREATE INDEX ladders_to_ask ON ladders (ask_at) WHERE ask_at IS NOT NULL;
 CREATE TRIGGER ladders_go AFTER DELETE ON events BEGIN
     DELETE FROM ladders WHERE event_seq = old.seq;
 END;
+
+-- Where something was last announced for an agent.
+CREATE TABLE last_routes (
+    agent_id TEXT PRIMARY KEY,
+    place    TEXT NOT NULL,               -- JSON, as the key of its destination
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempts (
     delivery_seq INTEGER NOT NULL,
