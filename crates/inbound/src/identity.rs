@@ -42,11 +42,11 @@ pub(crate) fn delivery_id(scheme: &Scheme, head: &Head<'_>, payload: &Value) -> 
 
 /// The identity of what a service delivers: its hook and its id.
 pub(crate) fn of_delivery(hook: &HookId, id: &str) -> RequestIdentity {
-    digest(&[b"delivery", hook.as_str().as_bytes(), id.as_bytes()])
+    RequestIdentity { key: digest(&[b"delivery", hook.as_str().as_bytes(), id.as_bytes()]), work: [0; 32] }
 }
 
-/// The identity of a request to `agent`: its caller, the work it asks for, its key. The same key with other work is another
-/// request; whether the caller waits is no part of it.
+/// The identity of a request to `agent`: its caller and its key, and the work it asks for; whether the caller waits is no part
+/// of that.
 pub(crate) fn of_turn(caller: &Token, path: &str, work: &AgentWork, key: &str) -> RequestIdentity {
     let AgentWork {
         message,
@@ -67,32 +67,36 @@ pub(crate) fn of_turn(caller: &Token, path: &str, work: &AgentWork, key: &str) -
         "{message:?} {name:?} {agent_id} {session_key:?} {session_mode:?} {model:?} {thinking:?} {timeout:?} \
          {delivery:?} {wake_mode:?}"
     );
-    digest(&[b"turn", caller.digest(), path.as_bytes(), fields.as_bytes(), key.as_bytes()])
+    RequestIdentity {
+        key: digest(&[b"turn", caller.digest(), path.as_bytes(), key.as_bytes()]),
+        work: digest(&[fields.as_bytes()]),
+    }
 }
 
-/// The identity of a request to another hook: its caller or its hook, the bytes that it came with, its key.
+/// The identity of a request to another hook: its caller or its hook and its key, and the bytes that it came with.
 pub(crate) fn of_request(
     caller: Option<&Token>,
     hook: &HookId,
     request: &Request<'_>,
     key: &str,
 ) -> RequestIdentity {
-    digest(&[
-        b"request",
-        caller.map_or(&[0; 32][..], |caller| caller.digest()),
-        hook.as_str().as_bytes(),
-        request.head.path.as_bytes(),
-        request.head.query.unwrap_or_default().as_bytes(),
-        request.body,
-        key.as_bytes(),
-    ])
+    RequestIdentity {
+        key: digest(&[
+            b"request",
+            caller.map_or(&[0; 32][..], |caller| caller.digest()),
+            hook.as_str().as_bytes(),
+            request.head.path.as_bytes(),
+            key.as_bytes(),
+        ]),
+        work: digest(&[request.head.query.unwrap_or_default().as_bytes(), request.body]),
+    }
 }
 
-fn digest(parts: &[&[u8]]) -> RequestIdentity {
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    RequestIdentity(digest.finalize().into())
+    digest.finalize().into()
 }

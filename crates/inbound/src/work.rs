@@ -96,15 +96,14 @@ pub struct Asked {
     pub identity: Option<RequestIdentity>,
 }
 
-/// What tells a request from its repetition: the same caller, the same key, the same work.
+/// What tells a request from its repetition, as digests: the same caller and the same key. Such a request that asks for other
+/// work is no repetition, and is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestIdentity(pub(crate) [u8; 32]);
-
-impl RequestIdentity {
-    /// As the store keeps it.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
+pub struct RequestIdentity {
+    /// Who asks, where, and by which key.
+    pub key: [u8; 32],
+    /// What is asked for; the same for all that a service delivers under one id.
+    pub work: [u8; 32],
 }
 
 /// What a genuine request for a hook comes to.

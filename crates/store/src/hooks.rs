@@ -42,12 +42,21 @@ pub struct AcceptHook {
     pub job_id: JobId,
     /// The request.
     pub request: NewHookRequest,
-    /// What makes a second request the same one: a digest of who asks, of their key and of what they ask for.
-    pub key: Option<[u8; 32]>,
+    /// What makes a second request the same one.
+    pub key: Option<HookKey>,
     /// How many of the hook's runs wait at most.
     pub depth: u32,
     /// What it asks for, piece by piece; nothing is recorded, and that is all.
     pub asks: Vec<HookAsk>,
+}
+
+/// What makes a second request the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookKey {
+    /// A digest of who asks and of their key.
+    pub key: [u8; 32],
+    /// A digest of what they ask for.
+    pub work: [u8; 32],
 }
 
 /// A request as it came.
@@ -152,6 +161,11 @@ pub enum HookAccepted {
         request: HookRequestId,
         /// What was answered.
         answer: Value,
+    },
+    /// Its key was used before for other work; nothing was done.
+    KeyReused {
+        /// The request that was made before.
+        request: HookRequestId,
     },
     /// More would wait than may; nothing was done.
     Full {

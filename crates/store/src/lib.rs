@@ -57,8 +57,8 @@ pub use event_log::{EventFilter, EventGap, EventPage, EventStart, LoggedEvent};
 pub use faults::{Fate, Faults};
 pub use gateway_notice::{GatewayNotice, RefusedLoop};
 pub use hooks::{
-    AcceptHook, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRequest, HookRequestFilter, HookRun,
-    HookState, HookWake, KEY_LIFE, KeptHook, NewHookRequest,
+    AcceptHook, HookAccepted, HookAsk, HookEvent, HookKey, HookOutcome, HookRequest, HookRequestFilter,
+    HookRun, HookState, HookWake, KEY_LIFE, KeptHook, NewHookRequest,
 };
 pub use job_hooks::{BegunHookCall, ChainRules, EndHookCall, HookSpending, NewHookCall};
 pub use jobs::{

@@ -3,6 +3,7 @@
 //!
 //! What a request means is decided by the `inbound` crate; what was accepted is the store's. Here the two meet.
 
+mod answering;
 mod limiter;
 mod rates;
 mod work;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use clawhook_inbound::HookSet;
 use tokio::sync::Semaphore;
 
+pub(crate) use answering::{Answering, BeingAnswered};
 pub(crate) use limiter::{LOCKED_OUT, WrongTokens};
 pub(crate) use rates::Rates;
 pub(crate) use work::{Origin, asks_of};
@@ -28,6 +30,8 @@ pub(crate) struct Hooks {
     pub(crate) wrong_tokens: Arc<WrongTokens>,
     /// How many requests each of them takes.
     pub(crate) rates: Arc<Rates>,
+    /// Which requests are being answered.
+    pub(crate) answering: Answering,
     /// Whoever waits for an end holds one.
     pub(crate) waiting: Arc<Semaphore>,
 }
@@ -39,6 +43,7 @@ impl Hooks {
             set: Arc::new(set),
             wrong_tokens: Arc::default(),
             rates: Arc::default(),
+            answering: Answering::default(),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
         }
     }

@@ -191,19 +191,46 @@ async fn whoever_waits_is_told_the_end_and_no_output_where_the_hook_does_not_all
 }
 
 #[tokio::test]
-async fn a_key_makes_a_request_once_and_the_same_key_with_other_content_is_another() {
+async fn a_key_makes_a_request_once_and_the_same_key_with_other_content_is_refused() {
     let gateway = gateway("").await;
     let (one, other) = (json!({ "message": "one" }), json!({ "message": "other" }));
     let first = with_key(&gateway, "k1", &one).await.json();
     let again = with_key(&gateway, "k1", &one).await.json();
     assert_eq!(first, again);
-    assert_ne!(with_key(&gateway, "k1", &other).await.json()["runId"], first["runId"]);
+    let reused = with_key(&gateway, "k1", &other).await;
+    assert_eq!((reused.status.as_u16(), &reused.json()["ok"]), (422, &json!(false)), "{reused:?}");
     let mut waits = one.clone();
     waits["waitForCompletion"] = json!(true);
     let waited = with_key(&gateway, "k1", &waits).await.json();
     assert_eq!((&waited["runId"], &waited["completion"]["status"]), (&first["runId"], &json!("ok")));
     let requests = gateway.get("/api/v1/hooks/agent/requests").await.ok(200)["requests"].clone();
-    assert_eq!(requests.as_array().unwrap().len(), 2);
+    assert_eq!(requests.as_array().unwrap().len(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_still_waits_is_not_answered_a_second_time() {
+    let gateway = gateway("").await;
+    gateway.post("/api/v1/hooks/agent/pause", &json!({})).await.ok(200);
+    let waits = json!({ "message": "one", "waitForCompletion": true });
+    let first = with_key(&gateway, "k1", &waits);
+    let others = async {
+        let accepted = async || {
+            let requests = gateway.get("/api/v1/hooks/agent/requests").await.ok(200)["requests"].clone();
+            !requests.as_array().unwrap().is_empty()
+        };
+        while !accepted().await {}
+        for repeated in [&waits, &json!({ "message": "one" })] {
+            let refused = with_key(&gateway, "k1", repeated).await;
+            assert_eq!((refused.status.as_u16(), refused.headers.contains_key("retry-after")), (409, true));
+        }
+        let reused = with_key(&gateway, "k1", &json!({ "message": "other" })).await;
+        assert_eq!(reused.status.as_u16(), 422, "{reused:?}");
+        gateway.post("/api/v1/hooks/agent/resume", &json!({})).await.ok(200);
+    };
+    let (first, ()) = tokio::join!(first, others);
+    assert_eq!(first.json()["completion"]["status"], json!("ok"), "{first:?}");
+    assert_eq!(with_key(&gateway, "k1", &waits).await.json()["runId"], first.json()["runId"]);
     gateway.stop().await;
 }
 

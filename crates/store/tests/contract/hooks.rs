@@ -6,7 +6,7 @@ use clawhook_model::{
     Lane, Payload, RunId, RunOutcome, SessionId, SessionRef, Target, Trigger, UnixMs,
 };
 use clawhook_store::{
-    AcceptHook, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRequestFilter, HookRun, HookWake,
+    AcceptHook, HookAccepted, HookAsk, HookEvent, HookKey, HookOutcome, HookRequestFilter, HookRun, HookWake,
     KeptHook, NewDelivery, NewHookRequest, NewRun, PruneCursor, PruneNext, QueuedRun, Retention,
 };
 use serde_json::{Value, json};
@@ -184,12 +184,16 @@ async fn a_burst_waits_up_to_its_depth_and_what_is_beyond_leaves_nothing() {
     assert_eq!(hooks.world.open(&hooks.hook.id).await, (0, 3));
 }
 
+fn keyed(key: u8) -> HookKey {
+    HookKey { key: [key; 32], work: [0; 32] }
+}
+
 #[tokio::test]
 async fn the_same_key_gets_the_first_answer_across_restarts_until_a_day_after_its_end() {
     let hooks = Hooks::new(1).await;
     let with_key = |key, now| {
         let asked = run_of(&hooks.hook, "ship it", now);
-        AcceptHook { key: Some([key; 32]), ..accept(&hooks.hook, vec![HookAsk::Run(Box::new(asked))], now) }
+        AcceptHook { key: Some(keyed(key)), ..accept(&hooks.hook, vec![HookAsk::Run(Box::new(asked))], now) }
     };
     let first = with_key(1, t(1));
     let repeated = HookAccepted::Repeated { request: first.request.id, answer: first.request.answer.clone() };
@@ -214,11 +218,25 @@ async fn the_same_key_gets_the_first_answer_across_restarts_until_a_day_after_it
 }
 
 #[tokio::test]
+async fn a_key_that_comes_again_with_other_work_is_refused_and_nothing_is_done() {
+    let hooks = Hooks::new(1).await;
+    let asked = |work, now| {
+        let run = vec![HookAsk::Run(Box::new(run_of(&hooks.hook, "ship it", now)))];
+        AcceptHook { key: Some(HookKey { key: [1; 32], work: [work; 32] }), ..accept(&hooks.hook, run, now) }
+    };
+    let first = asked(1, t(1));
+    let request = first.request.id;
+    assert_eq!(hooks.accept(first, t(1)).await, HookAccepted::Done(HookOutcome::Queued));
+    assert_eq!(hooks.accept(asked(2, t(2)), t(2)).await, HookAccepted::KeyReused { request });
+    assert_eq!(hooks.requests().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_repeated_request_is_answered_even_where_the_hook_is_switched_off_or_full() {
     let hooks = Hooks::new(1).await;
     let ask = |now, depth| {
         let asked = vec![HookAsk::Run(Box::new(run_of(&hooks.hook, "a", now)))];
-        AcceptHook { key: Some([1; 32]), depth, ..accept(&hooks.hook, asked, now) }
+        AcceptHook { key: Some(keyed(1)), depth, ..accept(&hooks.hook, asked, now) }
     };
     assert_eq!(hooks.accept(ask(t(1), 1), t(1)).await, HookAccepted::Done(HookOutcome::Queued));
     assert!(matches!(hooks.accept(ask(t(2), 1), t(2)).await, HookAccepted::Repeated { .. }));
@@ -347,7 +365,7 @@ async fn requests_go_with_the_history_and_never_before_what_they_asked_for_is_ov
 async fn a_store_that_is_too_large_gives_up_bodies_and_keeps_keys() {
     let hooks = Hooks::new(1).await;
     let mut ignored = accept(&hooks.hook, Vec::new(), t(1));
-    ignored.key = Some([1; 32]);
+    ignored.key = Some(keyed(1));
     ignored.request.body = Bytes::from(vec![b' '; 200_000]);
     let id = ignored.request.id;
     assert_eq!(hooks.accept(ignored.clone(), t(1)).await, HookAccepted::Done(HookOutcome::Ignored));

@@ -72,6 +72,8 @@ pub(super) fn fault(error: &HookVerbError) -> Response {
         HookVerbError::Refused(refused) => return refusal(refused),
         HookVerbError::Unfit { .. } => StatusCode::BAD_REQUEST,
         HookVerbError::Loop(_) => StatusCode::LOOP_DETECTED,
+        HookVerbError::KeyReused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        HookVerbError::BeingAnswered => StatusCode::CONFLICT,
         HookVerbError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         HookVerbError::Store(StoreError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
         HookVerbError::Full { .. }
@@ -94,6 +96,7 @@ pub(super) fn fault(error: &HookVerbError) -> Response {
     let response = json(status, &value!({ "ok": false, "error": message }));
     match error {
         HookVerbError::TooMany { wait } => again_in(response, *wait),
+        HookVerbError::BeingAnswered => again_in(response, AGAIN_IN),
         _ if status.is_server_error() && status != StatusCode::LOOP_DETECTED => again_in(response, AGAIN_IN),
         _ => response,
     }

@@ -85,10 +85,10 @@ impl Visit<'_> {
         }
         let returns_output = call.hook().returns_output();
         let incoming = Incoming { request, body: body.clone(), client: self.client, replay_of: None };
-        let (body, waits_for) = match self.verbs.take_hook(call, incoming).await? {
+        let (body, waits_for, _being_answered) = match self.verbs.take_hook(call, incoming).await? {
             Taken::Ignored => return Ok(answer::empty(StatusCode::NO_CONTENT)),
             Taken::Challenge(text) => return Ok(answer::text(StatusCode::OK, &text)),
-            Taken::Answer { body, waits_for } => (body, waits_for),
+            Taken::Answer { body, waits_for, being_answered } => (body, waits_for, being_answered),
         };
         let mut body = body;
         if !waits_for.is_empty()

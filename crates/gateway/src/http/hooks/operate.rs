@@ -25,9 +25,12 @@ impl From<HookVerbError> for ApiError {
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             },
             HookVerbError::NoSuchHook(_) | HookVerbError::NoSuchRequest(_) => StatusCode::NOT_FOUND,
-            HookVerbError::Unfit { .. } | HookVerbError::Loop(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            HookVerbError::Unfit { .. } | HookVerbError::Loop(_) | HookVerbError::KeyReused(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             HookVerbError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             HookVerbError::Full { .. }
+            | HookVerbError::BeingAnswered
             | HookVerbError::Disabled
             | HookVerbError::Forgotten(_)
             | HookVerbError::Off => StatusCode::CONFLICT,

@@ -10,7 +10,7 @@ use clawhook_model::{
     TRAIL_HEADER, UnixMs, WakeMode,
 };
 use clawhook_store::{
-    AcceptHook, HookAccepted, HookAsk, HookOutcome, NewHookRequest, RefusedLoop, RunRecord, Topic,
+    AcceptHook, HookAccepted, HookAsk, HookKey, HookOutcome, NewHookRequest, RefusedLoop, RunRecord, Topic,
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::super::Verbs;
 use super::standing::job_of;
 use super::{Completion, HookVerbError};
-use crate::hooks::{Hooks, Origin, asks_of};
+use crate::hooks::{BeingAnswered, Hooks, Origin, asks_of};
 
 /// How long a caller is kept waiting at most for the end of what it asked for.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -44,7 +44,7 @@ pub(crate) struct Incoming<'a> {
 }
 
 /// A request that was taken.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Taken {
     /// The answer, which is the same however often the request is made; and the runs whose end is waited for.
     Answer {
@@ -52,6 +52,8 @@ pub(crate) enum Taken {
         body: Value,
         /// The runs.
         waits_for: Vec<RunId>,
+        /// Until this is dropped the same request is not answered once more.
+        being_answered: Option<BeingAnswered>,
     },
     /// The hook does not want it.
     Ignored,
@@ -106,15 +108,28 @@ impl Verbs {
         self.check_work(hook, &asks)?;
         let base = self.with.hooks.as_ref().map_or("", |hooks| hooks.set.path());
         let answer = answer_of(&asks, base);
-        let key = identity.map(|identity| *identity.as_bytes());
+        let key = identity.map(|identity| HookKey { key: identity.key, work: identity.work });
+        let (goes_on, being_answered) = self.begin_answer(key, waits);
         let accepted = self.keep(hook, request_id, &incoming, asks, key, answer.clone()).await?;
         let body = match (accepted, mode) {
+            (HookAccepted::KeyReused { request }, _) => return Err(HookVerbError::KeyReused(request)),
+            (HookAccepted::Repeated { .. }, _) if goes_on => return Err(HookVerbError::BeingAnswered),
             (HookAccepted::Repeated { answer, .. }, _) => answer,
             (HookAccepted::Done(outcome), Some(mode)) => woken(mode, outcome),
             _ => answer,
         };
         let waits_for = if waits { runs_in(&body) } else { Vec::new() };
-        Ok(Taken::Answer { body, waits_for })
+        Ok(Taken::Answer { body, waits_for, being_answered })
+    }
+
+    /// Whether a request of this key is being answered already; and the note that this one is, where its caller waits.
+    fn begin_answer(&self, key: Option<HookKey>, waits: bool) -> (bool, Option<BeingAnswered>) {
+        let (Some(HookKey { key, .. }), Some(hooks)) = (key, &self.with.hooks) else { return (false, None) };
+        if !waits {
+            return (hooks.answering.goes_on(&key), None);
+        }
+        let being_answered = hooks.answering.begin(key);
+        (being_answered.is_none(), being_answered)
     }
 
     /// What led to a request, one hop further; beyond the bound it is refused, and that is told.
@@ -170,7 +185,7 @@ impl Verbs {
         hook: &Hook,
         incoming: &Incoming<'_>,
         asks: Vec<HookAsk>,
-        key: Option<[u8; 32]>,
+        key: Option<HookKey>,
         answer: Value,
     ) -> Result<HookAccepted, HookVerbError> {
         let id = HookRequestId::new(incoming.request.received_at);
@@ -184,7 +199,7 @@ impl Verbs {
         id: HookRequestId,
         incoming: &Incoming<'_>,
         asks: Vec<HookAsk>,
-        key: Option<[u8; 32]>,
+        key: Option<HookKey>,
         answer: Value,
     ) -> Result<HookAccepted, HookVerbError> {
         let head = &incoming.request.head;

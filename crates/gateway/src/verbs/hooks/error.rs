@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawhook_inbound::Refusal;
-use clawhook_model::{LoopBroken, format_duration};
+use clawhook_model::{HookRequestId, LoopBroken, format_duration};
 use clawhook_store::StoreError;
 use thiserror::Error;
 
@@ -26,6 +26,12 @@ pub(crate) enum HookVerbError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// Its key was used before, for something else.
+    #[error("the idempotency key was used before for another request, `{0}`")]
+    KeyReused(HookRequestId),
+    /// The same request is being answered: its caller waits for the end.
+    #[error("a request with this idempotency key is being answered")]
+    BeingAnswered,
     /// The hook has taken as many requests of late as it may.
     #[error("the hook takes no more requests at the moment; try again in {}", format_duration(*wait))]
     TooMany {
@@ -68,6 +74,8 @@ impl HookVerbError {
             Self::Refused(_) => "refused",
             Self::Loop(_) => "loop_detected",
             Self::Unfit { .. } => "unfit",
+            Self::KeyReused(_) => "key_reused",
+            Self::BeingAnswered => "being_answered",
             Self::TooMany { .. } => "too_many_requests",
             Self::Full { .. } => "queue_full",
             Self::Disabled => "disabled",
@@ -87,6 +95,8 @@ impl HookVerbError {
             Self::Full { .. } => Some(
                 "see `clawhook hooks list`; a hook that is paused accepts until its queue is full".to_owned(),
             ),
+            Self::KeyReused(_) => Some("give each request that is another one a key of its own".to_owned()),
+            Self::BeingAnswered => Some("wait for its answer, or ask again later".to_owned()),
             Self::Disabled => Some("`clawhook cron enable hook-<id>` switches it on".to_owned()),
             Self::NoSuchHook(_) => Some("`clawhook hooks list` shows the hooks that there are".to_owned()),
             Self::NoSuchRequest(_) => {

@@ -12,8 +12,8 @@ use super::runs::Begin;
 use super::writer::Raised;
 use super::{destinations, event_log, fault, jobs, ladders, runs, sessions};
 use crate::{
-    AcceptHook, FinishRun, HookAccepted, HookAsk, HookEvent, HookOutcome, HookRun, HookState, HookWake,
-    JobEdit, KEY_LIFE, KeptHook, Left, NextRun, StoreError, Topic,
+    AcceptHook, FinishRun, HookAccepted, HookAsk, HookEvent, HookKey, HookOutcome, HookRun, HookState,
+    HookWake, JobEdit, KEY_LIFE, KeptHook, Left, NextRun, StoreError, Topic,
 };
 
 /// Keeps a hook as the configuration has it.
@@ -230,15 +230,14 @@ fn standing(conn: &Connection, job: &JobId) -> Result<Option<(bool, u32)>, Store
 
 /// What a request of this key is answered because of one that was made before. Keys of requests that have been over for
 /// long enough can be used again.
-fn made_before(conn: &Connection, key: &[u8; 32], now: UnixMs) -> Result<Option<HookAccepted>, StoreError> {
+fn made_before(conn: &Connection, key: &HookKey, now: UnixMs) -> Result<Option<HookAccepted>, StoreError> {
     let life = i64::try_from(KEY_LIFE.as_millis()).unwrap_or(i64::MAX);
     conn.prepare_cached(
         "UPDATE hook_requests SET idempotency = NULL WHERE idempotency = ?1 AND completed_at < ?2",
     )
-    .and_then(|mut update| update.execute(params![key, At(now.plus_millis(-life))]))
+    .and_then(|mut update| update.execute(params![key.key, At(now.plus_millis(-life))]))
     .map_err(fault)?;
-    let before = requests::by_key(conn, key)?;
-    Ok(before.map(|(request, answer)| HookAccepted::Repeated { request, answer }))
+    requests::by_key(conn, key)
 }
 
 /// Queues a run that a request, or the end of another, asks for; it begins when its hook has room for it.

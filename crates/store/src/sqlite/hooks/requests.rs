@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::fault;
 use super::super::rows::{self, At};
 use super::runs_of;
-use crate::{AcceptHook, HookOutcome, HookRequest, HookRequestFilter, StoreError};
+use crate::{AcceptHook, HookAccepted, HookKey, HookOutcome, HookRequest, HookRequestFilter, StoreError};
 
 const COLUMNS: &str = "seq, id, job_id, path, received_at, completed_at, outcome, idempotency IS NOT NULL AS has_key, \
                        replay_of, client, answer, headers, length(body) AS body_bytes";
@@ -18,8 +18,8 @@ const COLUMNS: &str = "seq, id, job_id, path, received_at, completed_at, outcome
 pub(super) fn insert(conn: &Connection, accept: &AcceptHook, now: UnixMs) -> Result<i64, StoreError> {
     let request = &accept.request;
     conn.prepare_cached(
-        "INSERT INTO hook_requests (id, job_id, path, received_at, idempotency, outcome, replay_of, client, \
-         answer, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO hook_requests (id, job_id, path, received_at, idempotency, asked_for, outcome, replay_of, \
+         client, answer, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?8, ?9, ?10, ?11)",
     )
     .and_then(|mut insert| {
         insert.execute(params![
@@ -27,7 +27,8 @@ pub(super) fn insert(conn: &Connection, accept: &AcceptHook, now: UnixMs) -> Res
             accept.job_id.as_str(),
             request.path,
             At(now),
-            accept.key,
+            accept.key.map(|key| key.key),
+            accept.key.map(|key| key.work),
             request.replay_of.as_ref().map(HookRequestId::as_bytes),
             request.client,
             request.answer.to_string(),
@@ -65,20 +66,19 @@ pub(super) fn note_event(conn: &Connection, request: i64, event_seq: i64) -> Res
     Ok(())
 }
 
-/// The request of a key, and what was answered.
-pub(super) fn by_key(
-    conn: &Connection,
-    key: &[u8; 32],
-) -> Result<Option<(HookRequestId, Value)>, StoreError> {
-    conn.prepare_cached("SELECT id, answer FROM hook_requests WHERE idempotency = ?1")
-        .and_then(|mut select| {
-            select
-                .query_row([key], |row| {
-                    let id = rows::id(row, "id", HookRequestId::from_bytes);
-                    Ok(id.and_then(|id| Ok((id, json(row, "answer")?))))
-                })
-                .optional()
+/// What a request of this key comes to, because of one that was made before.
+pub(super) fn by_key(conn: &Connection, key: &HookKey) -> Result<Option<HookAccepted>, StoreError> {
+    let read = |row: &Row<'_>| -> Result<HookAccepted, StoreError> {
+        let request = rows::id(row, "id", HookRequestId::from_bytes)?;
+        let asked_for: Vec<u8> = rows::get(row, "asked_for")?;
+        Ok(if asked_for == key.work {
+            HookAccepted::Repeated { request, answer: json(row, "answer")? }
+        } else {
+            HookAccepted::KeyReused { request }
         })
+    };
+    conn.prepare_cached("SELECT id, answer, asked_for FROM hook_requests WHERE idempotency = ?1")
+        .and_then(|mut select| select.query_row([key.key], |row| Ok(read(row))).optional())
         .map_err(fault)?
         .transpose()
 }

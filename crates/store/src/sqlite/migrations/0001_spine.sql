@@ -371,7 +371,8 @@ CREATE TABLE hook_requests (
     path         TEXT NOT NULL,           -- behind `hooks.path`
     received_at  INTEGER NOT NULL,
     completed_at INTEGER,                 -- when the last of its runs ended; at once where it has none
-    idempotency  BLOB,                    -- digest of who asked, of the key and of what was asked for
+    idempotency  BLOB,                    -- digest of who asked and of the key
+    asked_for    BLOB,                    -- with it: digest of what was asked for
     outcome      TEXT NOT NULL,           -- queued | coalesced | published | ignored
     first_event  INTEGER,                 -- the first and the last of the events that it was made into, where no agent is
     last_event   INTEGER,                 -- needed
