@@ -53,7 +53,7 @@ impl DeliveryHandle {
                 let found: Destination =
                     found.ok_or_else(|| CallRefused::NoDestination(name.to_string()))?.destination;
                 if matches!(found.standing, Standing::Disabled(_)) {
-                    let shown = Target::Destination(name.clone()).shown().to_string();
+                    let shown = Target::Destination(name.clone()).shown();
                     return Err(CallRefused::Disabled(shown));
                 }
                 Ok(core.prepare(&found).await?)

@@ -272,8 +272,11 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn routes(channels: &[(&str, &[(&str, Option<&str>)])]) -> Routes {
-        let channel = |accounts: &[(&str, Option<&str>)]| ChannelRoutes {
+    /// An account, and where it announces to by default.
+    type Given<'a> = (&'a str, Option<&'a str>);
+
+    fn routes(channels: &[(&str, &[Given<'_>])]) -> Routes {
+        let channel = |accounts: &[Given<'_>]| ChannelRoutes {
             default_account: accounts[0].0.to_owned(),
             accounts: accounts
                 .iter()

@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use crate::world::{Life, Script, T0, options, outcome, t};
 
 /// A job that is not due within the story.
-fn rare(after: Value) -> Value {
+fn rare(after: &Value) -> Value {
     let never = json!({ "kind": "at", "at": t(1_000_000_000).to_rfc3339() });
     json!({ "schedule": never, "after": after, "delivery": { "mode": "none" } })
 }
 
 async fn run_now(life: &Life, job: &JobId) -> RunId {
-    let RunNow::Accepted(run) = life.handle.run_now(job).await.unwrap() else { panic!("it is accepted") };
+    let RunNow::Accepted(run) = life.handle.run_now(job).await.expect("the store answers") else {
+        panic!("it is accepted")
+    };
     run
 }
 
@@ -21,9 +23,9 @@ async fn run_now(life: &Life, job: &JobId) -> RunId {
 async fn each_link_is_made_once_with_what_the_one_before_brought_and_one_hop_further() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, options());
-    let first = life.add("first", rare(json!([]))).await;
-    let second = life.add("second", rare(json!(["first"]))).await;
-    let third = life.add("third", rare(json!([{ "job": "second", "passResult": false }]))).await;
+    let first = life.add("first", rare(&json!([]))).await;
+    let second = life.add("second", rare(&json!(["first"]))).await;
+    let third = life.add("third", rare(&json!([{ "job": "second", "passResult": false }]))).await;
     life.runtime.next([Script::Answer("the facts"), Script::Answer("a draft"), Script::Answer("sent")]);
     let began = run_now(&life, &first).await;
     let last = life.finished(&third, 1).await.remove(0);
@@ -54,9 +56,9 @@ async fn a_link_follows_the_end_that_it_names_and_a_failure_that_is_tried_again_
     let once = json!({ "kind": "at", "at": t(1000).to_rfc3339() });
     let gate = json!({ "pre": [{ "kind": "command", "argv": ["x"] }] });
     let first = life.add("first", json!({ "schedule": once, "hooks": gate })).await;
-    let good = life.add("good", rare(json!([{ "job": "first", "on": "success" }]))).await;
-    let bad = life.add("bad", rare(json!([{ "job": "first", "on": "failure" }]))).await;
-    let any = life.add("any", rare(json!([{ "job": "first", "on": "always" }]))).await;
+    let good = life.add("good", rare(&json!([{ "job": "first", "on": "success" }]))).await;
+    let bad = life.add("bad", rare(&json!([{ "job": "first", "on": "failure" }]))).await;
+    let any = life.add("any", rare(&json!([{ "job": "first", "on": "always" }]))).await;
     life.runtime.next([Script::Exit(10, "")]);
     run_now(&life, &first).await;
     life.finished(&any, 1).await;
@@ -76,8 +78,8 @@ async fn a_link_follows_the_end_that_it_names_and_a_failure_that_is_tried_again_
 async fn a_link_that_finds_its_job_busy_is_skipped_in_plain_sight_or_waits_as_the_job_says() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, EngineOptions { max_concurrent_runs: 4, ..options() });
-    let first = life.add("first", rare(json!([]))).await;
-    let busy = life.add("busy", rare(json!(["first"]))).await;
+    let first = life.add("first", rare(&json!([]))).await;
+    let busy = life.add("busy", rare(&json!(["first"]))).await;
     life.runtime.next([Script::Work]);
     let held = run_now(&life, &busy).await;
     life.runtime.began(1).await;
@@ -107,9 +109,9 @@ async fn a_link_that_finds_its_job_busy_is_skipped_in_plain_sight_or_waits_as_th
 async fn a_chain_that_is_too_long_is_taken_for_a_circle_refused_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(folder.path(), T0, EngineOptions { max_hops: 1, ..options() });
-    let first = life.add("first", rare(json!([]))).await;
-    let second = life.add("second", rare(json!(["first"]))).await;
-    let third = life.add("third", rare(json!(["second"]))).await;
+    let first = life.add("first", rare(&json!([]))).await;
+    let second = life.add("second", rare(&json!(["first"]))).await;
+    let third = life.add("third", rare(&json!(["second"]))).await;
     run_now(&life, &first).await;
     life.finished(&second, 1).await;
     life.go_on(t(5_000)).await;

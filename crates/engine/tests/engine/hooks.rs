@@ -21,7 +21,9 @@ fn gate(name: &str) -> Value {
 }
 
 async fn run_now(life: &Life, job: &JobId) -> RunId {
-    let RunNow::Accepted(run) = life.handle.run_now(job).await.unwrap() else { panic!("it is accepted") };
+    let RunNow::Accepted(run) = life.handle.run_now(job).await.expect("the store answers") else {
+        panic!("it is accepted")
+    };
     run
 }
 
@@ -34,7 +36,8 @@ struct Webhook {
 #[async_trait]
 impl WebhookCaller for Webhook {
     async fn call(&self, _: &WebhookTarget, body: Bytes, _: Duration) -> Result<WebhookAnswer, String> {
-        self.told.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        let told = serde_json::from_slice(&body).expect("a context is JSON");
+        self.told.lock().expect("nobody fell").push(told);
         self.answer.clone()
     }
 }

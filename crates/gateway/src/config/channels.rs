@@ -3,7 +3,7 @@
 //! What stands at a channel itself is its account `default`; the accounts of `accounts` have the same keys, and take over
 //! what they do not say, but for what signs in: a credential is never another account's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clawhook_delivery::Guard;
 use clawhook_delivery::channels::{Account, ChannelKind, Place, ServerUrl};
@@ -26,6 +26,14 @@ pub struct ChannelsConfig {
     pub accounts: BTreeMap<(String, String), Account>,
     /// What of that routes need to know.
     pub routes: Routes,
+}
+
+impl ChannelsConfig {
+    /// The channels that have an account, by their names.
+    pub(super) fn kinds(&self) -> Vec<String> {
+        let kinds: BTreeSet<&String> = self.accounts.keys().map(|(kind, _)| kind).collect();
+        kinds.into_iter().cloned().collect()
+    }
 }
 
 static ENABLED: Key<bool, Default<bool>> = Key {

@@ -49,7 +49,7 @@ pub(super) fn resolve(mut raw: RawConfig, environment: &Environment<'_>, finding
     let agents = agents::resolve(raw.agents, &surroundings, resolver.findings);
     resolver.check_hook_receivers(&raw.hooks, &cron.guard(&delivery.ports));
     let hook_slots = super::hooks::keys::SLOTS.or_default(raw.hooks.slots.clone());
-    let hooks = resolver.hooks(raw.hooks, &agents, gateway.token.as_ref());
+    let hooks = resolver.hooks(raw.hooks, (&agents, &channels), gateway.token.as_ref());
     Config {
         file: environment.file(),
         gateway,

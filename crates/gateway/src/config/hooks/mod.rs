@@ -26,6 +26,7 @@ use self::raw::{RawFilter, RawLimits, RawMapping, RawSignature, RawToken};
 use self::setting::{ActionName, Receiver, SchemeName};
 use super::agents::AgentsConfig;
 use super::block::{Written, shorten};
+use super::channels::ChannelsConfig;
 use super::resolve::Resolver;
 
 /// What `hooks.token` is called among the tokens.
@@ -81,7 +82,7 @@ impl Resolver<'_, '_> {
     pub(super) fn hooks(
         &mut self,
         raw: RawHooks,
-        agents: &AgentsConfig,
+        known: (&AgentsConfig, &ChannelsConfig),
         gateway_token: Option<&SecretText>,
     ) -> Option<HookSet> {
         let is_on = keys::ENABLED.or_default(raw.enabled.clone());
@@ -94,7 +95,7 @@ impl Resolver<'_, '_> {
         let is_written = is_on || !raw.mappings.is_empty();
         let tokens_before = (raw.token.is_some(), raw.tokens.len());
         let enabled_at = at(raw.enabled.as_ref());
-        let definition = self.hooks_definition(raw, agents, gateway_token);
+        let definition = self.hooks_definition(raw, known, gateway_token);
         if !is_written {
             return None;
         }
@@ -160,7 +161,7 @@ impl Resolver<'_, '_> {
     fn hooks_definition(
         &mut self,
         raw: RawHooks,
-        agents: &AgentsConfig,
+        (agents, channels): (&AgentsConfig, &ChannelsConfig),
         gateway_token: Option<&SecretText>,
     ) -> HooksDefinition {
         let limits = Limits {
@@ -193,7 +194,7 @@ impl Resolver<'_, '_> {
                 allow_request: keys::ALLOW_REQUEST_SESSION_KEY.or_default(raw.allow_request_session_key),
                 prefixes: prefixes.iter().map(|prefix| prefix.trim().to_lowercase()).collect(),
             },
-            channels: Vec::new(),
+            channels: channels.kinds(),
             limits,
             callback: raw.callback.map(|callback| callback.value.0),
             return_output,
