@@ -67,7 +67,9 @@ async fn a_run_that_waited_for_its_session_asks_the_budget_again_before_it_begin
     let other = life.add("other", json!({})).await;
     let release = Arc::new(Semaphore::new(0));
     life.runtime.next([Script::SpendLater(release.clone(), 1000, Usd::from_micros(1))]);
-    for job in [&first, &second, &other] {
+    let RunNow::Accepted(_) = life.handle.run_now(&first).await.unwrap() else { panic!("{first}") };
+    life.runtime.began(1).await;
+    for job in [&second, &other] {
         let RunNow::Accepted(_) = life.handle.run_now(job).await.unwrap() else { panic!("{job}") };
     }
     // It has the slot that the second one left while it waits.
