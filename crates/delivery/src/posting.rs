@@ -84,7 +84,9 @@ pub(crate) fn tell_provenance(provenance: &Provenance, headers: &mut HeaderMap) 
     const HOPS: HeaderName = HeaderName::from_static(HOPS_HEADER);
     const TRAIL: HeaderName = HeaderName::from_static(TRAIL_HEADER);
     headers.insert(HOPS, HeaderValue::from(provenance.hops));
-    if let Ok(trail) = HeaderValue::try_from(provenance.trail_header()) {
+    // What the clock or somebody began has come through no job yet.
+    let trail = Some(provenance.trail_header()).filter(|trail| !trail.is_empty());
+    if let Some(Ok(trail)) = trail.map(HeaderValue::try_from) {
         headers.insert(TRAIL, trail);
     }
 }
