@@ -90,7 +90,7 @@ fn send(
     };
     let body = notice.to_bytes(event_id, now);
     let of_job = job.map(|_| job_id);
-    let event_seq = event_log::next(conn)?;
+    let event_seq = event_log::next(conn, raised)?;
     let agent = job.map(|_| &agent_id);
     notices::write_event(conn, raised, event_seq, &new_event(event_id, of_job, agent, now, &body))?;
     let carried = Carried { event_seq, event_id, run_id: None, job_id: job_id.clone() };
@@ -305,7 +305,7 @@ pub(super) fn synthetic(
     };
     let body = notice.to_bytes(event_id, now);
     let of_job = alert.job.as_ref().map(|(id, _)| id);
-    let event_seq = event_log::next(conn)?;
+    let event_seq = event_log::next(conn, raised)?;
     notices::write_event(conn, raised, event_seq, &new_event(event_id, of_job, None, now, &body))?;
     let job_id = alert.job.as_ref().map_or_else(JobId::of_gateway, |(id, _)| id.clone());
     let carried = Carried { event_seq, event_id, run_id: None, job_id };

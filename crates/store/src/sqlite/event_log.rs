@@ -5,6 +5,7 @@ use clawhook_model::{Begun, EventId, EventKind, Notice, RunStatus};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use super::writer::Raised;
 use super::{fault, rows, runs};
 use crate::{EventFilter, EventGap, EventPage, EventStart, LoggedEvent, StoreError};
 
@@ -208,8 +209,8 @@ fn end(conn: &Connection) -> Result<i64, StoreError> {
 }
 
 /// The number of the event that is written next.
-pub(super) fn next(conn: &Connection) -> Result<i64, StoreError> {
-    Ok(end(conn)? + 1)
+pub(super) fn next(conn: &Connection, raised: &mut Raised) -> Result<i64, StoreError> {
+    raised.number_event(|| end(conn))
 }
 
 /// What behind `after` is kept no more.

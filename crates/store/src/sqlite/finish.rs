@@ -81,7 +81,7 @@ fn write_event(conn: &Connection, raised: &mut Raised, finish: &FinishRun) -> Re
         at: finish.ended_at,
         body: &finish.event,
     };
-    let event_seq = event_log::next(conn)?;
+    let event_seq = event_log::next(conn, raised)?;
     notices::write_event(conn, raised, event_seq, &event)?;
     let own: Result<Vec<DestinationId>, StoreError> = finish
         .deliveries
@@ -330,7 +330,7 @@ pub(super) fn record_late(
         at: late.at,
         body: &event.body,
     };
-    let event_seq = event_log::next(conn)?;
+    let event_seq = event_log::next(conn, raised)?;
     notices::write_event(conn, raised, event_seq, &new)?;
     for delivery in &event.deliveries {
         outbox::insert_late(conn, raised, late, (event_seq, event.id), delivery)?;

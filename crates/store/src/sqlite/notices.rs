@@ -61,7 +61,7 @@ pub(super) fn publish_to(
         _ => EventId::new(now),
     };
     let body = notice.to_bytes(event_id, now, (about.job_id, about.job_name), provenance);
-    let seq = event_log::next(conn)?;
+    let seq = event_log::next(conn, raised)?;
     write_event(conn, raised, seq, &NewEvent::of_notice(event_id, about, notice, now, &body))?;
     let mut subscribers = subscribers(conn, notice.kind(), None, about.job_id, about.agent_id)?;
     for other in others {
@@ -99,7 +99,7 @@ pub(super) fn tell_of_start(
 ) -> Result<Option<i64>, StoreError> {
     if subscribers(conn, EventKind::RunStarted, None, run.job_id, run.agent_id)?.is_empty() {
         raised.raise(Topic::Log);
-        return event_log::next(conn).map(Some);
+        return event_log::next(conn, raised).map(Some);
     }
     let about = About { job_id: run.job_id, job_name: run.job_name, agent_id: run.agent_id };
     publish_caused(conn, raised, about, &Notice::RunStarted(*run), run.provenance, now)?;

@@ -46,6 +46,8 @@ pub(super) struct Raised {
     queues: Vec<QueueNews>,
     asks: bool,
     alerts: Arc<GatewayAlerts>,
+    /// The number that the last event of the group has, where it has one.
+    last_event: Option<i64>,
 }
 
 impl Raised {
@@ -57,6 +59,16 @@ impl Raised {
     /// What the gateway says of alerts.
     pub(super) fn alerts(&self) -> Arc<GatewayAlerts> {
         Arc::clone(&self.alerts)
+    }
+
+    /// The number of the group's next event, where `before` tells that of the last one before the group: it is asked once.
+    pub(super) fn number_event(
+        &mut self,
+        before: impl FnOnce() -> Result<i64, StoreError>,
+    ) -> Result<i64, StoreError> {
+        let number = self.last_event.map_or_else(before, Ok)? + 1;
+        self.last_event = Some(number);
+        Ok(number)
     }
 
     /// Raises a topic once the group is committed.

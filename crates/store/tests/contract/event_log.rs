@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::destinations::define;
 use crate::outbox::settle_as;
-use crate::world::{World, claim, finish, open_runs, planned, t};
+use crate::world::{World, claim, finish, job, open_runs, planned, t};
 
 async fn read(world: &World, filter: EventFilter) -> EventPage {
     world.store.event_page(filter).await.expect("the log is read")
@@ -160,6 +160,24 @@ async fn the_log_is_read_in_stretches_that_neither_lose_nor_repeat() {
     assert_eq!((newest.next, newest.end), (41, 41));
     let ahead = behind(&world, 99).await;
     assert_eq!((ahead.events.len(), ahead.next, ahead.end), (0, 99, 41));
+}
+
+#[tokio::test]
+async fn what_fails_among_others_takes_no_number_and_leaves_no_hole() {
+    let world = World::new();
+    world.add("taken").await;
+    // They are written at once, in groups; the one in the middle fails, and its group with it, which is then tried one by one.
+    let names = (0..40).map(|number| if number == 20 { "taken".to_owned() } else { format!("j{number}") });
+    let mut writes = tokio::task::JoinSet::new();
+    for name in names {
+        let store = world.store.clone();
+        writes.spawn(async move { store.insert_job(job(&name, &json!({}))).await });
+    }
+    let written = writes.join_all().await;
+    assert_eq!(written.iter().filter(|written| written.is_err()).count(), 1);
+    let page = behind(&world, 0).await;
+    let numbers: Vec<u64> = page.events.iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, (1..=40).collect::<Vec<u64>>());
 }
 
 #[tokio::test]

@@ -298,7 +298,7 @@ fn publish(
         at: now,
         body: &event.body,
     };
-    let event_seq = event_log::next(conn)?;
+    let event_seq = event_log::next(conn, raised)?;
     notices::write_event(conn, raised, event_seq, &new)?;
     requests::note_event(conn, request, event_seq)?;
     let mut own: Vec<DestinationId> = Vec::with_capacity(event.deliveries.len());
